@@ -1,0 +1,16 @@
+// The one build step: protos → dist/schema.json and TypeScript types, then TypeScript → dist/.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildSchema } from './schema.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+mkdirSync(join(root, 'dist'), { recursive: true });
+buildSchema(root);
+const tsc = spawnSync(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', root], {
+  stdio: 'inherit',
+});
+if (tsc.status !== 0) process.exit(tsc.status ?? 1);
+chmodSync(join(root, 'dist', 'src', 'cli.js'), 0o755);
+writeFileSync(join(root, 'dist', '.built'), '');

@@ -1,0 +1,113 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Logger } from '../log.js';
+import type { SocketAddress } from '../model/endpoint.js';
+import type { AdminEndpoint, AdminResponse } from './endpoint.js';
+import { text } from './endpoint.js';
+
+export interface AdminServer {
+  /** What is really bound; port 0 became a number. */
+  readonly address: SocketAddress;
+  close(): Promise<void>;
+}
+
+/** How large a request's body may be; no endpoint reads one. */
+const maxBodyBytes = 64 * 1024;
+
+function help(endpoints: readonly AdminEndpoint[]): string {
+  const lines = ['admin commands are:'];
+  for (const endpoint of [...endpoints].sort((a, b) => (a.path < b.path ? -1 : 1))) {
+    lines.push(`  ${endpoint.path}${endpoint.method === 'POST' ? ' (POST)' : ''}: ${endpoint.help}`);
+    for (const [name, meaning] of Object.entries(endpoint.parameters ?? {})) lines.push(`      ${name}: ${meaning}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function answer(endpoints: readonly AdminEndpoint[], method: string, url: URL): AdminResponse {
+  if (url.pathname === '/help' || url.pathname === '/') return text(help(endpoints));
+  const endpoint = endpoints.find((candidate) => candidate.path === url.pathname);
+  if (!endpoint) return text(`invalid path. ${help(endpoints)}`, 404);
+  if (endpoint.method === 'POST' && method !== 'POST') return text(`Method ${method} not allowed, POST required.`, 405);
+  if (method !== 'GET' && method !== 'HEAD' && method !== 'POST')
+    return text(`Method ${method} not allowed, GET required.`, 405);
+  return endpoint.handle({
+    method,
+    path: url.pathname,
+    query: url.searchParams,
+  });
+}
+
+/** Writes piece by piece and waits for a slow reader, so that a large dump neither blocks the process nor fills its memory. */
+async function send(response: ServerResponse, { status, contentType, body }: AdminResponse): Promise<void> {
+  response.writeHead(status, {
+    'content-type': contentType,
+    'cache-control': 'no-cache, max-age=0',
+    'x-content-type-options': 'nosniff',
+    server: 'envoy',
+  });
+  for (const piece of typeof body === 'string' ? [body] : body) {
+    if (response.destroyed) return;
+    if (!response.write(piece))
+      await new Promise<void>((resolve) => {
+        response.once('drain', resolve);
+        response.once('close', resolve);
+      });
+    else await new Promise((resolve) => setImmediate(resolve));
+  }
+  response.end();
+}
+
+function serve(
+  endpoints: readonly AdminEndpoint[],
+  log: Logger,
+  request: IncomingMessage,
+  response: ServerResponse,
+): void {
+  let received = 0;
+  request.on('data', (chunk: Buffer) => {
+    received += chunk.length;
+    if (received > maxBodyBytes) request.destroy();
+  });
+  request.on('end', () => {
+    let reply: AdminResponse;
+    try {
+      reply = answer(endpoints, request.method ?? 'GET', new URL(request.url ?? '/', 'http://admin'));
+    } catch (error) {
+      log.error({ err: error, url: request.url }, 'admin request failed');
+      reply = text(`error: ${error instanceof Error ? error.message : String(error)}\n`, 500);
+    }
+    send(response, reply).catch((error: unknown) => {
+      log.error({ err: error, url: request.url }, 'admin answer failed');
+      response.destroy();
+    });
+  });
+  request.on('error', () => response.destroy());
+}
+
+/** Listens for operators. Rejects when the address can't be bound. */
+export async function startAdminServer(options: {
+  readonly address: SocketAddress;
+  readonly endpoints: readonly AdminEndpoint[];
+  readonly log: Logger;
+}): Promise<AdminServer> {
+  const { address, endpoints, log } = options;
+  const server = createServer((request, response) => serve(endpoints, log, request, response));
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    if (address.kind === 'pipe') server.listen(address.path, resolve);
+    else server.listen(address.port, address.address, resolve);
+  });
+  server.on('error', (error) => log.error({ err: error }, 'admin server'));
+  const bound = server.address() as AddressInfo | string;
+  return {
+    address:
+      typeof bound === 'string'
+        ? { kind: 'pipe', path: bound }
+        : { kind: 'tcp', address: bound.address, port: bound.port },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}

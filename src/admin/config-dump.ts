@@ -1,0 +1,282 @@
+import { RE2JS } from 're2js';
+import { type AdminEndpoint, text } from './endpoint.js';
+import type { AdminSources, DumpedKind, DumpedResource, DumpedVersion } from './sources.js';
+
+/** Turns serialized messages into ProtoJSON with proto names, secrets redacted. Never throws: what can't be shown is told instead. */
+export type ToJson = (typeName: string, bytes: Uint8Array) => unknown;
+
+interface Section {
+  readonly kind: DumpedKind;
+  readonly typeName: string;
+  /** The field of one entry that holds the resource. */
+  readonly field: string;
+  /** @type of the section, and of each resource where the entry holds an Any. */
+  readonly dumpType: string;
+  readonly staticKey: string;
+}
+
+const sections: readonly Section[] = [
+  {
+    kind: 'clusters',
+    typeName: 'envoy.config.cluster.v3.Cluster',
+    field: 'cluster',
+    dumpType: 'ClustersConfigDump',
+    staticKey: 'static_clusters',
+  },
+  {
+    kind: 'endpoints',
+    typeName: 'envoy.config.endpoint.v3.ClusterLoadAssignment',
+    field: 'endpoint_config',
+    dumpType: 'EndpointsConfigDump',
+    staticKey: 'static_endpoint_configs',
+  },
+  {
+    kind: 'listeners',
+    typeName: 'envoy.config.listener.v3.Listener',
+    field: 'listener',
+    dumpType: 'ListenersConfigDump',
+    staticKey: 'static_listeners',
+  },
+  {
+    kind: 'routes',
+    typeName: 'envoy.config.route.v3.RouteConfiguration',
+    field: 'route_config',
+    dumpType: 'RoutesConfigDump',
+    staticKey: 'static_route_configs',
+  },
+];
+
+/** One list of the dump, as in `dynamic_active_clusters`, with its entries made one at a time. */
+interface List {
+  readonly key: string;
+  readonly entries: Iterable<unknown>;
+}
+
+function shown(section: Section, version: DumpedVersion, toJson: ToJson): Record<string, unknown> {
+  return {
+    ...(version.version !== '' && { version_info: version.version }),
+    [section.field]: {
+      '@type': `type.googleapis.com/${section.typeName}`,
+      ...(toJson(section.typeName, version.bytes) as object),
+    },
+    last_updated: version.lastUpdated.toISOString(),
+  };
+}
+
+/** envoy.admin.v3.UpdateFailureState; also where a parked resource tells why it does not run. */
+function errorState(section: Section, resource: DumpedResource, toJson: ToJson): Record<string, unknown> {
+  const { error, parked, warnings } = resource;
+  if (error) {
+    return {
+      error_state: {
+        failed_configuration: {
+          '@type': `type.googleapis.com/${section.typeName}`,
+          ...(toJson(section.typeName, error.bytes) as object),
+        },
+        last_update_attempt: error.lastAttempt.toISOString(),
+        details: error.details,
+        ...(error.version !== '' && { version_info: error.version }),
+      },
+      client_status: 'NACKED',
+    };
+  }
+  if (parked)
+    return {
+      error_state: { details: `parked: ${parked.reason}` },
+      client_status: 'ACKED',
+    };
+  if (warnings && warnings.length > 0)
+    return {
+      error_state: { details: `warnings: ${warnings.join('; ')}` },
+      client_status: 'ACKED',
+    };
+  return resource.origin === 'dynamic' ? { client_status: 'ACKED' } : {};
+}
+
+function* select(
+  resources: readonly DumpedResource[],
+  make: (resource: DumpedResource) => Record<string, unknown> | undefined,
+): Generator<unknown> {
+  for (const resource of resources) {
+    const entry = make(resource);
+    if (entry) yield entry;
+  }
+}
+
+/** Clusters, endpoints and routes: a list per origin and state. Listeners: one entry per name with a state each. */
+function listsOf(section: Section, resources: readonly DumpedResource[], toJson: ToJson): readonly List[] {
+  const { kind } = section;
+  const fixed: List = {
+    key: section.staticKey,
+    entries: select(resources, (resource) =>
+      resource.origin === 'static' && resource.active
+        ? {
+            ...shown(section, resource.active, toJson),
+            ...errorState(section, resource, toJson),
+          }
+        : undefined,
+    ),
+  };
+  const dynamic = resources.filter((resource) => resource.origin === 'dynamic');
+  if (kind === 'listeners') {
+    const states = (resource: DumpedResource) => ({
+      name: resource.name,
+      ...(resource.active && {
+        active_state: shown(section, resource.active, toJson),
+      }),
+      ...(resource.warming && {
+        warming_state: shown(section, resource.warming, toJson),
+      }),
+      ...(resource.draining && {
+        draining_state: shown(section, resource.draining, toJson),
+      }),
+      ...errorState(section, resource, toJson),
+    });
+    return [fixed, { key: 'dynamic_listeners', entries: select(dynamic, states) }];
+  }
+  // A resource whose only version was refused has no version to show: it is listed with its error alone.
+  const active = (resource: DumpedResource) => {
+    if (!resource.active && resource.warming && !resource.error) return undefined;
+    return resource.active
+      ? {
+          ...shown(section, resource.active, toJson),
+          ...errorState(section, resource, toJson),
+        }
+      : {
+          [section.field]: { name: resource.name },
+          ...errorState(section, resource, toJson),
+        };
+  };
+  if (kind !== 'clusters') {
+    const key = kind === 'routes' ? 'dynamic_route_configs' : 'dynamic_endpoint_configs';
+    return [fixed, { key, entries: select(dynamic, active) }];
+  }
+  const warming = (resource: DumpedResource) =>
+    resource.warming && {
+      ...shown(section, resource.warming, toJson),
+      client_status: 'REQUESTED',
+    };
+  return [
+    fixed,
+    { key: 'dynamic_active_clusters', entries: select(dynamic, active) },
+    { key: 'dynamic_warming_clusters', entries: select(dynamic, warming) },
+  ];
+}
+
+/** JSON text indented by `depth` spaces, without the first line's indent. */
+const indented = (value: unknown, depth: number): string =>
+  JSON.stringify(value, null, 1).replace(/\n/g, `\n${' '.repeat(depth)}`);
+
+function* dumpSection(
+  sources: AdminSources,
+  section: Section,
+  wanted: (name: string) => boolean,
+  toJson: ToJson,
+): Generator<string> {
+  const resources = [...sources.dump(section.kind)].filter((resource) => wanted(resource.name));
+  yield `{\n   "@type": "type.googleapis.com/envoy.admin.v3.${section.dumpType}"`;
+  const version = sources.versionInfo(section.kind);
+  if (version !== '' && (section.kind === 'clusters' || section.kind === 'listeners'))
+    yield `,\n   "version_info": ${JSON.stringify(version)}`;
+  for (const { key, entries } of listsOf(section, resources, toJson)) {
+    let separator = `,\n   "${key}": [\n    `;
+    let any = false;
+    for (const entry of entries) {
+      yield separator + indented(entry, 4);
+      separator = ',\n    ';
+      any = true;
+    }
+    if (any) yield '\n   ]';
+  }
+  yield '\n  }';
+}
+
+function* dumpAll(
+  sources: AdminSources,
+  includeEds: boolean,
+  wanted: (name: string) => boolean,
+  toJson: ToJson,
+): Generator<string> {
+  const bootstrap = {
+    '@type': 'type.googleapis.com/envoy.admin.v3.BootstrapConfigDump',
+    bootstrap: toJson('envoy.config.bootstrap.v3.Bootstrap', sources.bootstrap.bytes),
+    last_updated: sources.startTime.toISOString(),
+  };
+  yield `{\n "configs": [\n  ${indented(bootstrap, 2)}`;
+  for (const section of sections) {
+    if (section.kind === 'endpoints' && !includeEds) continue;
+    yield ',\n  ';
+    yield* dumpSection(sources, section, wanted, toJson);
+  }
+  yield '\n ]\n}\n';
+}
+
+/** `?resource=dynamic_active_clusters`: the entries of that list alone. */
+function* dumpList(list: List, type: string): Generator<string> {
+  let separator = '{\n "configs": [\n  ';
+  let any = false;
+  for (const entry of list.entries) {
+    yield separator + indented({ '@type': type, ...(entry as object) }, 2);
+    separator = ',\n  ';
+    any = true;
+  }
+  yield any ? '\n ]\n}\n' : '{}\n';
+}
+
+const entryTypes: Readonly<Record<string, string>> = {
+  static_clusters: 'ClustersConfigDump.StaticCluster',
+  dynamic_active_clusters: 'ClustersConfigDump.DynamicCluster',
+  dynamic_warming_clusters: 'ClustersConfigDump.DynamicCluster',
+  static_listeners: 'ListenersConfigDump.StaticListener',
+  dynamic_listeners: 'ListenersConfigDump.DynamicListener',
+  static_route_configs: 'RoutesConfigDump.StaticRouteConfig',
+  dynamic_route_configs: 'RoutesConfigDump.DynamicRouteConfig',
+  static_endpoint_configs: 'EndpointsConfigDump.StaticEndpointConfig',
+  dynamic_endpoint_configs: 'EndpointsConfigDump.DynamicEndpointConfig',
+};
+
+/** GET /config_dump */
+export function configDumpEndpoint(sources: AdminSources, toJson: ToJson): AdminEndpoint {
+  return {
+    path: '/config_dump',
+    method: 'GET',
+    help: 'dump current configs, with what was rejected or parked and why',
+    parameters: {
+      resource: 'The list to dump, as in dynamic_active_clusters',
+      name_regex: 'Dump only the configurations whose names match the specified regex (RE2)',
+      include_eds: 'Dump endpoints too',
+    },
+    handle({ query }) {
+      const nameRegex = query.get('name_regex');
+      let pattern: RE2JS | undefined;
+      try {
+        pattern = nameRegex ? RE2JS.compile(nameRegex) : undefined;
+      } catch (error) {
+        return text(`Error while parsing name_regex: ${error instanceof Error ? error.message : String(error)}\n`, 400);
+      }
+      const wanted = (name: string) => !pattern || pattern.matcher(name).matches();
+      const resource = query.get('resource');
+      if (!resource) {
+        return {
+          status: 200,
+          contentType: 'application/json',
+          body: dumpAll(sources, query.has('include_eds'), wanted, toJson),
+        };
+      }
+      const type = entryTypes[resource];
+      if (!type) return text(`${resource} not found in config dump`, 404);
+      for (const section of sections) {
+        const resources = [...sources.dump(section.kind)].filter((candidate) => wanted(candidate.name));
+        const list = listsOf(section, resources, toJson).find(({ key }) => key === resource);
+        if (list) {
+          return {
+            status: 200,
+            contentType: 'application/json',
+            body: dumpList(list, `type.googleapis.com/envoy.admin.v3.${type}`),
+          };
+        }
+      }
+      return text(`${resource} not found in config dump`, 404);
+    },
+  };
+}

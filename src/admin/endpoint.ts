@@ -1,0 +1,38 @@
+/** One admin request, already checked: method, path, query. */
+export interface AdminRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+}
+
+/** A text body is given whole or in pieces, so that a large dump is never one string. */
+export interface AdminResponse {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string | Iterable<string>;
+}
+
+/** A path of the admin interface. Names, methods and answers are Envoy's: https://www.envoyproxy.io/docs/envoy/latest/operations/admin */
+export interface AdminEndpoint {
+  readonly path: string;
+  /** POST: changes something, and GET is refused. */
+  readonly method: 'GET' | 'POST';
+  readonly help: string;
+  /** Query parameter → what it does. */
+  readonly parameters?: Readonly<Record<string, string>>;
+  handle(request: AdminRequest): AdminResponse;
+}
+
+/** Plain text. */
+export function text(body: string | Iterable<string>, status = 200): AdminResponse {
+  return { status, contentType: 'text/plain; charset=UTF-8', body };
+}
+
+/** JSON, indented as Envoy does. */
+export function json(value: unknown): AdminResponse {
+  return {
+    status: 200,
+    contentType: 'application/json',
+    body: `${JSON.stringify(value, null, 1)}\n`,
+  };
+}

@@ -1,0 +1,55 @@
+import type { Bootstrap } from '../model/bootstrap.js';
+import type { SocketAddress } from '../model/endpoint.js';
+import type { ClusterStatus } from '../upstream/cluster-manager.js';
+
+export type ServerState = 'LIVE' | 'DRAINING' | 'PRE_INITIALIZING' | 'INITIALIZING';
+
+/** One version of a resource, as /config_dump shows it. `bytes` is the serialized message. */
+export interface DumpedVersion {
+  readonly version: string;
+  readonly bytes: Uint8Array;
+  readonly lastUpdated: Date;
+}
+
+/** What became of a resource. At least one of the versions or `error` is there. */
+export interface DumpedResource {
+  readonly name: string;
+  readonly origin: 'static' | 'dynamic';
+  readonly active?: DumpedVersion;
+  readonly warming?: DumpedVersion & { readonly waitingFor: readonly string[] };
+  readonly draining?: DumpedVersion;
+  /** Accepted, but not ours to run. */
+  readonly parked?: { readonly reason: string };
+  readonly warnings?: readonly string[];
+  /** The last version that was refused. */
+  readonly error?: {
+    readonly version: string;
+    readonly details: string;
+    readonly lastAttempt: Date;
+    readonly bytes: Uint8Array;
+  };
+}
+
+export interface ListenerAddress {
+  readonly name: string;
+  readonly addresses: readonly SocketAddress[];
+}
+
+export type DumpedKind = 'clusters' | 'listeners' | 'routes' | 'endpoints';
+
+/** All that the admin endpoints read; the composition root puts it together. Called per request. */
+export interface AdminSources {
+  readonly bootstrap: Bootstrap;
+  readonly startTime: Date;
+  readonly version: string;
+  readonly commandLine: Readonly<Record<string, unknown>>;
+  state(): ServerState;
+  clusters(): readonly ClusterStatus[];
+  /** Bound listeners with the addresses that they really have. */
+  listeners(): readonly ListenerAddress[];
+  /** The last version of a whole state-of-the-world response, '' where there is none. */
+  versionInfo(kind: DumpedKind): string;
+  dump(kind: DumpedKind): Iterable<DumpedResource>;
+  /** What the server waits for, as in `cluster echo: endpoints (EDS echo)`. */
+  waitingFor(): readonly string[];
+}

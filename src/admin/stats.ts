@@ -1,0 +1,137 @@
+import { RE2JS } from 're2js';
+import type { StatsRegistry } from '../stats/create-store.js';
+import { type HistogramData, quantiles } from '../stats/histogram.js';
+import { formatPrometheus } from '../stats/prometheus.js';
+import { type AdminEndpoint, type AdminRequest, type AdminResponse, text } from './endpoint.js';
+
+const number = (value: number): string => (Number.isNaN(value) ? 'nan' : String(Math.round(value * 100) / 100));
+
+function histogramText({ total, interval }: HistogramData): string {
+  if (total.count === 0) return 'No recorded values';
+  return quantiles
+    .map((percent) => `P${percent}(${number(interval.quantile(percent))},${number(total.quantile(percent))})`)
+    .join(' ');
+}
+
+const sorted = <T extends { readonly name: string }>(stats: Iterable<T>): T[] =>
+  [...stats].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+
+const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value);
+
+type Kind = 'counters' | 'gauges' | 'histograms';
+
+interface Selection {
+  wanted(name: string): boolean;
+  has(kind: Kind): boolean;
+}
+
+function* asText(stats: StatsRegistry, { wanted, has }: Selection, usedOnly: boolean): Generator<string> {
+  const numbers = [
+    ...(has('counters') ? stats.counters.values() : []),
+    ...(has('gauges') ? stats.gauges.values() : []),
+  ];
+  const lines: string[] = [];
+  for (const stat of sorted(numbers))
+    if (wanted(stat.name) && !(usedOnly && stat.value === 0)) lines.push(`${stat.name}: ${stat.value}\n`);
+  for (let i = 0; i < lines.length; i += 1000) yield lines.slice(i, i + 1000).join('');
+  if (!has('histograms')) return;
+  for (const histogram of sorted(stats.histograms.values())) {
+    if (wanted(histogram.name) && !(usedOnly && histogram.total.count === 0))
+      yield `${histogram.name}: ${histogramText(histogram)}\n`;
+  }
+}
+
+function* asJson(stats: StatsRegistry, { wanted, has }: Selection, usedOnly: boolean): Generator<string> {
+  yield '{"stats":[';
+  const numbers = [
+    ...(has('counters') ? stats.counters.values() : []),
+    ...(has('gauges') ? stats.gauges.values() : []),
+  ];
+  let separator = '';
+  for (const stat of sorted(numbers)) {
+    if (!wanted(stat.name) || (usedOnly && stat.value === 0)) continue;
+    yield `${separator}${JSON.stringify({ name: stat.name, value: stat.value })}`;
+    separator = ',';
+  }
+  if (has('histograms')) {
+    const computed = sorted(stats.histograms.values())
+      .filter((histogram) => wanted(histogram.name) && !(usedOnly && histogram.total.count === 0))
+      .map(({ name, total, interval }) => ({
+        name,
+        values: quantiles.map((percent) => ({
+          cumulative: orNull(total.quantile(percent)),
+          interval: orNull(interval.quantile(percent)),
+        })),
+      }));
+    if (computed.length > 0)
+      yield `${separator}${JSON.stringify({ histograms: { supported_quantiles: quantiles, computed_quantiles: computed } })}`;
+  }
+  yield ']}';
+}
+
+function select(query: URLSearchParams): Selection {
+  const filter = query.get('filter');
+  const pattern = filter ? RE2JS.compile(filter) : undefined;
+  const type = query.get('type')?.toLowerCase();
+  return {
+    wanted: (name) => !pattern || pattern.matcher(name).find(),
+    has: (kind) => type === undefined || type === 'all' || type === kind,
+  };
+}
+
+function handle(stats: StatsRegistry, { query, path }: AdminRequest): AdminResponse {
+  let selection: Selection;
+  try {
+    selection = select(query);
+  } catch (error) {
+    return text(`Invalid re2 regex: ${error instanceof Error ? error.message : String(error)}\n`, 400);
+  }
+  const type = query.get('type')?.toLowerCase();
+  if (type && !['all', 'counters', 'gauges', 'histograms', 'textreadouts'].includes(type)) {
+    return text('invalid &type= param: one of All, Counters, Gauges, Histograms, TextReadouts\n', 404);
+  }
+  const format = path === '/stats/prometheus' ? 'prometheus' : (query.get('format') ?? 'text');
+  const usedOnly = query.has('usedonly');
+  switch (format) {
+    case 'text':
+      return text(asText(stats, selection, usedOnly));
+    case 'json':
+      return {
+        status: 200,
+        contentType: 'application/json',
+        body: asJson(stats, selection, usedOnly),
+      };
+    case 'prometheus':
+      return text(formatPrometheus(stats, selection.wanted));
+    default:
+      return text('usage: /stats?format=(json|prometheus|text)\n\n', 400);
+  }
+}
+
+/** GET /stats and GET /stats/prometheus */
+export function statsEndpoints(stats: StatsRegistry): readonly AdminEndpoint[] {
+  const parameters = {
+    filter: 'Regular expression (RE2) for filtering stats',
+    usedonly: 'Only include stats that have been written by the system',
+  };
+  return [
+    {
+      path: '/stats',
+      method: 'GET',
+      help: 'print server stats',
+      parameters: {
+        ...parameters,
+        format: 'text, json or prometheus',
+        type: 'All, Counters, Gauges or Histograms',
+      },
+      handle: (request) => handle(stats, request),
+    },
+    {
+      path: '/stats/prometheus',
+      method: 'GET',
+      help: 'print server stats in prometheus format',
+      parameters,
+      handle: (request) => handle(stats, request),
+    },
+  ];
+}

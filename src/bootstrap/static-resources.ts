@@ -1,0 +1,72 @@
+import type { Cluster } from '../model/cluster.js';
+import type { Listener } from '../model/listener.js';
+import type { Problem, Resource } from '../model/verdict.js';
+import type { Bootstrap__Output } from '../protobuf/generated/envoy/config/bootstrap/v3/Bootstrap.js';
+import type { Schema } from '../protobuf/schema.js';
+import { clusterResource } from '../xds/resources/cluster.js';
+import { join } from '../xds/resources/findings.js';
+import { listenerResource } from '../xds/resources/listener.js';
+import type { ResourceTranslator } from '../xds/resources/translate.js';
+
+interface Judged<T> {
+  readonly resources: Resource<T>[];
+  readonly problems: Problem[];
+}
+
+function judge<T>(
+  schema: Schema,
+  translator: ResourceTranslator<T>,
+  messages: readonly { readonly name: string }[],
+  path: string,
+): Judged<T> {
+  const judged: Judged<T> = { resources: [], problems: [] };
+  const typeName = translator.typeUrl.slice(translator.typeUrl.indexOf('/') + 1);
+  const names = new Set<string>();
+  for (const [index, message] of messages.entries()) {
+    const at = `${path}[${index}]`;
+    const bytes = schema.encode(typeName, message);
+    const verdict = translator.translate(bytes, 'static');
+    if (verdict.kind === 'rejected')
+      for (const problem of verdict.problems)
+        judged.problems.push({
+          path: problem.path === '' ? at : join(at, problem.path),
+          message: problem.message,
+        });
+    const name = verdict.kind === 'active' ? (verdict.model as { readonly name: string }).name : message.name;
+    if (name !== '' && names.has(name))
+      judged.problems.push({
+        path: join(at, 'name'),
+        message: `duplicate name ${name}`,
+      });
+    names.add(name);
+    judged.resources.push({ name, version: '', bytes, verdict });
+  }
+  return judged;
+}
+
+export interface StaticResources {
+  readonly clusters: readonly Resource<Cluster>[];
+  readonly listeners: readonly Resource<Listener>[];
+  readonly problems: readonly Problem[];
+}
+
+/** Judges static clusters and listeners by the same translators as dynamic ones. A rejected one is a problem of the file. */
+export function readStaticResources(schema: Schema, bootstrap: Bootstrap__Output): StaticResources {
+  const clusters = judge(
+    schema,
+    clusterResource(schema),
+    bootstrap.static_resources?.clusters ?? [],
+    'static_resources.clusters',
+  );
+  const listeners = judge(
+    schema,
+    listenerResource(schema),
+    bootstrap.static_resources?.listeners ?? [],
+    'static_resources.listeners',
+  );
+  return {
+    clusters: clusters.resources,
+    listeners: listeners.resources,
+    problems: [...clusters.problems, ...listeners.problems],
+  };
+}

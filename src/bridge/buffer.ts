@@ -1,0 +1,198 @@
+import type { BufferInstance, Bytes } from './api.js';
+
+const empty = Buffer.alloc(0);
+
+/** Pieces up to this size are copied together, so that a sender of single bytes can't make us keep an object for each. */
+const smallPiece = 2048;
+const minBlock = 4096;
+const maxBlock = 65_536;
+
+/**
+ * Bytes in order, kept as the pieces they came in. Nothing is copied until somebody wants them in one: a body that only passes through never is,
+ * and one that is looked at after every piece (StopAndBuffer) is copied into room that doubles, so that the cost stays linear.
+ */
+export class ByteQueue {
+  #pieces: Buffer[] = [];
+  #length = 0;
+  /** The memory behind the last piece, when it is ours and has room after `#blockEnd`. */
+  #block: Buffer | undefined;
+  #blockEnd = 0;
+  #joins = 0;
+
+  get length(): number {
+    return this.#length;
+  }
+
+  /** What is in it, uncopied. */
+  get pieces(): readonly Buffer[] {
+    return this.#pieces;
+  }
+
+  /** Takes over `data`: the caller must not change it afterwards. */
+  append(data: Buffer): void {
+    if (data.length === 0) return;
+    this.#length += data.length;
+    if (this.#block !== undefined && this.#block.length - this.#blockEnd >= data.length) {
+      this.#fill(this.#block, data);
+    } else if (this.#pieces.length > 0 && data.length <= smallPiece) {
+      const block = Buffer.allocUnsafeSlow(Math.min(Math.max(minBlock, this.#length), maxBlock));
+      this.#block = block;
+      this.#blockEnd = data.copy(block);
+      this.#pieces.push(block.subarray(0, this.#blockEnd));
+    } else {
+      this.#block = undefined;
+      this.#pieces.push(data);
+    }
+  }
+
+  /** Takes over `data`, like `append`. */
+  prepend(data: Buffer): void {
+    if (data.length === 0) return;
+    if (this.#pieces.length === 0) this.#block = undefined;
+    this.#length += data.length;
+    this.#pieces.unshift(data);
+  }
+
+  /** All bytes as one; a view of them when they are in one place already. */
+  bytes(): Buffer {
+    if (this.#pieces.length > 1) this.#join();
+    return this.#pieces[0] ?? empty;
+  }
+
+  /** Removes the first `count` bytes, or all when there are fewer. */
+  drain(count: number): void {
+    if (count >= this.#length) {
+      this.clear();
+      return;
+    }
+    let whole = 0;
+    let rest = count;
+    for (let piece = this.#pieces[0]; piece !== undefined && rest >= piece.length; piece = this.#pieces[whole]) {
+      rest -= piece.length;
+      whole += 1;
+    }
+    if (whole > 0) this.#pieces.splice(0, whole);
+    const first = this.#pieces[0];
+    if (rest > 0 && first !== undefined) this.#pieces[0] = first.subarray(rest);
+    this.#length -= count;
+  }
+
+  clear(): void {
+    this.#pieces = [];
+    this.#length = 0;
+    this.#block = undefined;
+    this.#joins = 0;
+  }
+
+  /** Hands all bytes over, as the pieces they are in; the queue is empty then. */
+  take(): Buffer[] {
+    const pieces = this.#pieces;
+    this.clear();
+    return pieces;
+  }
+
+  /** Hands all bytes over as one. */
+  takeBytes(): Buffer {
+    const bytes = this.bytes();
+    this.clear();
+    return bytes;
+  }
+
+  #fill(block: Buffer, data: Buffer): void {
+    const last = this.#pieces.length - 1;
+    const piece = this.#pieces[last] as Buffer;
+    data.copy(block, this.#blockEnd);
+    this.#blockEnd += data.length;
+    this.#pieces[last] = block.subarray(piece.byteOffset - block.byteOffset, this.#blockEnd);
+  }
+
+  #join(): void {
+    // The first join is often the only one (a whole request body); from the second on there will be more.
+    const block = Buffer.allocUnsafeSlow(this.#joins === 0 ? this.#length : this.#length * 2);
+    this.#joins += 1;
+    let end = 0;
+    for (const piece of this.#pieces) end += piece.copy(block, end);
+    this.#block = block;
+    this.#blockEnd = end;
+    this.#pieces = [block.subarray(0, end)];
+  }
+}
+
+/** Whether one of the plugin's calls is on the stack: what a call hands out works only then. */
+export interface CallScope {
+  active: boolean;
+}
+
+/** The plugin's side of a ByteQueue. Bytes that it hands in are copied, because it may go on using its own array. */
+export class PluginBuffer implements BufferInstance {
+  readonly #queue: ByteQueue;
+  readonly #scope: CallScope;
+
+  constructor(queue: ByteQueue, scope: CallScope) {
+    this.#queue = queue;
+    this.#scope = scope;
+  }
+
+  len(): number {
+    return this.#open().length;
+  }
+
+  bytes(): Buffer {
+    return this.#open().bytes();
+  }
+
+  toString(): string {
+    return this.#open().bytes().toString();
+  }
+
+  set(data: Bytes): void {
+    const queue = this.#open();
+    // The usual way to cut a frame, `buffer.set(buffer.bytes().subarray(4))`, needs no copy.
+    const kept = typeof data !== 'string' && isViewOf(data, queue.bytes()) ? asBuffer(data) : copyOf(data);
+    queue.clear();
+    queue.append(kept);
+  }
+
+  append(data: Bytes): void {
+    this.#open().append(copyOf(data));
+  }
+
+  prepend(data: Bytes): void {
+    this.#open().prepend(copyOf(data));
+  }
+
+  drain(n: number): void {
+    const queue = this.#open();
+    if (typeof n !== 'number' || Number.isNaN(n)) throw new TypeError('drain(n): n must be a number of bytes');
+    if (n > 0) queue.drain(Math.trunc(n));
+  }
+
+  reset(): void {
+    this.#open().clear();
+  }
+
+  #open(): ByteQueue {
+    if (!this.#scope.active) throw new Error('the buffer was used after the call that it belongs to had returned');
+    return this.#queue;
+  }
+}
+
+function asBuffer(data: Uint8Array): Buffer {
+  return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+}
+
+function isViewOf(data: Uint8Array, whole: Buffer): boolean {
+  return (
+    ArrayBuffer.isView(data) &&
+    data.buffer === whole.buffer &&
+    data.byteOffset >= whole.byteOffset &&
+    data.byteOffset + data.byteLength <= whole.byteOffset + whole.byteLength
+  );
+}
+
+/** Throws a TypeError when `data` is neither a string nor bytes. */
+export function copyOf(data: Bytes): Buffer {
+  if (typeof data === 'string') return Buffer.from(data);
+  if (ArrayBuffer.isView(data)) return Buffer.from(asBuffer(data));
+  throw new TypeError('expected a string or bytes (Uint8Array)');
+}

@@ -1,0 +1,504 @@
+import type { Clock } from '../clock.js';
+import type { Logger } from '../log.js';
+import type {
+  PoolCallbacks,
+  PoolFailure,
+  UpstreamConnection,
+  UpstreamConnectionHandler,
+} from '../upstream/connection.js';
+import type { Host } from '../upstream/host.js';
+import type { BridgeStats } from './bridge-stats.js';
+import { ByteQueue, PluginBuffer } from './buffer.js';
+import type { Exchange, ExchangeFailure, ExchangeOptions } from './exchange.js';
+import {
+  afterEncodeData,
+  afterEncodeHeaders,
+  afterUpstreamData,
+  type ExchangeEvent,
+  type ExchangeState,
+  type RequestPhase,
+  type RequestStep,
+} from './exchange-state.js';
+import { isIdempotent } from './idempotent.js';
+import { canReplace, isReusable, keepForReplay, type OpenState, openState, takeResponsePart } from './open-state.js';
+import { RequestHeadersView } from './plugin-headers.js';
+import { type LocalReply, PluginSession } from './plugin-session.js';
+import { localReplyHeaders } from './response-headers.js';
+
+const nothing = Buffer.alloc(0);
+const ended: ExchangeState = { name: 'ended' };
+
+/**
+ * The state machine between one request, one bridge and one connection.
+ *
+ * Whatever happens comes in as an event and is handled to its end before the next one: an event that is caused by the handling of another (a callback that
+ * cancels, a write that fails at once) waits in `#deferred`. So no plugin's call is ever on the stack when the exchange ends or when another one is made.
+ */
+export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnectionHandler {
+  readonly #options: ExchangeOptions;
+  readonly #stats: BridgeStats;
+  readonly #log: Logger;
+  readonly #clock: Clock;
+  readonly #onDrainTimeout = (): void => this.#dispatch({ kind: 'drain_timeout' });
+
+  #state: ExchangeState;
+  #busy = false;
+  readonly #deferred: ExchangeEvent[] = [];
+  /** After `cancel`: nobody listens any more. */
+  #silenced = false;
+  #host: Host | undefined;
+  #requestPaused = false;
+  /** The request's body, as far as it has come and has not been written. */
+  readonly #body = new ByteQueue();
+  /** All of it has come. */
+  #bodyEnded: boolean;
+  /** The one replacement of a stale connection was used. */
+  #replaced = false;
+
+  constructor(options: ExchangeOptions, stats: BridgeStats, log: Logger, clock: Clock) {
+    this.#options = options;
+    this.#stats = stats;
+    this.#log = log;
+    this.#clock = clock;
+    this.#bodyEnded = options.requestEndStream;
+    stats.exchangesTotal.value += 1;
+    stats.exchangesActive.value += 1;
+    options.cluster.pin(this.#onDrainTimeout);
+    this.#state = {
+      name: 'connecting',
+      acquisition: options.cluster.acquire(options.priority, this),
+    };
+  }
+
+  get host(): Host | undefined {
+    return this.#host;
+  }
+
+  // Events.
+
+  onRequestData(data: Buffer, endStream: boolean): void {
+    this.#dispatch({ kind: 'request_data', data, endStream });
+  }
+
+  onDownstreamWritable(): void {
+    this.#dispatch({ kind: 'downstream_writable' });
+  }
+
+  cancel(): void {
+    if (this.#state.name !== 'ended') this.#resumeRequest();
+    this.#silenced = true;
+    this.#dispatch({ kind: 'cancel' });
+  }
+
+  onReady(connection: UpstreamConnection): void {
+    this.#dispatch({ kind: 'connection_ready', connection });
+  }
+
+  onFailure(failure: PoolFailure): void {
+    this.#dispatch({ kind: 'pool_failure', failure });
+  }
+
+  onData(data: Buffer): void {
+    this.#dispatch({ kind: 'upstream_data', data });
+  }
+
+  onEnd(): void {
+    this.#dispatch({ kind: 'upstream_end' });
+  }
+
+  onWritable(): void {
+    this.#dispatch({ kind: 'upstream_writable' });
+  }
+
+  onClose(reason: string): void {
+    this.#dispatch({ kind: 'upstream_close', reason });
+  }
+
+  #dispatch(event: ExchangeEvent): void {
+    if (this.#busy) {
+      this.#deferred.push(event);
+      return;
+    }
+    this.#busy = true;
+    try {
+      this.#handle(event);
+      for (let next = this.#deferred.shift(); next !== undefined; next = this.#deferred.shift()) this.#handle(next);
+    } catch (error) {
+      // A callback threw: a fault of ours, but the bridge, the connection and the pin must not be lost with it.
+      this.#silenced = true;
+      this.#end(false);
+      throw error;
+    } finally {
+      this.#busy = false;
+    }
+  }
+
+  #handle(event: ExchangeEvent): void {
+    const state = this.#state;
+    switch (state.name) {
+      case 'connecting':
+        this.#whileConnecting(event);
+        break;
+      case 'open':
+        this.#whileOpen(state, event);
+        break;
+      case 'ended':
+        // A connection that came although the acquisition was cancelled.
+        if (event.kind === 'connection_ready') event.connection.release(true);
+        return;
+    }
+    this.#balanceRequest();
+  }
+
+  #whileConnecting(event: ExchangeEvent): void {
+    switch (event.kind) {
+      case 'connection_ready':
+        this.#open(event.connection);
+        break;
+      case 'pool_failure': {
+        const { failure } = event;
+        if ('host' in failure) this.#options.info.upstreamHost = failure.host.address;
+        this.#fail({ kind: 'pool', failure });
+        break;
+      }
+      case 'request_data':
+        this.#body.append(event.data);
+        this.#bodyEnded ||= event.endStream;
+        break;
+      case 'cancel':
+      case 'drain_timeout':
+        this.#giveUp(event.kind);
+        break;
+      // Left over from a stale connection that is being replaced, or from before.
+      case 'upstream_data':
+      case 'upstream_end':
+      case 'upstream_close':
+      case 'upstream_writable':
+      case 'downstream_writable':
+        break;
+    }
+  }
+
+  #whileOpen(open: OpenState, event: ExchangeEvent): void {
+    switch (event.kind) {
+      case 'request_data':
+        if (this.#bodyEnded) return;
+        this.#bodyEnded = event.endStream;
+        keepForReplay(open, event.data);
+        this.#body.append(event.data);
+        this.#continueRequest(open);
+        break;
+      case 'upstream_data': {
+        const { info } = this.#options;
+        info.lastUpstreamRxByte = this.#clock.monotonic();
+        info.firstUpstreamRxByte ??= info.lastUpstreamRxByte;
+        open.answered = true;
+        open.replay = undefined;
+        open.received.append(event.data);
+        this.#continueResponse(open, false);
+        break;
+      }
+      case 'upstream_end':
+        open.serverEnded = true;
+        if (this.#canReplace(open)) this.#replace(open);
+        else this.#continueResponse(open, true);
+        break;
+      case 'upstream_close':
+        if (this.#canReplace(open)) this.#replace(open);
+        else this.#fail({ kind: 'upstream_closed', reason: event.reason });
+        break;
+      case 'upstream_writable':
+        open.upstreamBlocked = false;
+        break;
+      case 'downstream_writable':
+        if (open.readingPaused) {
+          open.readingPaused = false;
+          open.connection.resumeReading();
+        }
+        break;
+      case 'cancel':
+      case 'drain_timeout':
+        this.#giveUp(event.kind);
+        break;
+      case 'connection_ready':
+      case 'pool_failure':
+        break;
+    }
+  }
+
+  // The request: client to server.
+
+  #open(connection: UpstreamConnection): void {
+    const { cluster, info, requestHeaders, requestEndStream, routeName } = this.#options;
+    this.#host = connection.host;
+    info.upstreamHost = connection.host.address;
+    info.upstreamLocalAddress = connection.localAddress;
+    const session = new PluginSession(cluster.pipeline, {
+      routeName,
+      clusterName: cluster.config.name,
+      log: this.#log,
+    });
+    const keep = connection.reused && !this.#replaced && !requestEndStream && isIdempotent(requestHeaders);
+    const open = openState(connection, session, keep ? new ByteQueue() : undefined);
+    this.#state = open;
+    connection.setHandler(this);
+
+    const dataForSet = new ByteQueue();
+    let answer = session.create();
+    if (answer === 'continue') {
+      const headers = new RequestHeadersView(requestHeaders);
+      answer = session.encodeHeaders(headers, new PluginBuffer(dataForSet, session.scope), requestEndStream);
+    }
+    const step = afterEncodeHeaders(answer, requestEndStream);
+    if (step.do !== 'write') {
+      this.#answerRequest(open, step, dataForSet);
+      return;
+    }
+    if (this.#options.preface !== undefined) this.#write(open, this.#options.preface);
+    this.#writeAll(open, dataForSet, step.next);
+    if (requestEndStream || (this.#body.length === 0 && !this.#bodyEnded)) return;
+    // What came while there was no connection.
+    for (const piece of this.#body.pieces) keepForReplay(open, piece);
+    this.#continueRequest(open);
+  }
+
+  /** Gives the plugin the piece of the body that came, or the whole when it wants that. */
+  #continueRequest(open: OpenState): void {
+    if (open.request === 'gathering') {
+      if (this.#body.length > this.#options.requestBufferLimit) {
+        this.#fail({ kind: 'request_too_large' });
+        return;
+      }
+      if (!this.#bodyEnded) return;
+    }
+    open.sawBody = true;
+    const answer = open.session.encodeData(new PluginBuffer(this.#body, open.session.scope), this.#bodyEnded);
+    const step = afterEncodeData(answer, this.#bodyEnded);
+    switch (step.do) {
+      case 'write':
+        this.#writeAll(open, this.#body, step.next);
+        break;
+      case 'keep':
+        open.request = 'gathering';
+        if (this.#body.length > this.#options.requestBufferLimit) this.#fail({ kind: 'request_too_large' });
+        break;
+      default:
+        this.#answerRequest(open, step, this.#body);
+    }
+  }
+
+  #writeAll(open: OpenState, queue: ByteQueue, next: RequestPhase): void {
+    open.request = next;
+    for (const piece of queue.take()) this.#write(open, piece);
+    if (next !== 'sent' || !open.session.selfHalfClose) return;
+    open.halfClosed = true;
+    open.connection.halfClose();
+  }
+
+  #write(open: OpenState, data: Buffer): void {
+    const { info } = this.#options;
+    info.lastUpstreamTxByte = this.#clock.monotonic();
+    info.firstUpstreamTxByte ??= info.lastUpstreamTxByte;
+    open.wrote = true;
+    if (!open.connection.write(data)) open.upstreamBlocked = true;
+  }
+
+  /** The plugin ended the exchange in one of its calls for the request. `buffer` is that call's. */
+  #answerRequest(
+    open: OpenState,
+    step: Exclude<RequestStep, { do: 'write' } | { do: 'keep' }>,
+    buffer: ByteQueue,
+  ): void {
+    switch (step.do) {
+      case 'answer_with_buffer':
+        if (open.response !== undefined) {
+          this.#sendResponse(open, buffer, true);
+        } else {
+          const status = Number(open.responseHeaders.get(':status') ?? 200);
+          this.#replyLocally(open, {
+            status,
+            body: buffer.takeBytes(),
+            headers: open.responseHeaders,
+          });
+        }
+        break;
+      case 'local_reply':
+        this.#replyLocally(open, open.session.localReply);
+        break;
+      case 'plugin_error':
+        this.#failPlugin(step.misuse === undefined ? open.session.error : new Error(step.misuse));
+        break;
+    }
+  }
+
+  #canReplace(open: OpenState): boolean {
+    return !this.#replaced && canReplace(open, isIdempotent(this.#options.requestHeaders));
+  }
+
+  #replace(open: OpenState): void {
+    this.#replaced = true;
+    this.#stats.connectionsReplaced.value += 1;
+    this.#destroyBridge(open);
+    open.connection.release(false);
+    if (open.sawBody && open.replay !== undefined) {
+      this.#body.clear();
+      for (const piece of open.replay.take()) this.#body.append(piece);
+    }
+    const { cluster, priority } = this.#options;
+    this.#state = {
+      name: 'connecting',
+      acquisition: cluster.acquire(priority, this, { freshOnly: true }),
+    };
+  }
+
+  // The response: server to client.
+
+  #continueResponse(open: OpenState, end: boolean): void {
+    const answer = open.session.onUpstreamData(open.responseHeadersView, open.responseBuffer, end);
+    const step = afterUpstreamData(answer, end);
+    switch (step.do) {
+      case 'send':
+        this.#sendResponse(open, open.received, step.end);
+        break;
+      case 'keep':
+        if (open.received.length > this.#options.cluster.pipeline.maxResponseBuffer)
+          this.#fail({ kind: 'response_too_large' });
+        break;
+      case 'cut_short':
+        this.#fail({
+          kind: 'upstream_closed',
+          reason: 'the server closed the connection in the middle of the response',
+        });
+        break;
+      case 'local_reply':
+        this.#replyLocally(open, open.session.localReply);
+        break;
+      case 'plugin_error':
+        this.#failPlugin(open.session.error);
+        break;
+    }
+  }
+
+  #sendResponse(open: OpenState, buffer: ByteQueue, last: boolean): void {
+    const { callbacks, requestHeaders } = this.#options;
+    const part = takeResponsePart(open, buffer, last, requestHeaders.get(':method'));
+    if (part instanceof Error) {
+      this.#failPlugin(part);
+      return;
+    }
+    const { head, first, pieces } = part;
+    if (part.contradiction !== undefined) {
+      if (first) callbacks.onHeaders(head.headers, false);
+      this.#failPlugin(new Error(part.contradiction));
+      return;
+    }
+    if (last) this.#end(isReusable(open));
+    if (first && !this.#silenced) callbacks.onHeaders(head.headers, last && pieces.length === 0);
+    if (last && !first && pieces.length === 0) pieces.push(nothing);
+    let writable = true;
+    for (let i = 0; i < pieces.length && !this.#silenced; i++) {
+      writable = callbacks.onData(pieces[i] as Buffer, last && i === pieces.length - 1);
+    }
+    if (!writable && !last && !open.readingPaused) {
+      open.readingPaused = true;
+      open.connection.pauseReading();
+    }
+  }
+
+  // The end.
+
+  #replyLocally(open: OpenState, reply: LocalReply | undefined): void {
+    if (reply === undefined) return;
+    this.#stats.localReplies.value += 1;
+    this.#end(isReusable(open));
+    if (this.#silenced) return;
+    const body = reply.status === 204 || reply.status === 304 ? nothing : reply.body;
+    this.#options.callbacks.onLocalReply(reply.status, body, localReplyHeaders(reply.headers));
+  }
+
+  #giveUp(kind: 'cancel' | 'drain_timeout'): void {
+    if (kind === 'drain_timeout') {
+      const { name } = this.#options.cluster.config;
+      this.#log.warn({ cluster: name }, 'resetting an exchange: its cluster was replaced and the drain time is over');
+      this.#fail({ kind });
+      return;
+    }
+    this.#stats.cancelled.value += 1;
+    this.#end(false);
+  }
+
+  #failPlugin(error: Error): void {
+    this.#countPluginError(error);
+    this.#fail({
+      kind: 'plugin_error',
+      plugin: this.#options.cluster.pipeline.config.pluginName,
+      error,
+    });
+  }
+
+  #fail(failure: ExchangeFailure): void {
+    if (failure.kind === 'upstream_closed') this.#stats.upstreamClosed.value += 1;
+    else if (failure.kind === 'request_too_large') this.#stats.requestTooLarge.value += 1;
+    else if (failure.kind === 'response_too_large') this.#stats.responseTooLarge.value += 1;
+    else if (failure.kind === 'drain_timeout') this.#stats.drainTimeouts.value += 1;
+    this.#end(false);
+    if (!this.#silenced) this.#options.callbacks.onFailure(failure);
+  }
+
+  /** Lets go of everything that the exchange holds; the callback that tells how it ended comes after. */
+  #end(reusable: boolean): void {
+    const state = this.#state;
+    if (state.name === 'ended') return;
+    this.#state = ended;
+    if (state.name === 'connecting') {
+      state.acquisition.cancel();
+    } else {
+      this.#destroyBridge(state);
+      state.connection.release(reusable);
+    }
+    this.#body.clear();
+    this.#stats.exchangesActive.value -= 1;
+    this.#options.cluster.unpin(this.#onDrainTimeout);
+    this.#resumeRequest();
+  }
+
+  #destroyBridge(open: OpenState): void {
+    if (!open.session.destroy()) this.#countPluginError(open.session.error);
+  }
+
+  #countPluginError(error: Error): void {
+    this.#stats.pluginErrors.value += 1;
+    const { cluster } = this.#options;
+    const { pluginName, libraryPath } = cluster.pipeline.config;
+    this.#log.error(
+      {
+        plugin: pluginName,
+        library: libraryPath,
+        cluster: cluster.config.name,
+        err: error,
+      },
+      `plugin ${pluginName} of cluster ${cluster.config.name} failed: ${error.message}`,
+    );
+  }
+
+  // Flow control towards the client.
+
+  #balanceRequest(): void {
+    const state = this.#state;
+    const blocked =
+      state.name === 'connecting'
+        ? this.#body.length > this.#options.cluster.config.perConnectionBufferLimitBytes
+        : state.name === 'open' && state.upstreamBlocked && state.request === 'streaming';
+    if (!blocked) this.#resumeRequest();
+    else if (!this.#requestPaused && !this.#silenced) {
+      this.#requestPaused = true;
+      this.#options.callbacks.pauseRequest();
+    }
+  }
+
+  #resumeRequest(): void {
+    if (!this.#requestPaused) return;
+    this.#requestPaused = false;
+    if (!this.#silenced) this.#options.callbacks.resumeRequest();
+  }
+}

@@ -1,0 +1,45 @@
+const longest = 4096;
+
+/**
+ * What a plugin threw, as an Error of our own that is safe to print and to pass on: a thrown value may be anything, also an object whose getters throw.
+ * The stack is the plugin's where it has one, with its source's places after `mapStack`.
+ */
+export function pluginError(call: string, thrown: unknown, mapStack?: (stack: string) => string): Error {
+  const error = new Error(`${call}: ${describe(thrown)}`);
+  const stack = stackOf(thrown);
+  if (stack !== undefined) error.stack = mapStack?.(stack) ?? stack;
+  return error;
+}
+
+/** One line for people. Never throws. */
+export function describe(thrown: unknown): string {
+  try {
+    const text = thrown instanceof Error ? String(thrown.message) : String(thrown);
+    return text === '' ? 'an error without a message' : text.slice(0, longest);
+  } catch {
+    return 'an error that cannot be described';
+  }
+}
+
+export function stackOf(thrown: unknown): string | undefined {
+  try {
+    const stack = thrown instanceof Error ? thrown.stack : undefined;
+    return typeof stack === 'string' ? stack.slice(0, longest) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Whether a plugin returned a promise where the contract is synchronous. Its rejection is swallowed: the error is that it is one. Throws what a hostile
+ * `then` getter throws.
+ */
+export function isPromise(value: unknown): boolean {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return false;
+  const { then } = value as { then?: unknown };
+  if (typeof then !== 'function') return false;
+  then.call(value, ignore, ignore);
+  return true;
+}
+
+function ignore(): void {}

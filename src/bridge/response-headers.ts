@@ -1,0 +1,104 @@
+import { HeaderMap } from './header-map.js';
+
+/** token, RFC 9110 section 5.6.2; upper case never gets here. */
+const validName = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+/** field-value, RFC 9110 section 5.5, one character per byte. */
+const forbiddenInValue = /[^\t\x20-\x7e\x80-\xff]/;
+const outerWhitespace = /^[ \t]+|[ \t]+$/g;
+
+/** They speak of one connection, which is the codec's, not the plugin's (RFC 9110 section 7.6.1). */
+const connectionHeaders: ReadonlySet<string> = new Set([
+  'connection',
+  'transfer-encoding',
+  'upgrade',
+  'keep-alive',
+  'proxy-connection',
+]);
+
+/** Lower-cases a response header's name. Throws a TypeError when it has forbidden bytes, a colon in front included. */
+export function checkHeaderName(name: string): string {
+  const lower = typeof name === 'string' ? name.toLowerCase() : '';
+  if (!validName.test(lower)) throw new TypeError(`invalid response header name ${quote(name)}`);
+  return lower;
+}
+
+/** The value without whitespace around it (RFC 9110 section 5.5). Throws a TypeError when it has forbidden bytes: CR, LF, NUL and other controls. */
+export function checkHeaderValue(name: string, value: string): string {
+  if (typeof value !== 'string') throw new TypeError(`the value of response header ${name} must be a string`);
+  if (forbiddenInValue.test(value)) throw new TypeError(`invalid value of response header ${name}: ${quote(value)}`);
+  return value.replace(outerWhitespace, '');
+}
+
+/** Throws a RangeError unless `status` is a final HTTP status. */
+export function checkStatus(status: unknown): number {
+  if (typeof status === 'number' && Number.isInteger(status) && status >= 200 && status <= 599) return status;
+  throw new RangeError(`invalid response status ${quote(status)}: it must be 200-599`);
+}
+
+/** A response's headers as they go out, and what they promise about the body. */
+export interface ResponseHead {
+  /** `:status` first. */
+  readonly headers: HeaderMap;
+  /** False: there must be no body, whatever the plugin sends (HEAD, 204, 304). */
+  readonly hasBody: boolean;
+  /** What `content-length` announces, undefined when it isn't there or isn't about this body. */
+  readonly contentLength: number | undefined;
+}
+
+/** What the plugin has set, made fit to be sent. Throws a TypeError when `content-length` is no length. */
+export function responseHead(set: HeaderMap, method: string | undefined): ResponseHead {
+  const status = set.get(':status') ?? '200';
+  const headers = new HeaderMap([':status', status]);
+  const hasBody = bodyAllowed(Number(status), method);
+  let contentLength: number | undefined;
+  set.forEach((name, value) => {
+    if (name === ':status' || connectionHeaders.has(name)) return;
+    if (name === 'content-length') {
+      const length = parseContentLength(value);
+      if (contentLength === length) return;
+      if (contentLength !== undefined) throw new TypeError('the response has two different content-length headers');
+      contentLength = length;
+      // RFC 9110 section 8.6: none with a 204.
+      if (status === '204') return;
+    }
+    headers.add(name, value);
+  });
+  return {
+    headers,
+    hasBody,
+    contentLength: hasBody ? contentLength : undefined,
+  };
+}
+
+/** What is wrong with the body so far, or at its `end`, against the announced content-length; undefined: nothing. */
+export function lengthContradiction(head: ResponseHead, bytes: number, end: boolean): string | undefined {
+  const announced = head.contentLength;
+  if (announced === undefined || bytes === announced || (bytes < announced && !end)) return undefined;
+  return `the response has content-length ${announced}, but its body ${end ? 'has' : 'has at least'} ${bytes} bytes`;
+}
+
+/** A local reply's headers: whole body known, so its length is the codec's to say. No `:status`, that goes beside them. */
+export function localReplyHeaders(set: HeaderMap): HeaderMap {
+  const headers = new HeaderMap();
+  set.forEach((name, value) => {
+    if (name !== ':status' && name !== 'content-length' && !connectionHeaders.has(name)) headers.add(name, value);
+  });
+  return headers;
+}
+
+/** RFC 9110 sections 9.3.2, 15.3.5 and 15.4.5. */
+export function bodyAllowed(status: number, method: string | undefined): boolean {
+  return method !== 'HEAD' && status !== 204 && status !== 304;
+}
+
+function parseContentLength(value: string): number {
+  const length = /^\d{1,15}$/.test(value) ? Number(value) : Number.NaN;
+  if (Number.isNaN(length)) throw new TypeError(`invalid content-length ${quote(value)}`);
+  return length;
+}
+
+function quote(value: unknown): string {
+  return JSON.stringify(
+    typeof value === 'string' ? value.slice(0, 100) : typeof value === 'number' ? value : typeof value,
+  );
+}

@@ -1,0 +1,112 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { type LogLevel, logLevels } from './log.js';
+import { version } from './version.js';
+
+/** The command line, checked. Names follow Envoy's flags: https://www.envoyproxy.io/docs/envoy/latest/operations/cli */
+export interface CommandLine {
+  readonly configPath?: string;
+  readonly configYaml?: string;
+  readonly mode: 'serve' | 'validate';
+  readonly concurrency: number;
+  readonly serviceNode?: string;
+  readonly serviceCluster?: string;
+  readonly serviceZone?: string;
+  readonly logLevel: LogLevel;
+  /** Component → level. */
+  readonly componentLogLevel: Readonly<Record<string, LogLevel>>;
+  readonly logPath?: string;
+  readonly adminAddressPath?: string;
+  readonly drainTimeS: number;
+  readonly pluginRoot: readonly string[];
+  /** Envoy's flags that were given and mean nothing here. */
+  readonly ignored: readonly string[];
+}
+
+/** Flags that Envoy's users have in their start scripts and that have nothing to do here: accepted, so that the scripts go on working. */
+const ignoredFlags: readonly (readonly [string, string])[] = [
+  ['--disable-hot-restart', 'there is no hot restart between processes'],
+  ['--base-id <id>', 'no shared memory is used'],
+  ['--use-dynamic-base-id', 'no shared memory is used'],
+  ['--base-id-path <file>', 'no shared memory is used'],
+  ['--restart-epoch <n>', 'there is no hot restart between processes'],
+  ['--parent-shutdown-time-s <seconds>', 'there is no hot restart between processes'],
+  ['--drain-strategy <strategy>', 'connections are drained at once'],
+  ['--local-address-ip-version <version>', 'addresses are taken as they are'],
+  ['--log-format <format>', 'logs are JSON lines'],
+  ['--log-format-escaped', 'logs are JSON lines'],
+  ['--enable-fine-grain-logging', 'loggers are per component'],
+  ['--file-flush-interval-msec <ms>', 'files are flushed every second'],
+  ['--cpuset-threads', 'there are no threads to place'],
+  ['--skip-hot-restart-on-no-parent', 'there is no hot restart between processes'],
+  ['--skip-hot-restart-parent-stats', 'there is no hot restart between processes'],
+  ['--reject-unknown-dynamic-fields', 'unknown fields of a message can not be told from newer ones'],
+  ['--ignore-unknown-dynamic-fields', 'unknown fields of a message are always ignored'],
+];
+
+const isLevel = (value: string): value is LogLevel => (logLevels as readonly string[]).includes(value);
+
+function level(value: string): LogLevel {
+  const name = value.toLowerCase() === 'warn' ? 'warning' : value.toLowerCase();
+  if (!isLevel(name)) throw new InvalidArgumentError(`It must be one of ${logLevels.join(', ')}.`);
+  return name;
+}
+
+function componentLevels(value: string): Record<string, LogLevel> {
+  return Object.fromEntries(
+    value.split(',').map((pair) => {
+      const [component, name] = pair.split(':');
+      if (!component || !name) throw new InvalidArgumentError('It must be component:level pairs, separated by commas.');
+      return [component, level(name)];
+    }),
+  );
+}
+
+function wholeNumber(least: number): (value: string) => number {
+  return (value) => {
+    const parsed = Number(value);
+    if (!Number.isSafeInteger(parsed) || parsed < least)
+      throw new InvalidArgumentError(`It must be a whole number of at least ${least}.`);
+    return parsed;
+  };
+}
+
+/** Parses `argv` (as in process.argv). Ends the process for --help, --version and mistakes, as commander does. */
+export function parseCommandLine(argv: readonly string[]): CommandLine {
+  const command = new Command('pontoon')
+    .description('An Envoy-compatible data plane that bridges HTTP to TCP protocols by plugins.')
+    .version(`pontoon ${version} (node ${process.version})`, '--version', 'print the version and exit')
+    .option('-c, --config-path <file>', "Envoy's bootstrap, in YAML or JSON")
+    .option('--config-yaml <text>', 'bootstrap text that is merged over the file')
+    .addOption(
+      new Option('--mode <mode>', 'serve, or validate the configuration and exit')
+        .choices(['serve', 'validate'])
+        .default('serve'),
+    )
+    .option('--concurrency <n>', 'worker processes', wholeNumber(1), 1)
+    .option('--service-node <id>', "the node's id for the control plane")
+    .option('--service-cluster <name>', "the node's cluster for the control plane")
+    .option('--service-zone <zone>', "the node's zone for the control plane")
+    .option('-l, --log-level <level>', logLevels.join(', '), level, 'info')
+    .option('--component-log-level <list>', 'component:level pairs, separated by commas', componentLevels, {})
+    .option('--log-path <file>', 'where logs go; stderr unless set')
+    .option('--admin-address-path <file>', 'receives the address of the admin interface, as host:port')
+    .option('--drain-time-s <seconds>', 'how long old exchanges may take to end', wholeNumber(0), 600)
+    .option(
+      '--plugin-root <dir>',
+      'where plugin libraries may come from; repeatable',
+      (dir: string, dirs: string[]) => [...dirs, dir],
+      [],
+    )
+    .allowExcessArguments(false);
+  for (const [flags, why] of ignoredFlags)
+    command.addOption(new Option(flags, `accepted and ignored: ${why}`).hideHelp());
+  command.parse([...argv]);
+  const options = command.opts<CommandLine & Record<string, unknown>>();
+  if (options.configPath === undefined && options.configYaml === undefined) {
+    command.error("error: nothing to run: give Envoy's bootstrap with -c FILE (or --config-yaml TEXT)");
+  }
+  const ignored = command.options
+    .filter((option) => option.hidden && command.getOptionValueSource(option.attributeName()) === 'cli')
+    .map((option) => option.long as string);
+  return { ...options, ignored };
+}

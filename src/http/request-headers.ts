@@ -1,0 +1,125 @@
+import { randomUUID } from 'node:crypto';
+import type { HeaderMap } from '../bridge/header-map.js';
+import type { HttpConnectionManager } from '../model/listener.js';
+import { sanitizeTe } from './connection-header.js';
+import { isLoopback, lastForwardedAddress } from './remote-address.js';
+
+/** Where a request comes from, and us. Addresses without ports; `remoteAddress` '' for a Unix domain socket. */
+export interface ConnectionAddresses {
+  readonly remoteAddress: string;
+  readonly localAddress: string;
+}
+
+/** Set by proxies inside; from anyone else they are lies (Envoy's `cleanInternalHeaders`). */
+const internalHeaders = [
+  'x-envoy-retriable-status-codes',
+  'x-envoy-retriable-header-names',
+  'x-envoy-retry-on',
+  'x-envoy-retry-grpc-on',
+  'x-envoy-max-retries',
+  'x-envoy-upstream-alt-stat-name',
+  'x-envoy-upstream-rq-timeout-ms',
+  'x-envoy-upstream-rq-per-try-timeout-ms',
+  'x-envoy-upstream-rq-timeout-alt-response',
+  'x-envoy-expected-rq-timeout-ms',
+  'x-envoy-force-trace',
+  'x-envoy-ip-tags',
+  'x-envoy-original-url',
+  'x-envoy-hedge-on-per-try-timeout',
+];
+const edgeHeaders = [
+  'x-envoy-decorator-operation',
+  'x-envoy-downstream-service-cluster',
+  'x-envoy-downstream-service-node',
+  'x-envoy-original-path',
+  'x-envoy-original-host',
+];
+
+/**
+ * Envoy's `ConnectionManagerUtility::mutateRequestHeaders`: takes away what a client may not say and adds what the server should know.
+ * No address is internal unless one is configured to be (`internal_address_config`, which Envoy leaves empty since 1.33).
+ * @returns the address that the request is taken to come from, or undefined: the connection's
+ */
+export function mutateRequestHeaders(
+  headers: HeaderMap,
+  config: HttpConnectionManager,
+  addresses: ConnectionAddresses,
+): string | undefined {
+  for (const name of [
+    'connection',
+    'upgrade',
+    'x-envoy-internal',
+    'keep-alive',
+    'proxy-connection',
+    'transfer-encoding',
+  ]) {
+    headers.delete(name);
+  }
+  sanitizeTe(headers);
+  const referer = headers.get('referer');
+  if (referer !== undefined && !isValidReferer(referer)) headers.delete('referer');
+
+  const forwarded = config.useRemoteAddress ? forwardAsEdge(headers, config, addresses) : undefined;
+  const clientAddress = config.useRemoteAddress
+    ? forwarded
+    : lastForwardedAddress(headers.get('x-forwarded-for'), config.xffNumTrustedHops);
+  if (!headers.has('x-forwarded-proto')) headers.set('x-forwarded-proto', 'http');
+  if (!headers.has(':scheme')) {
+    const proto = headers.get('x-forwarded-proto')?.toLowerCase();
+    headers.set(':scheme', proto === 'https' ? 'https' : 'http');
+  }
+
+  if (config.useRemoteAddress) for (const name of edgeHeaders) headers.delete(name);
+  for (const name of internalHeaders) headers.delete(name);
+  if (config.via !== '') appendVia(headers, config.via);
+  const external = clientAddress ?? addresses.remoteAddress;
+  if (config.useRemoteAddress && external !== '') headers.set('x-envoy-external-address', external);
+  if (config.generateRequestId) setRequestId(headers, config);
+  headers.delete('x-forwarded-client-cert');
+  return clientAddress;
+}
+
+/** `via: a, b`. */
+export function appendVia(headers: HeaderMap, via: string): void {
+  const before = headers.get('via');
+  headers.set('via', before === undefined || before === '' ? via : `${before}, ${via}`);
+}
+
+/** Says who the client is: we are the first that may be believed. Returns the client's address as trusted hops before us reported it. */
+function forwardAsEdge(
+  headers: HeaderMap,
+  config: HttpConnectionManager,
+  addresses: ConnectionAddresses,
+): string | undefined {
+  const before = headers.get('x-forwarded-for');
+  const hops = config.xffNumTrustedHops;
+  const clientAddress = hops > 0 ? lastForwardedAddress(before, hops - 1) : undefined;
+  if (!config.skipXffAppend && addresses.remoteAddress !== '') {
+    const address = isLoopback(addresses.remoteAddress) ? addresses.localAddress : addresses.remoteAddress;
+    headers.set('x-forwarded-for', before === undefined || before === '' ? address : `${before},${address}`);
+  }
+  if (hops === 0) headers.set('x-forwarded-proto', 'http');
+  return clientAddress;
+}
+
+/** The position where Envoy packs its tracing decision into a UUID; '4', the version, means none. */
+const traceBytePosition = 14;
+
+function setRequestId(headers: HeaderMap, config: HttpConnectionManager): void {
+  const present = headers.get('x-request-id');
+  if (present === undefined || present === '' || (config.useRemoteAddress && !config.preserveExternalRequestId)) {
+    headers.set('x-request-id', randomUUID());
+  } else if (config.useRemoteAddress && present.length === 36) {
+    headers.set('x-request-id', `${present.slice(0, traceBytePosition)}4${present.slice(traceBytePosition + 1)}`);
+  }
+}
+
+/** An absolute URL without fragment and userinfo, or a relative reference without a fragment (RFC 9110 section 10.1.3). */
+function isValidReferer(referer: string): boolean {
+  if (referer.includes('#')) return false;
+  const absolute = /^[A-Za-z]+:\/\/([^/?]*)/.exec(referer);
+  if (absolute) return absolute[1] !== '' && !absolute[1]?.includes('@');
+  const colon = referer.indexOf(':');
+  const slash = referer.indexOf('/');
+  return colon < 0 || (slash >= 0 && slash < colon);
+}

@@ -1,0 +1,132 @@
+import type { Socket } from 'node:net';
+import type { Clock, Timer } from '../clock.js';
+import type { ConnectionManager } from '../http/connection-manager.js';
+import { type ConnectionHost, Http1Connection } from '../http/http1-connection.js';
+import type { Listener } from '../model/listener.js';
+import type { BoundSocket } from './bound-socket.js';
+import type { ListenerStats } from './listener-stats.js';
+
+/** One accepted version of a listener: what it serves with. */
+export interface ListenerVersion {
+  readonly config: Listener;
+  readonly manager: ConnectionManager;
+  readonly stats: ListenerStats;
+}
+
+export interface ActiveListenerOptions {
+  readonly clock: Clock;
+  readonly version: ListenerVersion;
+  /** The whole process drains. */
+  isDraining(): boolean;
+  nextConnectionId(): number;
+}
+
+/** A listener that serves: its sockets, its connections, and the version that new requests go to. */
+export class ActiveListener {
+  readonly #options: ActiveListenerOptions;
+  /** Connections and the socket that they came through. */
+  readonly #connections = new Map<Http1Connection, BoundSocket>();
+  #version: ListenerVersion;
+  #sockets: readonly BoundSocket[] = [];
+  #draining = false;
+  /** Connections that were asked to leave, and when they are cut. */
+  readonly #leaving = new Set<{ readonly connections: Set<Http1Connection>; readonly deadline: Timer }>();
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: ActiveListenerOptions) {
+    this.#options = options;
+    this.#version = options.version;
+  }
+
+  get version(): ListenerVersion {
+    return this.#version;
+  }
+
+  get sockets(): readonly BoundSocket[] {
+    return this.#sockets;
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  /** From now on requests go to `version`, also those of connections that are here already. */
+  setVersion(version: ListenerVersion): void {
+    const old = this.#version;
+    this.#version = version;
+    if (old !== version) old.manager.retire();
+  }
+
+  /** Serves these sockets and no others. Connections of a socket that is dropped are asked to leave, and cut after `drainTimeMs`. */
+  setSockets(sockets: readonly BoundSocket[], drainTimeMs: number): void {
+    const dropped = new Set(this.#sockets.filter((socket) => !sockets.includes(socket)));
+    this.#sockets = sockets;
+    for (const bound of sockets) bound.onConnection = (socket) => this.#accept(socket, bound);
+    if (dropped.size === 0) return;
+    this.#drainConnections((socket) => dropped.has(socket), drainTimeMs);
+  }
+
+  /**
+   * Takes no more connections and lets go of those that are here: `connection: close` with their next response, at the latest cut after
+   * `drainTimeMs`. The sockets are the caller's now. Resolves when no connection is left.
+   */
+  drain(drainTimeMs: number): Promise<void> {
+    this.#draining = true;
+    this.#sockets = [];
+    const empty = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+    });
+    this.#drainConnections(() => true, drainTimeMs);
+    this.#checkEmpty();
+    return empty;
+  }
+
+  #accept(socket: Socket, bound: BoundSocket): void {
+    // It may be over before it began.
+    if (socket.destroyed) return;
+    const { stats } = this.#version;
+    stats.cxTotal.value++;
+    stats.cxActive.value++;
+    const start = this.#options.clock.monotonic();
+    const host: ConnectionHost = {
+      current: () => this.#version.manager,
+      isDraining: () => this.#draining || this.#options.isDraining(),
+      bufferLimit: this.#version.config.perConnectionBufferLimitBytes,
+      onClosed: (connection) => {
+        stats.cxActive.value--;
+        stats.cxDestroy.value++;
+        stats.cxLength.record(this.#options.clock.monotonic() - start);
+        this.#onConnectionClosed(connection);
+      },
+    };
+    this.#connections.set(new Http1Connection(this.#options.nextConnectionId(), socket, host), bound);
+  }
+
+  #drainConnections(which: (socket: BoundSocket) => boolean, drainTimeMs: number): void {
+    const connections = new Set(
+      [...this.#connections].filter(([, socket]) => which(socket)).map(([connection]) => connection),
+    );
+    if (connections.size === 0) return;
+    const deadline = this.#options.clock.setTimeout(() => {
+      for (const connection of connections) connection.destroy();
+    }, drainTimeMs);
+    this.#leaving.add({ connections, deadline });
+    for (const connection of connections) connection.drain(drainTimeMs);
+  }
+
+  #onConnectionClosed(connection: Http1Connection): void {
+    this.#connections.delete(connection);
+    for (const group of this.#leaving) {
+      if (!group.connections.delete(connection) || group.connections.size > 0) continue;
+      group.deadline.cancel();
+      this.#leaving.delete(group);
+    }
+    this.#checkEmpty();
+  }
+
+  #checkEmpty(): void {
+    if (!this.#draining || this.#connections.size > 0) return;
+    this.#version.manager.retire();
+    this.#onEmpty?.();
+  }
+}

@@ -1,0 +1,28 @@
+import type { Listener } from '../model/listener.js';
+import type { Counter, Gauge, Histogram, StatsStore } from '../stats/store.js';
+import { formatSocketAddress } from './bound-socket.js';
+
+/** `listener.<address>.*`. */
+export interface ListenerStats {
+  readonly store: StatsStore;
+  readonly cxTotal: Counter;
+  readonly cxActive: Gauge;
+  readonly cxDestroy: Counter;
+  readonly cxOverflow: Counter;
+  readonly cxLength: Histogram;
+}
+
+/** `listener.<stat_prefix or address>`, with ':' as '_' as Envoy has it. */
+export function createListenerStats(stats: StatsStore, config: Listener): ListenerStats {
+  const [address] = config.addresses;
+  const name = config.statPrefix !== '' || address === undefined ? config.statPrefix : formatSocketAddress(address);
+  const store = stats.scope(`listener.${name.replaceAll(':', '_')}`);
+  return {
+    store,
+    cxTotal: store.counter('downstream_cx_total'),
+    cxActive: store.gauge('downstream_cx_active'),
+    cxDestroy: store.counter('downstream_cx_destroy'),
+    cxOverflow: store.counter('downstream_cx_overflow'),
+    cxLength: store.histogram('downstream_cx_length_ms', 'ms'),
+  };
+}

@@ -1,0 +1,48 @@
+import type { Cluster } from './cluster.js';
+import type { ConfigSource } from './config-source.js';
+import type { Locality, SocketAddress } from './endpoint.js';
+import type { AccessLogConfig, Listener } from './listener.js';
+import type { Problem, Resource } from './verdict.js';
+
+/** Who we are, for the control plane (envoy.config.core.v3.Node). `metadata` is plain JSON. */
+export interface Node {
+  readonly id: string;
+  readonly cluster: string;
+  readonly locality: Locality;
+  readonly metadata: Readonly<Record<string, unknown>>;
+}
+
+/** How to reach the control plane. */
+export interface AdsConfig {
+  readonly variant: 'SOTW' | 'DELTA';
+  /** The static cluster to connect to. */
+  readonly clusterName: string;
+  readonly initialMetadata: readonly {
+    readonly key: string;
+    readonly value: string;
+  }[];
+  readonly setNodeOnFirstMessageOnly: boolean;
+}
+
+/** The judged bootstrap file. */
+export interface Bootstrap {
+  /** The serialized envoy.config.bootstrap.v3.Bootstrap, for /config_dump. */
+  readonly bytes: Uint8Array;
+  readonly node: Node;
+  readonly admin:
+    | {
+        readonly address: SocketAddress;
+        readonly accessLogs: readonly AccessLogConfig[];
+      }
+    | undefined;
+  /** Static resources; a rejected one never gets here, it fails the file. */
+  readonly clusters: readonly Resource<Cluster>[];
+  readonly listeners: readonly Resource<Listener>[];
+  readonly ads: AdsConfig | undefined;
+  /** undefined: no dynamic clusters (listeners). */
+  readonly cds: ConfigSource | undefined;
+  readonly lds: ConfigSource | undefined;
+  readonly statsFlushIntervalMs: number;
+  /** Fields outside of clusters and listeners that were ignored. */
+  readonly warnings: readonly Problem[];
+}

@@ -1,0 +1,80 @@
+import type { ConfigSource } from './config-source.js';
+import type { SocketAddress } from './endpoint.js';
+import type { RouteConfiguration } from './route.js';
+
+export interface AccessLogConfig {
+  /** A file's path, or the process's own stream. */
+  readonly target: { readonly kind: 'file'; readonly path: string } | { readonly kind: 'stdout' | 'stderr' };
+  /** Envoy's default format unless set. `json` holds command strings as leaves. */
+  readonly format:
+    | { readonly kind: 'text'; readonly text: string }
+    | { readonly kind: 'json'; readonly json: unknown }
+    | undefined;
+}
+
+/** Durations in milliseconds, 0 means none. Defaults are Envoy's. */
+export interface HttpConnectionManager {
+  readonly statPrefix: string;
+  readonly codecType: 'AUTO' | 'HTTP1';
+  readonly routes:
+    | { readonly kind: 'inline'; readonly config: RouteConfiguration }
+    | {
+        readonly kind: 'rds';
+        readonly name: string;
+        readonly source: ConfigSource;
+      };
+  readonly serverName: string;
+  readonly serverHeader: 'OVERWRITE' | 'APPEND_IF_ABSENT' | 'PASS_THROUGH';
+  /** Added to `via` of requests and responses when set. */
+  readonly via: string;
+  readonly useRemoteAddress: boolean;
+  readonly xffNumTrustedHops: number;
+  readonly skipXffAppend: boolean;
+  readonly generateRequestId: boolean;
+  readonly preserveExternalRequestId: boolean;
+  readonly alwaysSetRequestIdInResponse: boolean;
+  readonly normalizePath: boolean;
+  readonly mergeSlashes: boolean;
+  readonly pathWithEscapedSlashes:
+    | 'KEEP_UNCHANGED'
+    | 'REJECT_REQUEST'
+    | 'UNESCAPE_AND_REDIRECT'
+    | 'UNESCAPE_AND_FORWARD';
+  readonly stripAnyHostPort: boolean;
+  readonly stripMatchingHostPort: boolean;
+  readonly stripTrailingHostDot: boolean;
+  readonly maxRequestHeadersBytes: number;
+  readonly maxHeadersCount: number;
+  readonly headersWithUnderscores: 'ALLOW' | 'REJECT_REQUEST' | 'DROP_HEADER';
+  readonly streamIdleTimeoutMs: number;
+  readonly requestTimeoutMs: number;
+  readonly requestHeadersTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  readonly maxConnectionDurationMs: number;
+  /** 0 means no limit. */
+  readonly maxRequestsPerConnection: number;
+  readonly drainTimeoutMs: number;
+  readonly delayedCloseTimeoutMs: number;
+  readonly http1: {
+    readonly acceptHttp10: boolean;
+    readonly defaultHostForHttp10: string;
+    readonly allowAbsoluteUrl: boolean;
+    readonly allowChunkedLength: boolean;
+  };
+  readonly proxy100Continue: boolean;
+  readonly accessLogs: readonly AccessLogConfig[];
+  /** router.suppress_envoy_headers: leaves out x-envoy-upstream-service-time and its like. */
+  readonly suppressEnvoyHeaders: boolean;
+}
+
+/** envoy.config.listener.v3.Listener, as far as Pontoon runs it: one plain-text filter chain with an HTTP connection manager. */
+export interface Listener {
+  readonly name: string;
+  readonly statPrefix: string;
+  /** Port 0 binds a free one. */
+  readonly addresses: readonly SocketAddress[];
+  readonly perConnectionBufferLimitBytes: number;
+  readonly backlog: number;
+  readonly ipv4Compat: boolean;
+  readonly httpConnectionManager: HttpConnectionManager;
+}

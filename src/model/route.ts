@@ -1,0 +1,138 @@
+/** envoy.type.matcher.v3.StringMatcher; `pattern` is RE2 syntax and matches the whole string. */
+export type StringMatch =
+  | {
+      readonly kind: 'exact' | 'prefix' | 'suffix' | 'contains';
+      readonly value: string;
+      readonly ignoreCase: boolean;
+    }
+  | { readonly kind: 'safe_regex'; readonly pattern: string };
+
+export type PathMatch =
+  | {
+      readonly kind: 'prefix' | 'path' | 'path_separated_prefix';
+      readonly value: string;
+      readonly caseSensitive: boolean;
+    }
+  | { readonly kind: 'safe_regex'; readonly pattern: string }
+  /** CONNECT requests only. */
+  | { readonly kind: 'connect' };
+
+export interface HeaderMatch {
+  readonly name: string;
+  readonly test:
+    | { readonly kind: 'present'; readonly present: boolean }
+    | { readonly kind: 'range'; readonly start: bigint; readonly end: bigint }
+    | { readonly kind: 'string'; readonly match: StringMatch };
+  readonly invert: boolean;
+  readonly treatMissingAsEmpty: boolean;
+}
+
+export interface QueryParameterMatch {
+  readonly name: string;
+  readonly test:
+    | { readonly kind: 'present'; readonly present: boolean }
+    | { readonly kind: 'string'; readonly match: StringMatch };
+}
+
+export interface RouteMatch {
+  readonly path: PathMatch;
+  readonly headers: readonly HeaderMatch[];
+  readonly queryParameters: readonly QueryParameterMatch[];
+  /** runtime_fraction's default value, numerator over denominator; undefined: always. */
+  readonly fraction: { readonly numerator: number; readonly denominator: number } | undefined;
+}
+
+/** What a route's requests go to. Weights of `weighted` are relative. */
+export type ClusterSpecifier =
+  | { readonly kind: 'cluster'; readonly name: string }
+  | { readonly kind: 'cluster_header'; readonly header: string }
+  | {
+      readonly kind: 'weighted';
+      readonly clusters: readonly {
+        readonly name: string;
+        readonly weight: number;
+      }[];
+    };
+
+export type ProxyProtocolVersion = 'V1' | 'V2';
+
+export interface ForwardAction {
+  readonly kind: 'route';
+  readonly cluster: ClusterSpecifier;
+  readonly clusterNotFoundStatus: 503 | 404 | 500;
+  /** 0 means none. */
+  readonly timeoutMs: number;
+  /** 0 means none; undefined: the connection manager's. */
+  readonly idleTimeoutMs: number | undefined;
+  readonly prefixRewrite: string | undefined;
+  readonly regexRewrite: { readonly pattern: string; readonly substitution: string } | undefined;
+  readonly hostRewrite: string | undefined;
+  readonly priority: 'default' | 'high';
+  /** From upgrade_configs' CONNECT entry. */
+  readonly connect: { readonly proxyProtocol: ProxyProtocolVersion | undefined } | undefined;
+}
+
+export interface DirectResponseAction {
+  readonly kind: 'direct_response';
+  readonly status: number;
+  readonly body: Uint8Array;
+}
+
+export interface RedirectAction {
+  readonly kind: 'redirect';
+  readonly status: 301 | 302 | 303 | 307 | 308;
+  readonly scheme: { readonly kind: 'https' } | { readonly kind: 'scheme'; readonly value: string } | undefined;
+  readonly host: string | undefined;
+  readonly port: number | undefined;
+  readonly path:
+    | { readonly kind: 'path'; readonly value: string }
+    | { readonly kind: 'prefix_rewrite'; readonly value: string }
+    | {
+        readonly kind: 'regex_rewrite';
+        readonly pattern: string;
+        readonly substitution: string;
+      }
+    | undefined;
+  readonly stripQuery: boolean;
+}
+
+/** Header changes of a route, virtual host or route configuration; values are literal. */
+export interface HeaderMutations {
+  readonly add: readonly {
+    readonly name: string;
+    readonly value: string;
+    readonly action: 'append' | 'add_if_absent' | 'overwrite' | 'overwrite_if_exists';
+  }[];
+  readonly remove: readonly string[];
+}
+
+export interface Route {
+  readonly name: string;
+  readonly match: RouteMatch;
+  readonly action: ForwardAction | DirectResponseAction | RedirectAction;
+  /** Bounds whole-body buffering of the request; undefined: the virtual host's, else the listener's. */
+  readonly requestBufferLimitBytes: number | undefined;
+  readonly requestHeaders: HeaderMutations;
+  readonly responseHeaders: HeaderMutations;
+}
+
+export interface VirtualHost {
+  readonly name: string;
+  /** As in the resource: `host`, `host:port`, `*.suffix`, `prefix.*`, `*`. */
+  readonly domains: readonly string[];
+  readonly routes: readonly Route[];
+  readonly requireTls: 'NONE' | 'EXTERNAL_ONLY' | 'ALL';
+  readonly requestBufferLimitBytes: number | undefined;
+  readonly requestHeaders: HeaderMutations;
+  readonly responseHeaders: HeaderMutations;
+}
+
+/** envoy.config.route.v3.RouteConfiguration. */
+export interface RouteConfiguration {
+  readonly name: string;
+  readonly virtualHosts: readonly VirtualHost[];
+  readonly ignorePortInHostMatching: boolean;
+  readonly maxDirectResponseBodySizeBytes: number;
+  readonly requestHeaders: HeaderMutations;
+  readonly responseHeaders: HeaderMutations;
+}

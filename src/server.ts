@@ -1,0 +1,256 @@
+import { renameSync, writeFileSync } from 'node:fs';
+import { createAccessLogManager } from './access-log/access-logger.js';
+import { startAdminServer } from './admin/admin-server.js';
+import { clustersEndpoint } from './admin/clusters.js';
+import { configDumpEndpoint } from './admin/config-dump.js';
+import type { AdminEndpoint } from './admin/endpoint.js';
+import { lifecycleEndpoints } from './admin/lifecycle.js';
+import { formatAddress, listenersEndpoint } from './admin/listeners.js';
+import { loggingEndpoint } from './admin/logging.js';
+import type { AdminSources } from './admin/sources.js';
+import { statsEndpoints } from './admin/stats.js';
+import { createExchangeFactory } from './bridge/exchange-factory.js';
+import type { PreparedBridge } from './bridge/prepared-bridge.js';
+import { createScriptRuntime } from './bridge/script/runtime.js';
+import { systemClock } from './clock.js';
+import { explainBindError } from './listener/bound-socket.js';
+import { createListenerManager } from './listener/listener-manager.js';
+import type { RouteProvider } from './listener/route-provider.js';
+import type { Logging } from './log.js';
+import type { Bootstrap } from './model/bootstrap.js';
+import type { SocketAddress } from './model/endpoint.js';
+import type { Listener } from './model/listener.js';
+import { describeProblems } from './model/verdict.js';
+import { toJson } from './protobuf/json.js';
+import type { Schema } from './protobuf/schema.js';
+import { createRouter } from './routing/router.js';
+import { createAdminSources } from './server/admin-sources.js';
+import { createBridgeReload, reloadEndpoint } from './server/bridge-reload.js';
+import { createDynamicConfig, type DynamicConfig } from './server/dynamic-config.js';
+import { createReadiness } from './server/readiness.js';
+import { createResourceTypes, judgeBridge } from './server/resource-types.js';
+import { createRouteConfigs } from './server/route-configs.js';
+import { createServerStats } from './server/server-stats.js';
+import { unpackPluginConfig } from './server/unpack-plugin-config.js';
+import { inStaticCluster } from './server/validate.js';
+import { createStatsStore } from './stats/create-store.js';
+import { createClusterManager } from './upstream/create-cluster-manager.js';
+import { version } from './version.js';
+
+export interface ServerOptions {
+  readonly bootstrap: Bootstrap;
+  readonly schema: Schema;
+  readonly logging: Logging;
+  readonly drainTimeMs: number;
+  readonly pluginRoots: readonly string[];
+  /** Receives the bound admin address as `host:port`. */
+  readonly adminAddressPath: string | undefined;
+  /** For /server_info. */
+  readonly commandLine: Readonly<Record<string, unknown>>;
+  /** `POST /quitquitquit`. */
+  readonly onQuit: () => void;
+}
+
+export interface Server {
+  readonly adminAddress: SocketAddress | undefined;
+  /** SIGUSR1: opens access log files anew under their paths. */
+  reopenLogs(): void;
+  /** Counts a rejection or exception that nobody caught. */
+  countUncaught(): void;
+  /** Stops accepting, lets running requests end within the drain time, then ends every part. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Builds every part and wires the two flows: configuration from the bootstrap and the control plane, requests from listeners to clusters.
+ *
+ * @throws Error when a static bridge, a static listener or the admin interface can't be brought up: nothing is left running then
+ */
+export async function startServer(options: ServerOptions): Promise<Server> {
+  const { bootstrap, schema, logging, drainTimeMs } = options;
+  const clock = systemClock;
+  const startTime = new Date();
+  const stats = createStatsStore();
+  const readiness = createReadiness();
+  const accessLogs = createAccessLogManager({ clock, log: logging.logger('access_log'), stats });
+  const runtime = createScriptRuntime({
+    log: logging.logger('bridge'),
+    unpackPluginConfig: (typeUrl, value) => unpackPluginConfig(schema, typeUrl, value),
+    pluginRoots: options.pluginRoots,
+    cwd: process.cwd(),
+  });
+  const types = createResourceTypes(schema, runtime);
+
+  // The cluster manager asks for endpoints, the listeners for routes: both of the control plane, which needs both to give them what it brings.
+  let dynamic: DynamicConfig | undefined;
+  const clusters = createClusterManager<PreparedBridge>({
+    stats,
+    log: logging.logger('upstream'),
+    clock,
+    drainTimeMs,
+    onEdsInterest: (serviceName, source, wanted) => dynamic?.setEdsInterest(serviceName, source, wanted),
+    onWarmed: () => checkClustersWarm(),
+  });
+  const router = createRouter({
+    clusters,
+    startExchange: createExchangeFactory({ stats, log: logging.logger('bridge'), clock }),
+    stats,
+    log: logging.logger('router'),
+    clock,
+    random: Math.random,
+  });
+  const routeConfigs = createRouteConfigs({
+    subscribe: (name, source, onUpdate) =>
+      dynamic?.subscribeRoutes(name, source, onUpdate) ?? { close: () => undefined },
+    stats,
+    log: logging.logger('router'),
+  });
+  function routesOf(listener: Listener): RouteProvider {
+    const { statPrefix, suppressEnvoyHeaders } = listener.httpConnectionManager;
+    const routes = routeConfigs.open(listener.httpConnectionManager);
+    const routing = {
+      statPrefix,
+      suppressEnvoyHeaders,
+      listenerBufferLimitBytes: listener.perConnectionBufferLimitBytes,
+    };
+    return {
+      ready: routes.ready,
+      handle: (stream) => router.handle(stream, routes.current(), routing),
+      close: () => routes.close(),
+    };
+  }
+  const listeners = createListenerManager({
+    stats,
+    log: logging.logger('listener'),
+    clock,
+    accessLogs,
+    routes: routesOf,
+    drainTimeMs,
+  });
+  const config = createDynamicConfig({
+    bootstrap,
+    schema,
+    types,
+    version,
+    clock,
+    stats,
+    log: logging.logger('xds'),
+    clusters,
+    listeners,
+    onFirstAnswer,
+  });
+  dynamic = config;
+  const reload = createBridgeReload({ clusters, runtime, log: logging.logger('bridge') });
+  const serverStats = createServerStats(stats, readiness, startTime, bootstrap.statsFlushIntervalMs);
+
+  // Start-up, as Envoy orders it: static clusters, then CDS and its endpoints, then listeners. Each wait has a bound of its own.
+  const staticClustersWarm = readiness.wait('static clusters');
+  const cdsAnswered = bootstrap.cds ? readiness.wait('clusters of the control plane (CDS)') : () => undefined;
+  const ldsAnswered = bootstrap.lds ? readiness.wait('listeners of the control plane (LDS)') : () => undefined;
+  // One cluster is warm before the next was judged: that is not all of them yet.
+  let staticApplied = false;
+  let listenersStarted = false;
+  function checkClustersWarm(): void {
+    if (!staticApplied || clusters.warming > 0) return;
+    staticClustersWarm();
+    if (listenersStarted || readiness.waiting.has('clusters of the control plane (CDS)')) return;
+    listenersStarted = true;
+    config.startListeners();
+  }
+
+  function onFirstAnswer(shortName: 'cds' | 'lds'): void {
+    if (shortName === 'cds') {
+      cdsAnswered();
+      checkClustersWarm();
+    } else ldsAnswered();
+  }
+
+  const adminSources = createAdminSources({
+    bootstrap,
+    types,
+    clusters,
+    listeners,
+    dynamic: config,
+    readiness,
+    startTime,
+    version: `pontoon/${version}/node-${process.version}`,
+    commandLine: options.commandLine,
+  });
+  const admin = await startAdmin(options, adminSources, [
+    ...statsEndpoints(stats),
+    reloadEndpoint(reload),
+    ...lifecycleEndpoints(adminSources, {
+      quit: options.onQuit,
+      failHealthCheck(failed) {
+        readiness.failHealthCheck(failed);
+        listeners.setDraining(failed);
+      },
+      drainListeners: (graceful) => {
+        if (!graceful) return void listeners.close();
+        // As Envoy: clients are asked to go for a while, then the listeners close.
+        listeners.setDraining(true);
+        clock.setTimeout(() => void listeners.close(), drainTimeMs);
+      },
+    }),
+  ]);
+
+  async function stop(): Promise<void> {
+    readiness.drain();
+    serverStats.close();
+    config.close();
+    await listeners.close();
+    await clusters.close();
+    await accessLogs.close();
+    await admin?.close();
+  }
+  try {
+    for (const [index, resource] of bootstrap.clusters.entries()) {
+      const verdict = await judgeBridge(resource.verdict, runtime);
+      if (verdict.kind === 'rejected') throw new Error(describeProblems(inStaticCluster(index, verdict.problems)));
+      clusters.setCluster(resource, verdict.kind === 'active' ? verdict.model.bridge : undefined, 'static');
+    }
+    const [failure] = await listeners.apply({ changed: bootstrap.listeners, removed: [] }, 'static');
+    if (failure) throw new Error(failure.message);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  config.start();
+  staticApplied = true;
+  checkClustersWarm();
+  return {
+    adminAddress: admin?.address,
+    reopenLogs: () => accessLogs.reopen(),
+    countUncaught: () => serverStats.countUncaught(),
+    stop,
+  };
+}
+
+/** The admin interface, and the file that tells its address. */
+async function startAdmin(
+  { bootstrap, schema, logging, adminAddressPath }: ServerOptions,
+  sources: AdminSources,
+  more: readonly AdminEndpoint[],
+) {
+  if (bootstrap.admin === undefined) return undefined;
+  const { address } = bootstrap.admin;
+  const admin = await startAdminServer({
+    address,
+    log: logging.logger('admin'),
+    endpoints: [
+      clustersEndpoint(sources),
+      listenersEndpoint(sources),
+      configDumpEndpoint(sources, (typeName, bytes) => toJson(schema, typeName, bytes, { redact: true })),
+      loggingEndpoint(logging),
+      ...more,
+    ],
+  }).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`admin.address: cannot bind ${formatAddress(address)}: ${explainBindError(error)}`);
+  });
+  if (adminAddressPath !== undefined) {
+    // Renamed into place, so that a reader sees the whole address or no file.
+    writeFileSync(`${adminAddressPath}.tmp`, formatAddress(admin.address));
+    renameSync(`${adminAddressPath}.tmp`, adminAddressPath);
+  }
+  return admin;
+}

@@ -1,0 +1,116 @@
+import type { AdminSources, DumpedKind, DumpedResource } from '../admin/sources.js';
+import type { PreparedBridge } from '../bridge/prepared-bridge.js';
+import type { ListenerManager } from '../listener/listener-manager.js';
+import type { ListenerStatus } from '../listener/listener-status.js';
+import type { Bootstrap } from '../model/bootstrap.js';
+import type { Resource } from '../model/verdict.js';
+import { describeProblems } from '../model/verdict.js';
+import type { ClusterManager, ClusterStatus } from '../upstream/cluster-manager.js';
+import type { ResourceState } from '../xds/resource-type.js';
+import type { DynamicConfig } from './dynamic-config.js';
+import type { Readiness } from './readiness.js';
+import type { ResourceTypes } from './resource-types.js';
+
+export interface AdminSourcesOptions {
+  readonly bootstrap: Bootstrap;
+  readonly types: ResourceTypes;
+  readonly clusters: ClusterManager<PreparedBridge>;
+  readonly listeners: ListenerManager;
+  readonly dynamic: DynamicConfig;
+  readonly readiness: Readiness;
+  readonly startTime: Date;
+  readonly version: string;
+  readonly commandLine: Readonly<Record<string, unknown>>;
+}
+
+interface Shown {
+  readonly resource: Resource<unknown>;
+  readonly lastUpdated: Date;
+}
+
+const shown = ({ resource, lastUpdated }: Shown) => ({ version: resource.version, bytes: resource.bytes, lastUpdated });
+
+function warningsOf({ resource: { verdict } }: Shown): { readonly warnings?: readonly string[] } {
+  if (verdict.kind !== 'active' || verdict.warnings.length === 0) return {};
+  return { warnings: verdict.warnings.map((warning) => describeProblems([warning])) };
+}
+
+/** What runs of a name, and the last version of it that was refused. */
+function dumpOf(status: ClusterStatus | ListenerStatus, state: ResourceState | undefined): DumpedResource {
+  const { name, origin, active, warming, parked } = status;
+  const serving = active ?? parked;
+  const waitingFor = warming && 'waitingFor' in warming ? warming.waitingFor : ['its routes'];
+  const failed = 'failed' in status ? status.failed : undefined;
+  const unbound = failed && {
+    version: failed.resource.version,
+    details: failed.message,
+    lastAttempt: failed.lastAttempt,
+    bytes: failed.resource.bytes,
+  };
+  const error = state?.error ?? unbound;
+  return {
+    name,
+    origin,
+    ...(serving && { active: shown(serving), ...warningsOf(serving) }),
+    ...(warming && { warming: { ...shown(warming), waitingFor } }),
+    ...(parked && { parked: { reason: parked.reason } }),
+    ...(error && { error }),
+  };
+}
+
+/** A resource that only the client knows: endpoints and routes, or one whose every version was refused. */
+function dumpOfState({ name, version, bytes, lastUpdated, status, error }: ResourceState): DumpedResource | undefined {
+  if (bytes === undefined && error === undefined) return undefined;
+  return {
+    name,
+    origin: 'dynamic',
+    ...(bytes && { active: { version, bytes, lastUpdated: lastUpdated ?? new Date(0) } }),
+    ...(status === 'parked' && { parked: { reason: 'it is not for a bridge' } }),
+    ...(error && { error }),
+  };
+}
+
+/** Puts together what the admin interface shows. */
+export function createAdminSources(options: AdminSourcesOptions): AdminSources {
+  const { bootstrap, types, clusters, listeners, dynamic, readiness } = options;
+  const statesOf = (kind: DumpedKind): readonly ResourceState[] => dynamic.client?.states(types[kind].typeUrl) ?? [];
+
+  function* dumpRunning(kind: 'clusters' | 'listeners'): Generator<DumpedResource> {
+    const states = new Map(statesOf(kind).map((state) => [state.name, state]));
+    for (const status of kind === 'clusters' ? clusters.snapshot() : listeners.snapshot()) {
+      const { active, warming, parked } = status;
+      if (!active && !warming && !parked && !('failed' in status && status.failed)) continue;
+      yield dumpOf(status, status.origin === 'dynamic' ? states.get(status.name) : undefined);
+      states.delete(status.name);
+    }
+    for (const state of states.values()) {
+      // Refused from its first version on: the managers have never heard of it.
+      if (state.error) yield { name: state.name, origin: 'dynamic', error: state.error };
+    }
+  }
+  function* dumpKnown(kind: 'endpoints' | 'routes'): Generator<DumpedResource> {
+    for (const state of statesOf(kind)) {
+      const dumped = dumpOfState(state);
+      if (dumped) yield dumped;
+    }
+  }
+  return {
+    bootstrap,
+    startTime: options.startTime,
+    version: options.version,
+    commandLine: options.commandLine,
+    state: () => readiness.state(),
+    clusters: () => clusters.snapshot(),
+    listeners: () =>
+      listeners.snapshot().flatMap(({ name, active }) => (active ? [{ name, addresses: active.localAddresses }] : [])),
+    versionInfo: (kind) => dynamic.versionOf(types[kind].typeUrl),
+    dump: (kind) => (kind === 'clusters' || kind === 'listeners' ? dumpRunning(kind) : dumpKnown(kind)),
+    waitingFor: () => [
+      ...readiness.waiting,
+      ...clusters
+        .snapshot()
+        .flatMap(({ name, warming }) => (warming ? [`cluster ${name}: ${warming.waitingFor.join(', ')}`] : [])),
+      ...listeners.snapshot().flatMap(({ name, warming }) => (warming ? [`listener ${name}: its routes`] : [])),
+    ],
+  };
+}

@@ -1,0 +1,141 @@
+import type { BridgeRuntime, PreparedBridge } from '../bridge/prepared-bridge.js';
+import type { Cluster } from '../model/cluster.js';
+import type { LoadAssignment } from '../model/endpoint.js';
+import type { Listener } from '../model/listener.js';
+import type { RouteConfiguration } from '../model/route.js';
+import type { Verdict } from '../model/verdict.js';
+import { readNameField } from '../protobuf/name-field.js';
+import type { Schema } from '../protobuf/schema.js';
+import { compileRouteTable, type RouteTable } from '../routing/route-table.js';
+import type { ResourceType } from '../xds/resource-type.js';
+import { clusterResource } from '../xds/resources/cluster.js';
+import { endpointResource } from '../xds/resources/endpoint.js';
+import { listenerResource } from '../xds/resources/listener.js';
+import { routeResource } from '../xds/resources/route.js';
+import type { ResourceTranslator } from '../xds/resources/translate.js';
+
+/** A judged cluster: its configuration, and its plugin ready to run (one use of it is held). */
+export interface JudgedCluster {
+  readonly cluster: Cluster;
+  readonly bridge: PreparedBridge | undefined;
+}
+
+export interface JudgedRoutes {
+  readonly config: RouteConfiguration;
+  readonly table: RouteTable;
+}
+
+export interface ResourceTypes {
+  readonly clusters: ResourceType<JudgedCluster>;
+  readonly endpoints: ResourceType<LoadAssignment>;
+  readonly listeners: ResourceType<Listener>;
+  readonly routes: ResourceType<JudgedRoutes>;
+}
+
+/** Where a bridge's problems are inside its cluster. */
+const bridgePath = 'upstream_config.typed_config';
+
+/** The second half of a cluster's judgement: loads its library and parses its plugin_config. */
+export async function judgeBridge(verdict: Verdict<Cluster>, runtime: BridgeRuntime): Promise<Verdict<JudgedCluster>> {
+  if (verdict.kind === 'rejected') return verdict;
+  if (verdict.kind === 'parked') {
+    return {
+      ...verdict,
+      model: verdict.model && { cluster: verdict.model, bridge: undefined },
+    };
+  }
+  const { bridge } = verdict.model;
+  if (bridge === undefined) return { ...verdict, model: { cluster: verdict.model, bridge: undefined } };
+  const prepared = await runtime.prepare(bridge);
+  if (prepared.ok)
+    return {
+      ...verdict,
+      model: { cluster: verdict.model, bridge: prepared.bridge },
+    };
+  const problems = prepared.problems.map(({ path, message }) => ({
+    path: path === '' ? bridgePath : `${bridgePath}.${path}`,
+    message,
+  }));
+  return { kind: 'rejected', problems };
+}
+
+/** Compiles the routes; what the compiler still finds wrong with them rejects the resource. */
+function judgeRoutes(verdict: Verdict<RouteConfiguration>): Verdict<JudgedRoutes> {
+  if (verdict.kind === 'rejected') return verdict;
+  const compile = (config: RouteConfiguration) => ({ config, table: compileRouteTable(config) });
+  try {
+    if (verdict.kind === 'active') return { ...verdict, model: compile(verdict.model) };
+    return { ...verdict, model: verdict.model && compile(verdict.model) };
+  } catch (error) {
+    return {
+      kind: 'rejected',
+      problems: [
+        {
+          path: '',
+          message: error instanceof Error ? error.message : String(error),
+        },
+      ],
+    };
+  }
+}
+
+/** A listener whose inline routes don't compile is rejected like a route configuration. */
+function judgeListener(verdict: Verdict<Listener>): Verdict<Listener> {
+  if (verdict.kind !== 'active') return verdict;
+  const { routes } = verdict.model.httpConnectionManager;
+  if (routes.kind === 'rds') return verdict;
+  const judged = judgeRoutes({
+    kind: 'active',
+    model: routes.config,
+    warnings: [],
+  });
+  return judged.kind === 'rejected' ? judged : verdict;
+}
+
+/** What the streams need to know of each type that Pontoon subscribes to. */
+export function createResourceTypes(schema: Schema, runtime: BridgeRuntime): ResourceTypes {
+  function typeOf<T, M>(
+    translator: ResourceTranslator<M>,
+    shortName: string,
+    judge: (verdict: Verdict<M>) => Verdict<T> | Promise<Verdict<T>>,
+    more: Partial<ResourceType<T>> = {},
+  ): ResourceType<T> {
+    return {
+      typeUrl: translator.typeUrl,
+      shortName,
+      fullState: false,
+      nameOf: readNameField,
+      judge: async ({ bytes }) => judge(translator.translate(bytes, 'dynamic')),
+      ...more,
+    };
+  }
+  return {
+    clusters: typeOf(clusterResource(schema), 'cds', (verdict) => judgeBridge(verdict, runtime), {
+      fullState: true,
+      statPrefix: 'cluster_manager.cds',
+      staleCheck() {
+        // Thousands of clusters may share a library: its file is looked at once per response.
+        const hashes = new Map<string, Promise<string | undefined>>();
+        return async ({ bridge }) => {
+          if (bridge === undefined) return false;
+          const { libraryPath } = bridge.config;
+          let found = hashes.get(libraryPath);
+          if (found === undefined) {
+            found = runtime.currentHash(bridge.config);
+            hashes.set(libraryPath, found);
+          }
+          const hash = await found;
+          // A library that can't be read now goes on running as it is.
+          return hash !== undefined && hash !== bridge.libraryHash;
+        };
+      },
+      discard: ({ bridge }) => bridge?.release(),
+    }),
+    endpoints: typeOf(endpointResource(schema), 'eds', (verdict) => verdict),
+    listeners: typeOf(listenerResource(schema), 'lds', judgeListener, {
+      fullState: true,
+      statPrefix: 'listener_manager.lds',
+    }),
+    routes: typeOf(routeResource(schema), 'rds', judgeRoutes),
+  };
+}

@@ -1,0 +1,44 @@
+import { type BootstrapProblem, type LoadOptions, loadBootstrap } from '../bootstrap/load.js';
+import { bootstrapReport } from '../bootstrap/report.js';
+import { createScriptRuntime } from '../bridge/script/runtime.js';
+import type { Logger } from '../log.js';
+import type { Problem } from '../model/verdict.js';
+import { judgeBridge } from './resource-types.js';
+import { unpackPluginConfig } from './unpack-plugin-config.js';
+
+export interface Validation {
+  readonly ok: boolean;
+  /** A line per problem, or, when there is none, per field that is ignored and resource that is parked. */
+  readonly lines: readonly string[];
+}
+
+/** Problems of a static cluster's bridge with their paths in the bootstrap. */
+export function inStaticCluster(index: number, problems: readonly Problem[]): readonly Problem[] {
+  return problems.map(({ path, message }) => ({ path: `static_resources.clusters[${index}].${path}`, message }));
+}
+
+/** `--mode validate`: judges the bootstrap and its plugins as starting would. Nothing is started. */
+export async function validateBootstrap(
+  options: LoadOptions & { readonly pluginRoots: readonly string[]; readonly log: Logger },
+): Promise<Validation> {
+  const loaded = loadBootstrap(options);
+  if (!loaded.ok) return { ok: false, lines: bootstrapReport(loaded) };
+  const { schema, log, pluginRoots, file = '--config-yaml' } = options;
+  const runtime = createScriptRuntime({
+    log,
+    unpackPluginConfig: (typeUrl, value) => unpackPluginConfig(schema, typeUrl, value),
+    pluginRoots,
+    cwd: process.cwd(),
+  });
+  const problems: BootstrapProblem[] = [];
+  for (const [index, { verdict }] of loaded.bootstrap.clusters.entries()) {
+    const judged = await judgeBridge(verdict, runtime);
+    if (judged.kind !== 'rejected') {
+      if (judged.kind === 'active') judged.model.bridge?.release();
+      continue;
+    }
+    problems.push(...inStaticCluster(index, judged.problems).map((problem) => ({ file, ...problem })));
+  }
+  const ok = problems.length === 0;
+  return { ok, lines: bootstrapReport(ok ? loaded : { ok, problems }) };
+}

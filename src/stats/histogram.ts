@@ -1,0 +1,112 @@
+import type { Histogram } from './store.js';
+
+/** The quantiles that Envoy prints, in per cent. */
+export const quantiles = [0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 100] as const;
+
+/** The bucket bounds that Envoy exports to Prometheus unless told otherwise. */
+export const exportedBounds = [
+  0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
+  3_600_000,
+] as const;
+
+/** Each power of two is cut into this many equal parts, so a value is known to 1/16 of itself. */
+const parts = 16;
+/** Powers of two from 2^-4 to 2^40. */
+const lowestExponent = -4;
+const highestExponent = 40;
+const bucketCount = (highestExponent - lowestExponent) * parts + 1;
+
+/** Values seen so far and values seen since the last flush, as Envoy shows both. */
+export interface HistogramData extends Histogram {
+  readonly total: HistogramSeries;
+  readonly interval: HistogramSeries;
+  /** Begins a new interval; the one that ended can be read from `interval` until the next flush. */
+  flush(): void;
+}
+
+export interface HistogramSeries {
+  readonly count: number;
+  readonly sum: number;
+  /** NaN when nothing was recorded. */
+  quantile(percent: number): number;
+  /** How many values are at most `bound`. */
+  countUpTo(bound: number): number;
+}
+
+function bucketOf(value: number): number {
+  if (!(value >= 2 ** lowestExponent)) return 0;
+  const exponent = Math.min(Math.floor(Math.log2(value)), highestExponent - 1);
+  const part = Math.min(parts - 1, Math.floor((value / 2 ** exponent - 1) * parts));
+  return 1 + (exponent - lowestExponent) * parts + Math.max(0, part);
+}
+
+function upperBound(bucket: number): number {
+  if (bucket === 0) return 2 ** lowestExponent;
+  const exponent = lowestExponent + Math.floor((bucket - 1) / parts);
+  return 2 ** exponent * (1 + (((bucket - 1) % parts) + 1) / parts);
+}
+
+class Series implements HistogramSeries {
+  /** Made with the first value: thousands of clusters have histograms that stay empty. */
+  #buckets: Float64Array | undefined;
+  count = 0;
+  sum = 0;
+
+  record(value: number): void {
+    this.count++;
+    this.sum += value;
+    this.#buckets ??= new Float64Array(bucketCount);
+    const bucket = bucketOf(value);
+    this.#buckets[bucket] = (this.#buckets[bucket] as number) + 1;
+  }
+
+  quantile(percent: number): number {
+    const buckets = this.#buckets;
+    if (!buckets || this.count === 0) return Number.NaN;
+    const wanted = Math.max(1, (percent / 100) * this.count);
+    let seen = 0;
+    for (let bucket = 0; bucket < bucketCount; bucket++) {
+      seen += buckets[bucket] as number;
+      if (seen >= wanted) return upperBound(bucket);
+    }
+    return upperBound(bucketCount - 1);
+  }
+
+  countUpTo(bound: number): number {
+    const buckets = this.#buckets;
+    if (!buckets) return 0;
+    let seen = 0;
+    for (let bucket = 0; bucket < bucketCount && upperBound(bucket) <= bound * (1 + 1 / parts); bucket++) {
+      seen += buckets[bucket] as number;
+    }
+    return seen;
+  }
+
+  clear(): void {
+    this.#buckets?.fill(0);
+    this.count = 0;
+    this.sum = 0;
+  }
+}
+
+/** A histogram of values from 1/16 to 2^40 with a bounded relative error; smaller and larger ones count at the ends. */
+export function createHistogram(name: string): HistogramData {
+  const total = new Series();
+  let running = new Series();
+  let ended = new Series();
+  return {
+    name,
+    record(value) {
+      total.record(value);
+      running.record(value);
+    },
+    total,
+    get interval() {
+      return ended;
+    },
+    flush() {
+      [running, ended] = [ended, running];
+      running.clear();
+    },
+  };
+}

@@ -1,0 +1,91 @@
+import type { Cluster } from '../model/cluster.js';
+import type { LoadAssignment } from '../model/endpoint.js';
+import type { Resource } from '../model/verdict.js';
+import type { StatsStore } from '../stats/store.js';
+import type { PoolCallbacks } from './connection.js';
+import type { Host } from './host.js';
+
+/** What a cluster's version runs on besides its configuration (the prepared bridge): opaque here, released when its last exchange ended. */
+export interface Pipeline {
+  /** All that `Cluster.bridge` means (library, plugin, parsed configuration): pipelines with the same id can stand for each other. */
+  readonly id: string;
+  release(): void;
+}
+
+/**
+ * One version of a cluster that serves. An exchange pins it for as long as it lasts, so that a replaced version drains:
+ * `pin` when the exchange begins, in the same turn of the event loop as `lookup`, and `unpin` exactly once when it ended.
+ */
+export interface ActiveCluster<P extends Pipeline> {
+  readonly config: Cluster;
+  readonly version: string;
+  readonly pipeline: P;
+  /** The cluster's scope, `cluster.NAME`: forgotten with its last version. */
+  readonly stats: StatsStore;
+  /** Aborts the exchange when the drain time is over. The same function, one per exchange, names it to `unpin`. */
+  pin(onDrainTimeout: () => void): void;
+  unpin(onDrainTimeout: () => void): void;
+  /**
+   * Chooses a host and gets a connection to it. `onReady` or `onFailure` comes later, once; `cancel` stops it (a no-op afterwards).
+   * Works for a pinned version also while it drains. `freshOnly`: never a pooled connection, because one of them just turned out to be stale.
+   */
+  acquire(
+    priority: 'default' | 'high',
+    callbacks: PoolCallbacks,
+    options?: { readonly freshOnly: boolean },
+  ): { cancel(): void };
+}
+
+/** What a route's cluster name leads to. `parked` and `warming` (first version not warm yet) have no hosts to serve. */
+export type ClusterLookup<P extends Pipeline> =
+  | { readonly kind: 'active'; readonly cluster: ActiveCluster<P> }
+  | { readonly kind: 'parked'; readonly reason: string }
+  | { readonly kind: 'warming' }
+  | { readonly kind: 'unknown' };
+
+export type Origin = 'static' | 'dynamic';
+
+/** Config in (add, remove, endpoints), active clusters out. */
+export interface ClusterManager<P extends Pipeline> {
+  lookup(name: string): ClusterLookup<P>;
+  /**
+   * Adds or changes a cluster: warms it (endpoints, DNS) and then swaps it in; the old version drains. The manager owns one use of `pipeline`.
+   * The same meaning (equal model, equal pipeline identity) changes nothing but the version that is shown.
+   * A resource that is parked (or has no pipeline) replaces what runs under its name, too. A dynamic resource never replaces a static one.
+   */
+  setCluster(resource: Resource<Cluster>, pipeline: P | undefined, origin: Origin): void;
+  /** Its exchanges finish. A static cluster stays. */
+  removeCluster(name: string): void;
+  /** An EDS answer, for every cluster with that service name; undefined: the resource does not exist, or did not come in time. */
+  setLoadAssignment(serviceName: string, assignment: LoadAssignment | undefined): void;
+  /** How many clusters have a version on its way. */
+  readonly warming: number;
+  /** For /clusters, /config_dump and /init_dump. */
+  snapshot(): readonly ClusterStatus[];
+  /** Stops DNS, closes idle connections, drains the rest. Resolves when nothing is left or the drain time is over. Lookups find nothing any more. */
+  close(): Promise<void>;
+}
+
+export interface VersionStatus {
+  readonly resource: Resource<Cluster>;
+  readonly lastUpdated: Date;
+}
+
+export interface ClusterStatus {
+  readonly name: string;
+  readonly origin: Origin;
+  /** The version that serves, if any. */
+  readonly active:
+    | (VersionStatus & {
+        readonly config: Cluster;
+        readonly overprovisioningFactor: number;
+      })
+    | undefined;
+  /** The version on its way, and what it waits for. */
+  readonly warming: (VersionStatus & { readonly waitingFor: readonly string[] }) | undefined;
+  readonly parked: (VersionStatus & { readonly reason: string }) | undefined;
+  /** How many replaced versions still have exchanges. */
+  readonly draining: number;
+  /** Those of the version that serves. */
+  readonly hosts: readonly Host[];
+}

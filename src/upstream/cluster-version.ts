@@ -1,0 +1,302 @@
+import type { Clock, Timer } from '../clock.js';
+import type { Logger } from '../log.js';
+import type { Cluster } from '../model/cluster.js';
+import type { Resource } from '../model/verdict.js';
+import type { StatsScope, StatsStore } from '../stats/store.js';
+import { type CircuitBreakers, createCircuitBreakers, type Priority, showCircuitBreakers } from './circuit-breakers.js';
+import type { ActiveCluster, Pipeline } from './cluster-manager.js';
+import { type ClusterStats, createClusterStats } from './cluster-stats.js';
+import type { PoolCallbacks } from './connection.js';
+import { ConnectionRequest } from './connection-request.js';
+import { type Host, type HostStats, healthOf, reconcileHosts } from './host.js';
+import { HostPool, type PoolContext } from './host-pool.js';
+import type { HostSource, HostUpdate, UpdateOutcome } from './host-source.js';
+import { LoadBalancer } from './lb/load-balancer.js';
+
+export interface VersionOptions<P extends Pipeline> extends VersionCallbacks<P> {
+  readonly resource: Resource<Cluster>;
+  readonly config: Cluster;
+  readonly pipeline: P;
+  readonly source: HostSource;
+  /** `cluster.STAT_NAME`, removed with this version. */
+  readonly scope: StatsScope;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly random: () => number;
+}
+
+export interface VersionCallbacks<P extends Pipeline> {
+  onWarm(version: ClusterVersion<P>): void;
+  onHostsChanged(): void;
+  onClosed(version: ClusterVersion<P>): void;
+}
+
+type State =
+  | { readonly kind: 'warming' }
+  | { readonly kind: 'active' }
+  /** Replaced or removed; `timer` is the end of its drain time. */
+  | { readonly kind: 'draining'; readonly timer: Timer }
+  | { readonly kind: 'closed' };
+
+/**
+ * One version of a cluster: its hosts, pools, limits and the pipeline that it runs on. warming → active → draining → closed, or from
+ * warming straight to closed. Closed, it holds nothing any more. What drains is held by a running exchange each, so that there are
+ * never more draining versions than exchanges.
+ */
+export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
+  readonly config: Cluster;
+  readonly pipeline: P;
+  readonly lastUpdated: Date;
+  readonly stats: StatsStore;
+  /** The resource as it was last sent; one with another meaning makes another version. */
+  resource: Resource<Cluster>;
+  readonly #options: VersionOptions<P>;
+  readonly #stats: ClusterStats;
+  readonly #breakers: Readonly<Record<Priority, CircuitBreakers>>;
+  readonly #contexts: Readonly<Record<Priority, PoolContext>>;
+  readonly #pools: Readonly<Record<Priority, Map<string, HostPool>>> = {
+    default: new Map(),
+    high: new Map(),
+  };
+  readonly #lb: LoadBalancer;
+  readonly #pins = new Set<() => void>();
+  /** Only while warming: versions must not hold on to all that came before them. */
+  #previous: ClusterVersion<P> | undefined;
+  #hosts: readonly Host[] = [];
+  #hostsByKey: ReadonlyMap<string, Host> = new Map();
+  #overprovisioningFactor = 140;
+  #state: State = { kind: 'warming' };
+
+  /** `previous` is the version that this one follows: its hosts' statistics go on. */
+  constructor(options: VersionOptions<P>, previous: ClusterVersion<P> | undefined) {
+    const { config, scope, clock, log, random } = options;
+    this.#options = options;
+    this.config = config;
+    this.pipeline = options.pipeline;
+    this.resource = options.resource;
+    this.stats = scope;
+    this.#previous = previous;
+    this.lastUpdated = new Date(clock.now());
+    this.#stats = createClusterStats(scope);
+    this.#breakers = {
+      default: createCircuitBreakers(config.circuitBreakers.default, scope, 'default'),
+      high: createCircuitBreakers(config.circuitBreakers.high, scope, 'high'),
+    };
+    const context = (priority: Priority): PoolContext => ({
+      stats: this.#stats,
+      clock,
+      log,
+      connectTimeoutMs: config.connectTimeoutMs,
+      idleTimeoutMs: config.idleTimeoutMs,
+      bufferLimitBytes: config.perConnectionBufferLimitBytes,
+      breakers: this.#breakers[priority],
+      onShrunk: (pool) => this.#onPoolShrunk(pool, priority),
+    });
+    this.#contexts = { default: context('default'), high: context('high') };
+    this.#lb = new LoadBalancer({
+      random,
+      healthyPanic: this.#stats.lbHealthyPanic,
+    });
+  }
+
+  get version(): string {
+    return this.resource.version;
+  }
+
+  get hosts(): readonly Host[] {
+    return this.#hosts;
+  }
+
+  get overprovisioningFactor(): number {
+    return this.#overprovisioningFactor;
+  }
+
+  get resolved(): HostSource['resolved'] {
+    return this.#options.source.resolved;
+  }
+
+  showWarming(warming: boolean): void {
+    this.#stats.warmingState.value = warming ? 1 : 0;
+  }
+
+  waitingFor(): readonly string[] {
+    return this.#options.source.waitingFor();
+  }
+
+  /** Starts learning hosts. `onWarm` comes later, or, where all is known already, before this returns. */
+  start(): void {
+    this.#options.source.start({
+      onAttempt: () => {
+        this.#stats.updateAttempt.value++;
+      },
+      onOutcome: (outcome, update) => this.#onOutcome(outcome, update),
+    });
+    this.#checkWarm();
+  }
+
+  activate(): void {
+    this.#state = { kind: 'active' };
+    this.#previous = undefined;
+    for (const breakers of Object.values(this.#breakers)) showCircuitBreakers(breakers, true);
+    this.#showMembership();
+  }
+
+  /** Lets what runs on it finish, for at most `ms`, and closes it then. A version that never served closes at once. */
+  drain(ms: number): void {
+    if (this.#state.kind !== 'warming' && this.#state.kind !== 'active') return;
+    for (const breakers of Object.values(this.#breakers)) showCircuitBreakers(breakers, false);
+    this.#options.source.stop();
+    this.#previous = undefined;
+    const timer = this.#options.clock.setTimeout(() => this.#onDrainTimeout(), ms);
+    this.#state = { kind: 'draining', timer };
+    for (const pool of this.#allPools()) pool.drain();
+    this.#checkDrained();
+  }
+
+  pin(onDrainTimeout: () => void): void {
+    this.#pins.add(onDrainTimeout);
+  }
+
+  unpin(onDrainTimeout: () => void): void {
+    if (this.#pins.delete(onDrainTimeout)) this.#checkDrained();
+  }
+
+  acquire(priority: Priority, callbacks: PoolCallbacks, options?: { readonly freshOnly: boolean }): { cancel(): void } {
+    const request = new ConnectionRequest(priority, options?.freshOnly === true, callbacks, this.#options.log);
+    this.#dispatch(request);
+    return request;
+  }
+
+  #dispatch(request: ConnectionRequest): void {
+    if (this.#state.kind === 'closed') {
+      request.fail({ kind: 'cluster_removed' });
+      return;
+    }
+    const host = this.#lb.pick();
+    if (host) {
+      this.#poolOf(host, request.priority).add(request);
+    } else {
+      this.#stats.cxNoneHealthy.value++;
+      request.fail({ kind: 'no_healthy_upstream' });
+    }
+  }
+
+  #poolOf(host: Host, priority: Priority): HostPool {
+    const pools = this.#pools[priority];
+    let pool = pools.get(host.key);
+    if (!pool) {
+      pool = new HostPool(host, this.#contexts[priority]);
+      if (this.#state.kind === 'draining') pool.drain();
+      pools.set(host.key, pool);
+    }
+    return pool;
+  }
+
+  #allPools(): HostPool[] {
+    return [...this.#pools.default.values(), ...this.#pools.high.values()];
+  }
+
+  #onOutcome(outcome: UpdateOutcome, update: HostUpdate | undefined): void {
+    if (outcome === 'success') this.#stats.updateSuccess.value++;
+    else if (outcome === 'failure') this.#stats.updateFailure.value++;
+    else this.#stats.updateEmpty.value++;
+    if (update) this.#setHosts(update);
+    this.#checkWarm();
+  }
+
+  #setHosts({ hosts: specs, overprovisioningFactor }: HostUpdate): void {
+    const { hosts, removed, added, changed } = reconcileHosts(this.#hosts, specs, (key) => this.#knownStats(key));
+    if (!changed && overprovisioningFactor === this.#overprovisioningFactor) {
+      this.#stats.updateNoRebuild.value++;
+      return;
+    }
+    this.#hosts = hosts;
+    this.#hostsByKey = new Map(hosts.map((host) => [host.key, host]));
+    this.#overprovisioningFactor = overprovisioningFactor;
+    this.#lb.update(hosts, overprovisioningFactor);
+    if (added > 0 || removed.length > 0) this.#stats.membershipChange.value++;
+    if (this.#state.kind === 'active') this.#showMembership();
+    for (const pools of Object.values(this.#pools)) {
+      for (const host of hosts) pools.get(host.key)?.serve(host);
+      for (const key of removed) this.#removeHost(pools, key);
+    }
+    this.#options.onHostsChanged();
+  }
+
+  #removeHost(pools: Map<string, HostPool>, key: string): void {
+    const pool = pools.get(key);
+    if (!pool) return;
+    // Who waits for a host that is gone goes to another one; where there is none, it is still the best chance.
+    const moved = this.#hosts.length > 0 ? pool.takePending() : [];
+    pool.drain();
+    for (const request of moved) this.#dispatch(request);
+    if (pool.empty) pools.delete(key);
+  }
+
+  #knownStats(key: string): HostStats | undefined {
+    const pool = this.#pools.default.get(key) ?? this.#pools.high.get(key);
+    return pool?.host.stats ?? this.#previous?.hostStats(key);
+  }
+
+  hostStats(key: string): HostStats | undefined {
+    return this.#hostsByKey.get(key)?.stats;
+  }
+
+  #showMembership(): void {
+    const health = this.#hosts.map(healthOf);
+    this.#stats.membershipTotal.value = health.length;
+    this.#stats.membershipHealthy.value = health.filter((each) => each === 'healthy').length;
+    this.#stats.membershipDegraded.value = health.filter((each) => each === 'degraded').length;
+    this.#stats.maxHostWeight.value = this.#hosts.reduce((max, host) => Math.max(max, host.weight), 1);
+  }
+
+  #checkWarm(): void {
+    if (this.#state.kind === 'warming' && this.waitingFor().length === 0) this.#options.onWarm(this);
+  }
+
+  #onPoolShrunk(pool: HostPool, priority: Priority): void {
+    if (pool.empty && !this.#hostsByKey.has(pool.host.key)) this.#pools[priority].delete(pool.host.key);
+    this.#checkDrained();
+  }
+
+  #checkDrained(): void {
+    if (this.#state.kind !== 'draining' || this.#pins.size > 0) return;
+    if (this.#allPools().every((pool) => pool.quiet)) this.#close();
+  }
+
+  #onDrainTimeout(): void {
+    const late = [...this.#pins];
+    if (late.length > 0) {
+      this.#stats.rqDrainTimeout.value += late.length;
+      this.#options.log.warn(
+        {
+          cluster: this.config.name,
+          version: this.version,
+          exchanges: late.length,
+        },
+        'drain time is over: resetting the exchanges that still run on a replaced version of the cluster',
+      );
+    }
+    for (const onDrainTimeout of late) {
+      try {
+        onDrainTimeout();
+      } catch (error) {
+        this.#options.log.error({ err: error, cluster: this.config.name }, 'an exchange failed while it was reset');
+      }
+    }
+    // Whoever did not let go does not keep the version.
+    this.#close();
+  }
+
+  #close(): void {
+    const state = this.#state;
+    if (state.kind === 'closed') return;
+    this.#state = { kind: 'closed' };
+    if (state.kind === 'draining') state.timer.cancel();
+    this.#pins.clear();
+    for (const pool of this.#allPools()) pool.destroy({ kind: 'cluster_removed' });
+    this.pipeline.release();
+    this.#options.scope.remove();
+    this.#options.onClosed(this);
+  }
+}

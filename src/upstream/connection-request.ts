@@ -1,0 +1,78 @@
+import type { Logger } from '../log.js';
+import type { Priority } from './circuit-breakers.js';
+import type { PoolCallbacks, PoolFailure } from './connection.js';
+import type { Lease } from './lease.js';
+
+/** Where a waiting request can be taken out again. */
+export interface RequestQueue {
+  onCancel(request: ConnectionRequest): void;
+}
+
+type State =
+  | { readonly kind: 'new' }
+  | { readonly kind: 'queued'; readonly queue: RequestQueue }
+  /** Decided; the callback comes when the stack has unwound. */
+  | { readonly kind: 'ready'; readonly lease: Lease }
+  | { readonly kind: 'failed'; readonly failure: PoolFailure }
+  | { readonly kind: 'done' };
+
+const fresh: State = { kind: 'new' };
+const done: State = { kind: 'done' };
+
+/**
+ * One exchange's wish for a connection: new → queued → ready or failed → done. Its callback always comes on an empty stack, since a
+ * connection is often given on while another exchange, or a plugin, is in the middle of something.
+ */
+export class ConnectionRequest {
+  readonly priority: Priority;
+  /** A connection that served before is of no use to it. */
+  readonly freshOnly: boolean;
+  readonly #callbacks: PoolCallbacks;
+  readonly #log: Logger;
+  #state: State = fresh;
+
+  constructor(priority: Priority, freshOnly: boolean, callbacks: PoolCallbacks, log: Logger) {
+    this.priority = priority;
+    this.freshOnly = freshOnly;
+    this.#callbacks = callbacks;
+    this.#log = log;
+  }
+
+  queued(queue: RequestQueue): void {
+    this.#state = { kind: 'queued', queue };
+  }
+
+  ready(lease: Lease): void {
+    this.#state = { kind: 'ready', lease };
+    process.nextTick(settle, this);
+  }
+
+  fail(failure: PoolFailure): void {
+    this.#state = { kind: 'failed', failure };
+    process.nextTick(settle, this);
+  }
+
+  cancel(): void {
+    const state = this.#state;
+    this.#state = done;
+    if (state.kind === 'queued') state.queue.onCancel(this);
+    // Nothing was written to it: the next one may have it.
+    else if (state.kind === 'ready') state.lease.release(true);
+  }
+
+  settle(): void {
+    const state = this.#state;
+    this.#state = done;
+    try {
+      if (state.kind === 'ready') this.#callbacks.onReady(state.lease);
+      else if (state.kind === 'failed') this.#callbacks.onFailure(state.failure);
+    } catch (error) {
+      this.#log.error({ err: error }, 'a request failed while it was given its connection');
+      if (state.kind === 'ready') state.lease.release(false);
+    }
+  }
+}
+
+function settle(request: ConnectionRequest): void {
+  request.settle();
+}

@@ -1,0 +1,328 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Clock } from '../clock.js';
+import type { Logger } from '../log.js';
+import type { Cluster } from '../model/cluster.js';
+import type { ConfigSource } from '../model/config-source.js';
+import { reachableEndpoints } from '../model/transport-socket.js';
+import type { Resource } from '../model/verdict.js';
+import type { StatsStore } from '../stats/store.js';
+import type {
+  ClusterLookup,
+  ClusterManager,
+  ClusterStatus,
+  Origin,
+  Pipeline,
+  VersionStatus,
+} from './cluster-manager.js';
+import { ClusterVersion, type VersionCallbacks } from './cluster-version.js';
+import { createSystemResolver, type DnsResolver } from './dns-resolver.js';
+import { createDnsSource } from './dns-source.js';
+import { EdsAssignments } from './eds-assignments.js';
+import { createEdsSource, createStaticSource, type HostSource, nothingResolved } from './host-source.js';
+
+export interface ClusterManagerOptions {
+  readonly stats: StatsStore;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** How long a replaced or removed version may finish its exchanges, ms. */
+  readonly drainTimeMs: number;
+  /** A service name is wanted by its first cluster, or by none any more: subscribe, or unsubscribe. May answer at once with `setLoadAssignment`. */
+  onEdsInterest(serviceName: string, source: ConfigSource, wanted: boolean): void;
+  /** A cluster has nothing to wait for any more: its warming version serves, or was removed. */
+  onWarmed?(name: string): void;
+  readonly resolver?: DnsResolver;
+  /** From 0 up to, not including, 1. */
+  readonly random?: () => number;
+}
+
+/** A parked resource: nothing runs under its name. */
+interface Parked extends VersionStatus {
+  readonly reason: string;
+}
+
+interface Entry<P extends Pipeline> {
+  readonly name: string;
+  readonly origin: Origin;
+  active: ClusterVersion<P> | undefined;
+  warming: ClusterVersion<P> | undefined;
+  parked: Parked | undefined;
+  /** What `lookup` answers: made at each change, so that a request makes nothing. */
+  found: ClusterLookup<P>;
+}
+
+const unknown = { kind: 'unknown' } as const;
+const warming = { kind: 'warming' } as const;
+
+/** Makes the manager. It throws on a rejected resource, which is the caller's mistake. */
+export function createClusterManager<P extends Pipeline>(options: ClusterManagerOptions): ClusterManager<P> {
+  const { stats, log, clock, drainTimeMs, random = Math.random, resolver = createSystemResolver() } = options;
+  const entries = new Map<string, Entry<P>>();
+  const draining = new Set<ClusterVersion<P>>();
+  const assignments = new EdsAssignments((name, source, wanted) => options.onEdsInterest(name, source, wanted));
+  const counts = {
+    added: stats.counter('cluster_manager.cluster_added'),
+    modified: stats.counter('cluster_manager.cluster_modified'),
+    removed: stats.counter('cluster_manager.cluster_removed'),
+    updated: stats.counter('cluster_manager.cluster_updated'),
+    active: stats.gauge('cluster_manager.active_clusters'),
+    warming: stats.gauge('cluster_manager.warming_clusters'),
+  };
+  let onQuiet: (() => void) | undefined;
+
+  function sourceOf(config: Cluster, previous: ClusterVersion<P> | undefined): HostSource {
+    const { discovery } = config;
+    switch (discovery.type) {
+      case 'STATIC':
+        return createStaticSource(discovery.loadAssignment);
+      case 'EDS':
+        return createEdsSource(discovery.serviceName, (watcher) =>
+          assignments.watch(discovery.serviceName, discovery.source, (assignment) =>
+            watcher(assignment && reachableEndpoints(config, assignment)),
+          ),
+        );
+      default: {
+        const before = previous?.config.discovery;
+        // With other DNS settings the same name may have other addresses.
+        const same = before?.type === discovery.type && isDeepStrictEqual(before.dns, discovery.dns);
+        const resolved = same && previous ? previous.resolved : nothingResolved;
+        return createDnsSource({
+          discovery,
+          resolver,
+          clock,
+          random,
+          log,
+          resolved,
+        });
+      }
+    }
+  }
+
+  function entryOf(name: string, origin: Origin): Entry<P> {
+    let entry = entries.get(name);
+    if (!entry) {
+      entry = {
+        name,
+        origin,
+        active: undefined,
+        warming: undefined,
+        parked: undefined,
+        found: unknown,
+      };
+      entries.set(name, entry);
+      counts.added.value++;
+    } else {
+      counts.modified.value++;
+    }
+    return entry;
+  }
+
+  /** After every change of an entry. */
+  function refresh(entry: Entry<P>): void {
+    if (entry.active) entry.found = { kind: 'active', cluster: entry.active };
+    else if (entry.warming) entry.found = warming;
+    else if (entry.parked) entry.found = { kind: 'parked', reason: entry.parked.reason };
+    (entry.warming ?? entry.active)?.showWarming(entry.warming !== undefined);
+  }
+
+  function retire(version: ClusterVersion<P> | undefined): void {
+    if (!version) return;
+    draining.add(version);
+    version.drain(drainTimeMs);
+  }
+
+  function dropWarming(entry: Entry<P>): void {
+    const version = entry.warming;
+    if (!version) return;
+    entry.warming = undefined;
+    counts.warming.value--;
+    retire(version);
+    refresh(entry);
+    options.onWarmed?.(entry.name);
+  }
+
+  function onWarm(entry: Entry<P>, version: ClusterVersion<P>): void {
+    if (entry.warming !== version) return;
+    const old = entry.active;
+    entry.warming = undefined;
+    entry.active = version;
+    entry.parked = undefined;
+    counts.warming.value--;
+    if (!old) counts.active.value++;
+    // The old one's limits are taken from the gauges before the new one's are shown.
+    retire(old);
+    version.activate();
+    refresh(entry);
+    log.debug(
+      {
+        cluster: entry.name,
+        version: version.version,
+        hosts: version.hosts.length,
+      },
+      'cluster is active',
+    );
+    options.onWarmed?.(entry.name);
+  }
+
+  function park(resource: Resource<Cluster>, reason: string, origin: Origin): void {
+    const known = entries.get(resource.name);
+    if (known?.parked && !known.warming && Buffer.compare(known.parked.resource.bytes, resource.bytes) === 0) {
+      known.parked = { ...known.parked, resource };
+      return;
+    }
+    const entry = entryOf(resource.name, origin);
+    entry.parked = { resource, reason, lastUpdated: new Date(clock.now()) };
+    dropWarming(entry);
+    if (entry.active) counts.active.value--;
+    const old = entry.active;
+    entry.active = undefined;
+    retire(old);
+    refresh(entry);
+  }
+
+  function warm(resource: Resource<Cluster>, config: Cluster, pipeline: P, origin: Origin): void {
+    const entry = entryOf(resource.name, origin);
+    const previous = entry.active;
+    const callbacks: VersionCallbacks<P> = {
+      onWarm: (version) => onWarm(entry, version),
+      onHostsChanged: () => {
+        counts.updated.value++;
+      },
+      onClosed(version) {
+        draining.delete(version);
+        if (draining.size === 0) onQuiet?.();
+      },
+    };
+    const scope = stats.scope(`cluster.${config.statName}`);
+    const source = sourceOf(config, previous);
+    const version = new ClusterVersion<P>(
+      {
+        resource,
+        config,
+        pipeline,
+        source,
+        scope,
+        clock,
+        log,
+        random,
+        ...callbacks,
+      },
+      previous,
+    );
+    const superseded = entry.warming;
+    entry.warming = version;
+    if (!superseded) counts.warming.value++;
+    version.start();
+    // Only now: what both want from EDS must not be given up in between.
+    retire(superseded);
+    if (entry.warming === version) {
+      refresh(entry);
+      log.debug(
+        {
+          cluster: entry.name,
+          version: resource.version,
+          waitingFor: version.waitingFor(),
+        },
+        'cluster is warming',
+      );
+    }
+  }
+
+  function isProtected(name: string, origin: Origin): boolean {
+    return origin === 'dynamic' && entries.get(name)?.origin === 'static';
+  }
+
+  function statusOf(entry: Entry<P>, drainingCount: number): ClusterStatus {
+    const { active, warming: next } = entry;
+    return {
+      name: entry.name,
+      origin: entry.origin,
+      active: active && {
+        resource: active.resource,
+        lastUpdated: active.lastUpdated,
+        config: active.config,
+        overprovisioningFactor: active.overprovisioningFactor,
+      },
+      warming: next && {
+        resource: next.resource,
+        lastUpdated: next.lastUpdated,
+        waitingFor: next.waitingFor(),
+      },
+      parked: entry.parked,
+      draining: drainingCount,
+      hosts: active?.hosts ?? [],
+    };
+  }
+
+  return {
+    lookup: (name) => entries.get(name)?.found ?? unknown,
+
+    setCluster(resource, pipeline, origin) {
+      const { name, verdict } = resource;
+      if (verdict.kind === 'rejected') throw new Error(`cluster ${name}: a rejected resource can't be applied`);
+      if (isProtected(name, origin)) {
+        log.warn({ cluster: name }, 'ignored a dynamic cluster: a static one has the same name');
+        pipeline?.release();
+        return;
+      }
+      if (verdict.kind === 'parked' || !pipeline) {
+        pipeline?.release();
+        park(resource, verdict.kind === 'parked' ? verdict.reason : 'it has no bridge', origin);
+        return;
+      }
+      const entry = entries.get(name);
+      const newest = entry?.warming ?? entry?.active;
+      const same = [newest, entry?.active].find((each) => each && sameMeaning(each, verdict.model, pipeline));
+      if (!entry || !same) {
+        warm(resource, verdict.model, pipeline, origin);
+        return;
+      }
+      same.resource = resource;
+      // Back to what serves: what was to replace it is not wanted any more.
+      if (same === entry.active) dropWarming(entry);
+      pipeline.release();
+    },
+
+    removeCluster(name) {
+      const entry = entries.get(name);
+      if (!entry || isProtected(name, 'dynamic')) return;
+      entries.delete(name);
+      counts.removed.value++;
+      if (entry.active) counts.active.value--;
+      dropWarming(entry);
+      retire(entry.active);
+      log.debug({ cluster: name }, 'cluster is removed');
+    },
+
+    setLoadAssignment: (serviceName, assignment) => assignments.set(serviceName, assignment),
+
+    get warming() {
+      return counts.warming.value;
+    },
+
+    snapshot() {
+      const drainingByName = new Map<string, number>();
+      for (const { config } of draining) drainingByName.set(config.name, (drainingByName.get(config.name) ?? 0) + 1);
+      return [...entries.values()].map((entry) => statusOf(entry, drainingByName.get(entry.name) ?? 0));
+    },
+
+    close() {
+      for (const entry of entries.values()) {
+        retire(entry.warming);
+        retire(entry.active);
+      }
+      entries.clear();
+      counts.active.value = 0;
+      counts.warming.value = 0;
+      if (draining.size === 0) return Promise.resolve();
+      return new Promise<void>((resolve) => {
+        onQuiet = resolve;
+      });
+    },
+  };
+}
+
+/** The bytes of the plugin's configuration may differ where their meaning, which the pipeline's id covers, does not. */
+function sameMeaning<P extends Pipeline>(version: ClusterVersion<P>, config: Cluster, pipeline: P): boolean {
+  if (version.pipeline.id !== pipeline.id) return false;
+  return isDeepStrictEqual({ ...version.config, bridge: undefined }, { ...config, bridge: undefined });
+}

@@ -1,0 +1,91 @@
+import type { LbEndpoint, LoadAssignment, LocalityEndpoints } from '../model/endpoint.js';
+import type { AssignmentWatcher } from './eds-assignments.js';
+import { formatAddress, type HostSpec } from './host.js';
+
+export interface HostUpdate {
+  readonly hosts: readonly HostSpec[];
+  /** Per cent. */
+  readonly overprovisioningFactor: number;
+}
+
+/** What became of a try to learn the hosts; the cluster's update_* statistics. */
+export type UpdateOutcome = 'success' | 'failure' | 'empty';
+
+export interface HostSourceCallbacks {
+  onAttempt(): void;
+  /** `update` is undefined where the hosts stay as they are. `waitingFor` may have changed. */
+  onOutcome(outcome: UpdateOutcome, update: HostUpdate | undefined): void;
+}
+
+/** How one version of a cluster learns its hosts. */
+export interface HostSource {
+  /** Names what has not been heard of yet; empty: warm. */
+  waitingFor(): readonly string[];
+  /** May call back before it returns. */
+  start(callbacks: HostSourceCallbacks): void;
+  stop(): void;
+  /** By name, what DNS last said: the cluster's next version begins with it. */
+  readonly resolved: ReadonlyMap<string, readonly string[]>;
+}
+
+export const nothingResolved: ReadonlyMap<string, readonly string[]> = new Map();
+
+export function hostSpec(endpoint: LbEndpoint, { locality, priority }: LocalityEndpoints): HostSpec {
+  const address = formatAddress(endpoint.address);
+  return {
+    key: address,
+    address,
+    socketAddress: endpoint.address,
+    hostname: endpoint.hostname,
+    locality,
+    priority,
+    weight: endpoint.weight,
+    healthStatus: endpoint.healthStatus,
+  };
+}
+
+function hostSpecs(assignment: LoadAssignment): HostSpec[] {
+  return assignment.localities.flatMap((locality) =>
+    locality.endpoints.map((endpoint) => hostSpec(endpoint, locality)),
+  );
+}
+
+export function createStaticSource(assignment: LoadAssignment): HostSource {
+  return {
+    waitingFor: () => [],
+    start({ onOutcome }) {
+      onOutcome('success', {
+        hosts: hostSpecs(assignment),
+        overprovisioningFactor: assignment.overprovisioningFactor,
+      });
+    },
+    stop() {},
+    resolved: nothingResolved,
+  };
+}
+
+/** EDS: the assignment comes from outside; that it does not exist is an answer, too, and leaves the hosts as they are. */
+export function createEdsSource(serviceName: string, watch: (watcher: AssignmentWatcher) => () => void): HostSource {
+  let answered = false;
+  let stop = () => {};
+  return {
+    waitingFor: () => (answered ? [] : [`endpoints (EDS ${serviceName})`]),
+    start({ onAttempt, onOutcome }) {
+      onAttempt();
+      stop = watch((assignment) => {
+        answered = true;
+        if (assignment) onOutcome('success', edsUpdate(assignment));
+        else onOutcome('empty', undefined);
+      });
+    },
+    stop: () => stop(),
+    resolved: nothingResolved,
+  };
+}
+
+function edsUpdate(assignment: LoadAssignment): HostUpdate {
+  // Of the same address more than once the first counts, as in Envoy's EDS.
+  const hosts = new Map<string, HostSpec>();
+  for (const spec of hostSpecs(assignment)) if (!hosts.has(spec.key)) hosts.set(spec.key, spec);
+  return { hosts: [...hosts.values()], overprovisioningFactor: assignment.overprovisioningFactor };
+}

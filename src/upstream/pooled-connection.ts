@@ -1,0 +1,322 @@
+import { Socket, type SocketConstructorOpts } from 'node:net';
+import type { Clock, Timer } from '../clock.js';
+import type { Logger } from '../log.js';
+import type { ClusterStats } from './cluster-stats.js';
+import type { UpstreamConnectionHandler } from './connection.js';
+import type { Host } from './host.js';
+import { formatAddress } from './host.js';
+import { Lease } from './lease.js';
+
+/** How a connection ended. `local`: we closed it. */
+export interface Closing {
+  readonly from: 'connecting' | 'idle' | 'leased';
+  readonly local: boolean;
+  readonly timedOut: boolean;
+  readonly reason: string;
+}
+
+/** The pool that a connection belongs to. */
+export interface ConnectionOwner {
+  onConnected(connection: PooledConnection): void;
+  /** An exchange gave it back and it can serve another. */
+  onReusable(connection: PooledConnection): void;
+  /** The exchange that had it has it no more, however that ended. Comes before `onReusable` or `onClosed`. */
+  onLeaseEnd(connection: PooledConnection): void;
+  onClosed(connection: PooledConnection, closing: Closing): void;
+}
+
+export interface ConnectionContext {
+  readonly stats: ClusterStats;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly connectTimeoutMs: number;
+  readonly bufferLimitBytes: number;
+}
+
+type State =
+  | { readonly kind: 'connecting'; readonly timer: Timer }
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'leased'; readonly lease: Lease }
+  /** The socket failed while the exchange did not read: it gets what came before the failure first. */
+  | {
+      readonly kind: 'failed_unread';
+      readonly lease: Lease;
+      readonly unread: Buffer[];
+      readonly reason: string;
+    }
+  | { readonly kind: 'closed' };
+
+const idle: State = { kind: 'idle' };
+const closed: State = { kind: 'closed' };
+
+/** A TCP connection to one host and its life: connecting → idle ⇄ leased → closed. */
+export class PooledConnection {
+  readonly host: Host;
+  /** Clock.monotonic() when it was last given back. */
+  idleSince = 0;
+  localAddress = '';
+  readonly #owner: ConnectionOwner;
+  readonly #context: ConnectionContext;
+  readonly #socket: Socket;
+  readonly #startedAt: number;
+  #state: State;
+  #leases = 0;
+  #finReceived = false;
+  #halfClosed = false;
+  #paused = false;
+  #txBuffered = 0;
+  #rxBuffered = 0;
+
+  constructor(host: Host, owner: ConnectionOwner, context: ConnectionContext) {
+    this.host = host;
+    this.#owner = owner;
+    this.#context = context;
+    this.#startedAt = context.clock.monotonic();
+    this.#state = {
+      kind: 'connecting',
+      timer: context.clock.setTimeout(() => this.#onConnectTimeout(), context.connectTimeoutMs),
+    };
+    // allowHalfOpen: after the server's FIN the rest of the request can still be written.
+    const socketOptions: SocketConstructorOpts & {
+      writableHighWaterMark: number;
+    } = {
+      allowHalfOpen: true,
+      writableHighWaterMark: Math.max(1, context.bufferLimitBytes),
+    };
+    const socket = new Socket(socketOptions);
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.on('connect', () => this.#onConnect());
+    socket.on('data', (data: Buffer) => this.#onData(data));
+    socket.on('end', () => this.#onEnd());
+    socket.on('drain', () => this.#onDrain());
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#onSocketGone(error.code ?? error.message));
+    socket.on('close', () => this.#onSocketGone('closed'));
+    const address = host.socketAddress;
+    try {
+      if (address.kind === 'pipe') socket.connect({ path: address.path });
+      else socket.connect({ host: address.address, port: address.port });
+    } catch (error) {
+      // An impossible path or port is one more way not to be connected.
+      socket.destroy(error as Error);
+    }
+  }
+
+  /** An exchange has it. */
+  get leased(): boolean {
+    return this.#state.kind === 'leased' || this.#state.kind === 'failed_unread';
+  }
+
+  /** An exchange had it before. */
+  get used(): boolean {
+    return this.#leases > 0;
+  }
+
+  /** For an idle connection: gives it to an exchange. */
+  lease(): Lease {
+    const lease = new Lease(this, this.#leases++ > 0);
+    this.#state = { kind: 'leased', lease };
+    return lease;
+  }
+
+  write(data: Buffer): boolean {
+    if (this.#state.kind !== 'leased' || this.#halfClosed || data.length === 0) return !this.#socket.writableNeedDrain;
+    if (this.#socket.writableCorked === 0) {
+      this.#socket.cork();
+      process.nextTick(uncork, this.#socket);
+    }
+    this.#context.stats.cxTxBytesTotal.value += data.length;
+    const wasBelow = !this.#socket.writableNeedDrain;
+    const below = this.#socket.write(data);
+    this.#countBuffered();
+    if (wasBelow && !below) this.#context.stats.flowControlBackedUp.value++;
+    return below;
+  }
+
+  halfClose(): void {
+    if (this.#state.kind !== 'leased' || this.#halfClosed) return;
+    this.#halfClosed = true;
+    this.#socket.end();
+  }
+
+  pauseReading(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#context.stats.flowControlPausedReading.value++;
+    this.#socket.pause();
+  }
+
+  resumeReading(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#context.stats.flowControlResumedReading.value++;
+    if (this.#state.kind === 'failed_unread') this.#deliverUnread(this.#state);
+    else this.#socket.resume();
+    this.#countBuffered();
+  }
+
+  /** Called by the lease, once. */
+  release(reusable: boolean): void {
+    if (this.#state.kind === 'failed_unread') {
+      this.#finish('leased', this.#state.reason, false);
+    } else if (!reusable || !this.#reusable()) {
+      this.close();
+    } else {
+      this.#countBuffered();
+      this.#state = idle;
+      this.#owner.onLeaseEnd(this);
+      this.#owner.onReusable(this);
+    }
+  }
+
+  #reusable(): boolean {
+    // Paused may mean that bytes wait unread in the kernel: they would be the next exchange's.
+    if (this.#finReceived || this.#halfClosed || this.#paused) return false;
+    return !this.#socket.destroyed && this.#socket.readableLength === 0;
+  }
+
+  /** Closes it now, whatever it does. An exchange that has it is told by `onClose`, unless it gave it back. */
+  close(reason = 'closed'): void {
+    const { kind } = this.#state;
+    if (kind !== 'closed') this.#finish(kind === 'failed_unread' ? 'leased' : kind, reason, true);
+  }
+
+  #onConnect(): void {
+    if (this.#state.kind !== 'connecting') return;
+    this.#state.timer.cancel();
+    const { localAddress: address, localPort: port } = this.#socket;
+    if (address !== undefined && port !== undefined) this.localAddress = formatAddress({ kind: 'tcp', address, port });
+    this.#context.stats.cxConnectMs.record(this.#context.clock.monotonic() - this.#startedAt);
+    this.#state = idle;
+    this.#owner.onConnected(this);
+  }
+
+  #onConnectTimeout(): void {
+    this.#context.stats.cxConnectTimeout.value++;
+    this.#finish('connecting', 'connect timeout', true, true);
+  }
+
+  #onData(data: Buffer): void {
+    this.#context.stats.cxRxBytesTotal.value += data.length;
+    this.#countBuffered();
+    const state = this.#state;
+    if (state.kind === 'leased' && state.lease.handler) this.#deliver(state.lease.handler, data);
+    else this.#onUnexpectedData();
+  }
+
+  #onEnd(): void {
+    this.#finReceived = true;
+    const state = this.#state;
+    if (state.kind === 'leased' && state.lease.handler) this.#notify(() => state.lease.handler?.onEnd());
+    else this.close('server closed the idle connection');
+  }
+
+  #onUnexpectedData(): void {
+    if (this.#state.kind === 'closed') return;
+    this.#context.stats.cxProtocolError.value++;
+    this.#context.log.debug(
+      { host: this.host.address },
+      'closing a connection: the server sent bytes without a request',
+    );
+    this.close('unexpected bytes');
+  }
+
+  #onDrain(): void {
+    this.#countBuffered();
+    const state = this.#state;
+    if (state.kind !== 'leased') return;
+    this.#context.stats.flowControlDrained.value++;
+    this.#notify(() => state.lease.handler?.onWritable());
+  }
+
+  /** 'error', and then 'close': the first of them counts. */
+  #onSocketGone(reason: string): void {
+    const state = this.#state;
+    if (state.kind === 'closed' || state.kind === 'failed_unread') return;
+    if (state.kind === 'leased' && this.#paused && this.#socket.readableLength > 0) {
+      const unread: Buffer[] = [];
+      for (let data = this.#socket.read(); data !== null; data = this.#socket.read()) unread.push(data as Buffer);
+      this.#state = {
+        kind: 'failed_unread',
+        lease: state.lease,
+        unread,
+        reason,
+      };
+      return;
+    }
+    this.#finish(state.kind, reason, false);
+  }
+
+  #deliverUnread(state: State & { kind: 'failed_unread' }): void {
+    while (this.#state === state && !this.#paused) {
+      const data = state.unread.shift();
+      if (data === undefined) {
+        this.#finish('leased', state.reason, false);
+        return;
+      }
+      this.#context.stats.cxRxBytesTotal.value += data.length;
+      if (state.lease.handler) this.#deliver(state.lease.handler, data);
+    }
+  }
+
+  #finish(from: Closing['from'], reason: string, local: boolean, timedOut = false): void {
+    const state = this.#state;
+    if (state.kind === 'closed') return;
+    this.#state = closed;
+    if (state.kind === 'connecting') state.timer.cancel();
+    this.#socket.destroy();
+    this.#countBuffered();
+    const { stats, clock } = this.#context;
+    stats.cxDestroy.value++;
+    (local ? stats.cxDestroyLocal : stats.cxDestroyRemote).value++;
+    stats.cxLengthMs.record(clock.monotonic() - this.#startedAt);
+    if (from === 'leased') {
+      stats.cxDestroyWithActiveRq.value++;
+      (local ? stats.cxDestroyLocalWithActiveRq : stats.cxDestroyRemoteWithActiveRq).value++;
+      this.#owner.onLeaseEnd(this);
+    }
+    this.#owner.onClosed(this, { from, local, timedOut, reason });
+    if (state.kind === 'leased' || state.kind === 'failed_unread') {
+      const { handler } = state.lease;
+      state.lease.end();
+      if (handler) this.#notify(() => handler.onClose(reason));
+    }
+  }
+
+  /** A fault in an exchange must not end the process, nor go on half done: it costs the connection. */
+  #deliver(handler: UpstreamConnectionHandler, data: Buffer): void {
+    try {
+      handler.onData(data);
+    } catch (error) {
+      this.#onFault(error);
+    }
+  }
+
+  #notify(tell: () => void): void {
+    try {
+      tell();
+    } catch (error) {
+      this.#onFault(error);
+    }
+  }
+
+  #onFault(error: unknown): void {
+    this.#context.log.error({ err: error, host: this.host.address }, 'closing a connection: its exchange failed');
+    this.close('internal error');
+  }
+
+  /** Brings the gauges up to date; a closed connection has nothing. Cheap enough for every event, and exact when all is quiet. */
+  #countBuffered(): void {
+    const gone = this.#state.kind === 'closed';
+    const tx = gone ? 0 : this.#socket.writableLength;
+    const rx = gone ? 0 : this.#socket.readableLength;
+    this.#context.stats.cxTxBytesBuffered.value += tx - this.#txBuffered;
+    this.#context.stats.cxRxBytesBuffered.value += rx - this.#rxBuffered;
+    this.#txBuffered = tx;
+    this.#rxBuffered = rx;
+  }
+}
+
+function uncork(socket: Socket): void {
+  socket.uncork();
+}

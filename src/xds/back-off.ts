@@ -1,0 +1,50 @@
+/** Delays that double from `baseMs` to `maxMs` and start over after `reset`. */
+export interface BackOff {
+  /** Milliseconds to wait before the next try. */
+  next(): number;
+  reset(): void;
+}
+
+/**
+ * Full jitter: anything from nothing to the current interval, as Envoy waits between streams
+ * (https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/core/v3/grpc_service.proto, retry_policy: 500 ms to 30 s).
+ *
+ * @param random from 0 up to but not including 1
+ */
+export function createBackOff(baseMs: number, maxMs: number, random: () => number): BackOff {
+  let interval = baseMs;
+  return {
+    next() {
+      const delay = random() * interval;
+      interval = Math.min(interval * 2, maxMs);
+      return delay;
+    },
+    reset() {
+      interval = baseMs;
+    },
+  };
+}
+
+/**
+ * Spaces the rejections of one type. Many control planes answer a NACK at once with the same resources; without a pause the two go
+ * round as fast as the machines can. The first NACK goes out at once, each further one no sooner after the last than an interval that
+ * doubles, until something is accepted. An operator's next try finds the interval already over.
+ */
+export class NackPacer {
+  static readonly firstSpacingMs = 200;
+  static readonly longestSpacingMs = 5_000;
+  #spacing = 0;
+  #last = Number.NEGATIVE_INFINITY;
+
+  /** Milliseconds that a NACK must wait at time `now`; it is then taken as sent. */
+  delay(now: number): number {
+    const due = Math.max(now, this.#last + this.#spacing);
+    this.#last = due;
+    this.#spacing = Math.min(Math.max(this.#spacing * 2, NackPacer.firstSpacingMs), NackPacer.longestSpacingMs);
+    return due - now;
+  }
+
+  accepted(): void {
+    this.#spacing = 0;
+  }
+}

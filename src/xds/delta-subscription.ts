@@ -1,0 +1,103 @@
+import { type DeltaDiscoveryRequest, type DeltaDiscoveryResponse, wildcardName } from './discovery.js';
+import type { Interest } from './interest.js';
+import {
+  type AcceptedVersions,
+  type Answer,
+  type ReceivedResponse,
+  type Subscription,
+  unwrap,
+  type Variant,
+} from './subscription.js';
+
+/** Incremental: requests say what changed since the last one on the stream; the first says what is held already. */
+class DeltaSubscription implements Subscription {
+  readonly #typeUrl: string;
+  readonly #interest: Interest;
+  readonly #versions: AcceptedVersions;
+  /** Names, and `*`, that the server of this stream knows to be wanted. */
+  readonly #told = new Set<string>();
+  #requested = false;
+  #saidRevision = -1;
+
+  constructor(typeUrl: string, interest: Interest, versions: AcceptedVersions) {
+    this.#typeUrl = typeUrl;
+    this.#interest = interest;
+    this.#versions = versions;
+  }
+
+  streamStarted(): void {
+    this.#told.clear();
+    this.#requested = false;
+  }
+
+  get requested(): boolean {
+    return this.#requested;
+  }
+
+  get pending(): boolean {
+    if (!this.#requested) return !this.#interest.empty;
+    return this.#saidRevision !== this.#interest.revision;
+  }
+
+  nextRequest(answer?: Answer): DeltaDiscoveryRequest | undefined {
+    const first = !this.#requested;
+    const { subscribe, unsubscribe } = first && this.#interest.wildcard ? this.#legacyWildcard() : this.#changes();
+    if (!answer && !first && subscribe.length === 0 && unsubscribe.length === 0) return undefined;
+    this.#requested = true;
+    return {
+      type_url: this.#typeUrl,
+      resource_names_subscribe: subscribe,
+      resource_names_unsubscribe: unsubscribe,
+      initial_resource_versions: first ? Object.fromEntries(this.#versions()) : {},
+      // Only answers carry a nonce: https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#incremental-xds
+      response_nonce: answer?.nonce ?? '',
+      ...(answer?.error ? { error_detail: answer.error } : {}),
+    };
+  }
+
+  /** Which version a resource has is the cache's to know; a response has none that counts. */
+  accepted(): void {}
+
+  /**
+   * An empty first request asks for everything, also where `*` is not understood. Names besides it follow in a second request, which
+   * adds to it.
+   */
+  #legacyWildcard(): { subscribe: string[]; unsubscribe: string[] } {
+    this.#told.add(wildcardName);
+    this.#saidRevision = this.#interest.names.size === 0 ? this.#interest.revision : -1;
+    return { subscribe: [], unsubscribe: [] };
+  }
+
+  #changes(): { subscribe: string[]; unsubscribe: string[] } {
+    const { names, wildcard } = this.#interest;
+    const subscribe = [...names].filter((name) => !this.#told.has(name));
+    if (wildcard && !this.#told.has(wildcardName)) subscribe.unshift(wildcardName);
+    const unsubscribe = [...this.#told].filter((name) => (name === wildcardName ? !wildcard : !names.has(name)));
+    for (const name of subscribe) this.#told.add(name);
+    for (const name of unsubscribe) this.#told.delete(name);
+    this.#saidRevision = this.#interest.revision;
+    return { subscribe, unsubscribe };
+  }
+}
+
+export const delta: Variant = {
+  method: '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources',
+  requestType: 'envoy.service.discovery.v3.DeltaDiscoveryRequest',
+  answersSupersede: false,
+  createSubscription: (typeUrl, interest, versions) => new DeltaSubscription(typeUrl, interest, versions),
+  unpack(codec, bytes): ReceivedResponse {
+    const response = codec.decode<DeltaDiscoveryResponse>('envoy.service.discovery.v3.DeltaDiscoveryResponse', bytes);
+    return {
+      typeUrl: response.type_url,
+      nonce: response.nonce,
+      version: response.system_version_info,
+      resources: response.resources.map((resource) => ({
+        name: resource.name,
+        version: resource.version,
+        body: unwrap(resource),
+      })),
+      removed: response.removed_resources,
+      mayBeComplete: false,
+    };
+  },
+};

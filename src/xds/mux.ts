@@ -1,0 +1,240 @@
+import type { Clock, Timer } from '../clock.js';
+import type { Logger } from '../log.js';
+import { NackPacer } from './back-off.js';
+import type { MessageCodec } from './discovery.js';
+import { statusOf } from './error-detail.js';
+import { Interest } from './interest.js';
+import type { ResourceType } from './resource-type.js';
+import type { ReceivedResponse, Variant } from './subscription.js';
+import { TypeMux } from './type-mux.js';
+import type { TypeStats } from './type-stats.js';
+
+/** The stream, as far as the types need it. */
+export interface Outlet {
+  readonly connected: boolean;
+  send(message: Buffer): boolean;
+  setPaused(paused: boolean): void;
+  succeeded(): void;
+  abandon(reason: string): void;
+}
+
+export interface MuxOptions {
+  readonly variant: Variant;
+  readonly codec: MessageCodec;
+  readonly node: object;
+  /** Also in every later request, as Envoy does unless `set_node_on_first_message_only`. */
+  readonly nodeInEveryRequest: boolean;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly typeStats: <T>(type: ResourceType<T>) => TypeStats;
+  readonly onPendingRequests: (count: number) => void;
+}
+
+/** Reading stops when more than this waits for its turn behind other responses of its type. */
+const mostWaitingBytes = 16 * 1024 * 1024;
+const mostWaitingResponses = 64;
+/** Types that a server may send unasked before that is taken as a fault. */
+const mostStrangers = 32;
+
+/** A watcher that takes longer than this over a batch may be waiting for what would be asked for. */
+const longestHoldMs = 1_000;
+
+interface Stranger {
+  readonly pacer: NackPacer;
+  readonly cancel: () => void;
+}
+
+/** Many resource types on one stream: who may speak when. */
+export class Mux {
+  readonly #options: MuxOptions;
+  /** In the order of the first subscription, which is the order of requests. */
+  // biome-ignore lint/suspicious/noExplicitAny: each type has its own model, which only its watchers see
+  readonly #types = new Map<string, TypeMux<any>>();
+  /** Types that were sent without being asked for. */
+  readonly #strangers = new Map<string, Stranger>();
+  #outlet: Outlet | undefined;
+  #writable = false;
+  #nodeSent = false;
+  /** Batches being applied. */
+  #applying = 0;
+  /** While it runs, names are not asked for: a batch of clusters leads to one request for endpoints. */
+  #hold: Timer | undefined;
+  #scheduled = false;
+
+  constructor(options: MuxOptions) {
+    this.#options = options;
+  }
+
+  attach(outlet: Outlet): void {
+    this.#outlet = outlet;
+  }
+
+  /** The part of one type, made when it is first needed. */
+  type<T>(type: ResourceType<T>): TypeMux<T> {
+    let known = this.#types.get(type.typeUrl) as TypeMux<T> | undefined;
+    if (!known) {
+      const { variant, clock, log, typeStats } = this.#options;
+      known = new TypeMux<T>({
+        type,
+        variant,
+        clock,
+        log,
+        stats: typeStats(type),
+        onProgress: () => this.#progress(),
+        onApplying: (applying) => this.#setApplying(applying),
+      });
+      this.#types.set(type.typeUrl, known);
+    }
+    return known;
+  }
+
+  find(typeUrl: string): TypeMux<unknown> | undefined {
+    return this.#types.get(typeUrl);
+  }
+
+  /** Interest changed: a request follows at the end of this turn, one for all changes of the turn. */
+  schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    queueMicrotask(() => {
+      this.#scheduled = false;
+      this.flush();
+    });
+  }
+
+  streamStarted(): void {
+    this.#nodeSent = false;
+    this.#writable = true;
+    for (const type of this.#types.values()) type.streamStarted();
+    this.flush();
+  }
+
+  streamEnded(): void {
+    this.#writable = false;
+    this.#forgetStrangers();
+    for (const type of this.#types.values()) type.streamEnded();
+    this.#options.onPendingRequests(0);
+    this.#outlet?.setPaused(false);
+  }
+
+  writable(): void {
+    this.#writable = true;
+    this.flush();
+  }
+
+  close(): void {
+    this.#writable = false;
+    this.#hold?.cancel();
+    this.#forgetStrangers();
+    for (const type of this.#types.values()) type.close();
+  }
+
+  receive(bytes: Buffer): void {
+    let response: ReceivedResponse;
+    try {
+      response = this.#options.variant.unpack(this.#options.codec, bytes);
+    } catch (error) {
+      this.#outlet?.abandon(
+        `a response could not be decoded: ${error instanceof Error ? error.message : String(error)}`,
+      );
+      return;
+    }
+    this.#outlet?.succeeded();
+    const type = this.#types.get(response.typeUrl);
+    if (type?.wanted) type.receive(response, bytes.length);
+    else this.#refuse(response);
+    this.#gateReading();
+  }
+
+  /** Sends what there is to say. Answers come first: a server waits for them. */
+  flush(): void {
+    for (const type of this.#types.values()) {
+      for (let request = this.#writable && type.nextAnswer(); request; request = this.#writable && type.nextAnswer()) {
+        this.#send(request);
+      }
+    }
+    for (const type of this.#types.values()) {
+      for (
+        let request = this.#mayAsk() && type.nextRequest();
+        request;
+        request = this.#mayAsk() && type.nextRequest()
+      ) {
+        this.#send(request);
+      }
+      if (this.#writable) type.spoken();
+    }
+    let pending = 0;
+    if (this.#outlet?.connected) for (const type of this.#types.values()) if (type.requestPending) pending++;
+    this.#options.onPendingRequests(pending);
+  }
+
+  #mayAsk(): boolean {
+    return this.#writable && this.#hold === undefined;
+  }
+
+  #setApplying(applying: boolean): void {
+    this.#applying += applying ? 1 : -1;
+    if (this.#applying !== (applying ? 1 : 0)) return;
+    this.#hold?.cancel();
+    this.#hold = undefined;
+    if (this.#applying === 0) return;
+    this.#hold = this.#options.clock.setTimeout(() => {
+      this.#hold = undefined;
+      this.flush();
+    }, longestHoldMs);
+  }
+
+  #progress(): void {
+    this.flush();
+    this.#gateReading();
+  }
+
+  #send(request: object): void {
+    const { codec, variant, node, nodeInEveryRequest } = this.#options;
+    const withNode = !this.#nodeSent || nodeInEveryRequest;
+    this.#nodeSent = true;
+    this.#writable =
+      this.#outlet?.send(codec.encode(variant.requestType, withNode ? { node, ...request } : request)) ?? false;
+  }
+
+  #gateReading(): void {
+    let bytes = 0;
+    let responses = 0;
+    for (const type of this.#types.values()) {
+      bytes += type.waitingBytes;
+      responses += type.waitingResponses;
+    }
+    this.#outlet?.setPaused(bytes > mostWaitingBytes || responses > mostWaitingResponses);
+  }
+
+  /** A type that nobody asked for is answered, so that its sender hears of the mistake, and as patiently as any other rejection. */
+  #refuse({ typeUrl, nonce }: ReceivedResponse): void {
+    const { clock, log, variant } = this.#options;
+    const stranger = this.#strangers.get(typeUrl);
+    if (!stranger && this.#strangers.size >= mostStrangers) {
+      this.#outlet?.abandon(`more than ${mostStrangers} resource types were sent that were never asked for`);
+      return;
+    }
+    stranger?.cancel();
+    const pacer = stranger?.pacer ?? new NackPacer();
+    const error = statusOf(`'${typeUrl}' is not a resource type that was asked for`);
+    log[stranger ? 'debug' : 'warn'](
+      { typeUrl, nonce },
+      'the control plane sent a resource type that was not asked for',
+    );
+    const refuse = () => {
+      const subscription = variant.createSubscription(typeUrl, new Interest(), () => []);
+      const request = subscription.nextRequest({ nonce, error });
+      if (request && this.#outlet?.connected) this.#send(request);
+    };
+    const delay = pacer.delay(clock.monotonic());
+    const timer = delay > 0 ? clock.setTimeout(refuse, delay) : undefined;
+    this.#strangers.set(typeUrl, { pacer, cancel: () => timer?.cancel() });
+    if (!timer) refuse();
+  }
+
+  #forgetStrangers(): void {
+    for (const { cancel } of this.#strangers.values()) cancel();
+    this.#strangers.clear();
+  }
+}

@@ -1,0 +1,227 @@
+import { hash } from 'node:crypto';
+import { describeProblems, type Problem, type Verdict } from '../model/verdict.js';
+import type { Interest } from './interest.js';
+import type { AcceptedResource, ResourceState } from './resource-type.js';
+
+/** A version that was judged bad. Kept to show it, and so that the same bytes need not be judged again at once. */
+export interface RejectedVersion {
+  readonly version: string;
+  readonly bytes: Uint8Array;
+  readonly problems: readonly Problem[];
+  /** Milliseconds, monotonic. */
+  readonly judgedAt: number;
+  readonly lastAttempt: Date;
+}
+
+interface Entry<T> {
+  accepted:
+    | (AcceptedResource<T> & {
+        readonly digest: string;
+        readonly lastUpdated: Date;
+      })
+    | undefined;
+  rejected: (RejectedVersion & { readonly digest: string }) | undefined;
+  missing: 'does_not_exist' | 'timed_out' | undefined;
+}
+
+/**
+ * The resources of one type: the last accepted version of each and, if it was bad, the version after it.
+ *
+ * Bytes are copied on the way in: they are views of the whole response, and one changed resource must not keep ten thousand others in
+ * memory.
+ */
+export class ResourceCache<T> {
+  /** Rejected versions kept, at most; the oldest are forgotten first, and judged again should they come again. */
+  static readonly mostRejected = 1_000;
+  static readonly mostRejectedBytes = 32 * 1024 * 1024;
+
+  readonly #entries = new Map<string, Entry<T>>();
+  /** Digest of bytes → the name in them: spares decoding what is held already. */
+  readonly #names = new Map<string, string>();
+  /** Names with a rejected version, oldest first. */
+  readonly #rejected = new Map<string, number>();
+  #rejectedBytes = 0;
+  readonly #distrusted = new Set<string>();
+
+  accepted(name: string): AcceptedResource<T> | undefined {
+    return this.#entries.get(name)?.accepted;
+  }
+
+  rejected(name: string): RejectedVersion | undefined {
+    return this.#entries.get(name)?.rejected;
+  }
+
+  /** Whether the accepted version is the one that runs. */
+  isTrusted(name: string): boolean {
+    return !this.#distrusted.has(name);
+  }
+
+  /** The accepted version could not be applied: the same bytes are new when they come again. */
+  distrust(name: string): void {
+    if (this.#entries.has(name)) this.#distrusted.add(name);
+  }
+
+  isMissing(name: string): boolean {
+    return this.#entries.get(name)?.missing === 'does_not_exist';
+  }
+
+  /** Names that are held, accepted or rejected. */
+  *names(): Iterable<string> {
+    for (const [name, { accepted, rejected }] of this.#entries) if (accepted || rejected) yield name;
+  }
+
+  *acceptedResources(): Iterable<AcceptedResource<T>> {
+    for (const { accepted } of this.#entries.values()) if (accepted) yield accepted;
+  }
+
+  /** The name in these bytes, if they are held. */
+  nameOf(bytes: Uint8Array): string | undefined {
+    const name = this.#names.get(digestOf(bytes));
+    if (name === undefined) return undefined;
+    const entry = this.#entries.get(name);
+    return sameBytes(entry?.accepted?.bytes, bytes) || sameBytes(entry?.rejected?.bytes, bytes) ? name : undefined;
+  }
+
+  /** Takes a judged version and returns it as it is kept. */
+  accept(name: string, version: string, bytes: Uint8Array, verdict: Verdict<T>, now: Date): AcceptedResource<T> {
+    const entry = this.#entry(name);
+    this.#clearRejected(name, entry);
+    const before = entry.accepted;
+    const known = before && sameBytes(before.bytes, bytes) ? before : undefined;
+    if (before && !known) this.#forgetDigest(before.digest, name);
+    const digest = known?.digest ?? digestOf(bytes);
+    entry.accepted = {
+      name,
+      version,
+      bytes: known?.bytes ?? new Uint8Array(bytes),
+      verdict,
+      digest,
+      lastUpdated: now,
+    };
+    entry.missing = undefined;
+    this.#distrusted.delete(name);
+    this.#names.set(digest, name);
+    return entry.accepted;
+  }
+
+  /** The accepted bytes came again, maybe under a new version; a bad version in between is over. */
+  confirm(name: string, version: string): void {
+    const entry = this.#entries.get(name);
+    if (!entry?.accepted) return;
+    this.#clearRejected(name, entry);
+    if (entry.accepted.version !== version) entry.accepted = { ...entry.accepted, version };
+  }
+
+  reject(name: string, version: RejectedVersion): void {
+    const entry = this.#entry(name);
+    this.#clearRejected(name, entry);
+    const digest = digestOf(version.bytes);
+    entry.rejected = {
+      ...version,
+      bytes: new Uint8Array(version.bytes),
+      digest,
+    };
+    entry.missing = undefined;
+    this.#names.set(digest, name);
+    this.#rejected.set(name, version.bytes.length);
+    this.#rejectedBytes += version.bytes.length;
+    for (const oldest of this.#rejected.keys()) {
+      if (this.#rejected.size <= ResourceCache.mostRejected && this.#rejectedBytes <= ResourceCache.mostRejectedBytes)
+        break;
+      const old = this.#entry(oldest);
+      this.#clearRejected(oldest, old);
+      if (!old.accepted) this.#entries.delete(oldest);
+    }
+  }
+
+  /** The control plane says that there is no such resource, or says nothing for too long. */
+  setMissing(name: string, missing: 'does_not_exist' | 'timed_out'): void {
+    this.delete(name);
+    this.#entries.set(name, {
+      accepted: undefined,
+      rejected: undefined,
+      missing,
+    });
+  }
+
+  delete(name: string): void {
+    const entry = this.#entries.get(name);
+    if (!entry) return;
+    this.#clearRejected(name, entry);
+    if (entry.accepted) this.#forgetDigest(entry.accepted.digest, name);
+    this.#distrusted.delete(name);
+    this.#entries.delete(name);
+  }
+
+  /** Drops what nobody wants any more. */
+  retain(interest: Interest): void {
+    for (const name of this.#entries.keys()) if (!interest.has(name)) this.delete(name);
+  }
+
+  states(interest: Interest): ResourceState[] {
+    const states: ResourceState[] = [];
+    for (const [name, entry] of this.#entries) if (interest.has(name)) states.push(stateOf(name, entry));
+    for (const name of interest.names) {
+      if (!this.#entries.has(name))
+        states.push(
+          stateOf(name, {
+            accepted: undefined,
+            rejected: undefined,
+            missing: undefined,
+          }),
+        );
+    }
+    return states;
+  }
+
+  #entry(name: string): Entry<T> {
+    let entry = this.#entries.get(name);
+    if (!entry) {
+      entry = { accepted: undefined, rejected: undefined, missing: undefined };
+      this.#entries.set(name, entry);
+    }
+    return entry;
+  }
+
+  #clearRejected(name: string, entry: Entry<T>): void {
+    if (!entry.rejected) return;
+    this.#rejectedBytes -= this.#rejected.get(name) ?? 0;
+    this.#rejected.delete(name);
+    this.#forgetDigest(entry.rejected.digest, name);
+    entry.rejected = undefined;
+  }
+
+  #forgetDigest(digest: string, name: string): void {
+    if (this.#names.get(digest) === name) this.#names.delete(digest);
+  }
+}
+
+function stateOf<T>(name: string, { accepted, rejected, missing }: Entry<T>): ResourceState {
+  return {
+    name,
+    status: rejected
+      ? 'rejected'
+      : accepted
+        ? accepted.verdict.kind === 'parked'
+          ? 'parked'
+          : 'active'
+        : (missing ?? 'requested'),
+    version: accepted?.version ?? '',
+    bytes: accepted?.bytes,
+    lastUpdated: accepted?.lastUpdated,
+    error: rejected && {
+      version: rejected.version,
+      details: describeProblems(rejected.problems),
+      lastAttempt: rejected.lastAttempt,
+      bytes: rejected.bytes,
+    },
+  };
+}
+
+function digestOf(bytes: Uint8Array): string {
+  return hash('sha1', bytes, 'base64');
+}
+
+export function sameBytes(a: Uint8Array | undefined, b: Uint8Array): boolean {
+  return a !== undefined && a.length === b.length && Buffer.compare(a, b) === 0;
+}

@@ -1,0 +1,197 @@
+import type { SocketAddress } from '../../model/endpoint.js';
+import type { HttpConnectionManager, Listener } from '../../model/listener.js';
+import type { Address__Output } from '../../protobuf/generated/envoy/config/core/v3/Address.js';
+import type { FilterChain__Output } from '../../protobuf/generated/envoy/config/listener/v3/FilterChain.js';
+import type { FilterChainMatch__Output } from '../../protobuf/generated/envoy/config/listener/v3/FilterChainMatch.js';
+import type { Listener__Output } from '../../protobuf/generated/envoy/config/listener/v3/Listener.js';
+import type { HttpConnectionManager__Output } from '../../protobuf/generated/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.js';
+import type { Schema } from '../../protobuf/schema.js';
+import { readAddress } from './address.js';
+import { join, newFindings } from './findings.js';
+import { readHttpConnectionManager } from './http-connection-manager.js';
+import { checkFields, extensionRule, report } from './support/check.js';
+import {
+  additionalAddressSupport,
+  downstreamTransportSocketSupport,
+  filterChainSupport,
+  listenerFilterSupport,
+  listenerSupport,
+  networkFilterSupport,
+} from './support/listener.js';
+import { type Context, extensionType, type ResourceTranslator, readExtension, translateResource } from './translate.js';
+
+const typeName = 'envoy.config.listener.v3.Listener';
+
+const defaultBufferLimitBytes = 1024 * 1024;
+/** Node's default where the resource has none. */
+const defaultBacklog = 511;
+
+/** Addresses that we don't bind park the listener. */
+function readListenerAddress(
+  context: Context,
+  address: Address__Output | null,
+  path: string,
+): SocketAddress | undefined {
+  const findings = newFindings();
+  const read = readAddress({ ...context, findings }, address, path, 'ip');
+  context.findings.malformed.push(...findings.malformed);
+  context.findings.parked.push(...findings.unsupported);
+  context.findings.warnings.push(...findings.warnings);
+  return read;
+}
+
+function readAddresses(context: Context, listener: Listener__Output): SocketAddress[] {
+  // Neither has an address of its own, and both are parked.
+  if (listener.api_listener !== null || listener.internal_listener) return [];
+  const addresses = [readListenerAddress(context, listener.address, 'address')];
+  for (const [index, additional] of listener.additional_addresses.entries()) {
+    const path = `additional_addresses[${index}]`;
+    checkFields(additionalAddressSupport, additional, path, context.findings);
+    addresses.push(readListenerAddress(context, additional.address, join(path, 'address')));
+  }
+  return addresses.filter((address) => address !== undefined);
+}
+
+function checkIpv4Compat(context: Context, listener: Listener__Output): boolean {
+  const socket = listener.address?.socket_address;
+  if (!socket?.ipv4_compat) return false;
+  if (socket.address !== '::' && !socket.address.toLowerCase().startsWith('::ffff:'))
+    context.findings.malformed.push({
+      path: 'address.socket_address.ipv4_compat',
+      message: 'is allowed with the address :: or an IPv4-mapped IPv6 address only',
+    });
+  return true;
+}
+
+function checkListenerFilters(context: Context, listener: Listener__Output): void {
+  for (const [index, filter] of listener.listener_filters.entries()) {
+    const path = `listener_filters[${index}]`;
+    const type = filter.config_discovery ? 'config_discovery' : extensionType(context, filter.typed_config, path);
+    const rule = type === undefined ? undefined : extensionRule(listenerFilterSupport, type);
+    if (rule !== undefined)
+      report(context.findings, rule.treatment, path, `listener filter ${filter.name}: ${rule.reason}`);
+  }
+}
+
+/** Whether every connection fits. `raw_buffer` is what a connection counts as that no listener filter has found to be TLS. */
+function matchesAll(match: FilterChainMatch__Output | null): boolean {
+  if (match === null) return true;
+  const { transport_protocol, source_type, ...rest } = match;
+  if (transport_protocol !== '' && transport_protocol !== 'raw_buffer') return false;
+  if (source_type !== 'ANY') return false;
+  return Object.values(rest).every(
+    (value) => value === null || value === '' || (Array.isArray(value) && value.length === 0),
+  );
+}
+
+/** The one chain that serves all connections, with its path; otherwise the listener is parked. */
+function chooseChain(
+  context: Context,
+  listener: Listener__Output,
+): { chain: FilterChain__Output; path: string } | undefined {
+  const { findings } = context;
+  const { filter_chains: chains, default_filter_chain: fallback } = listener;
+  const [first] = chains;
+  if (first === undefined) {
+    if (fallback !== null) return { chain: fallback, path: 'default_filter_chain' };
+    // What has no filter chains by its nature is parked for that already.
+    if (findings.parked.length === 0)
+      findings.malformed.push({
+        path: 'filter_chains',
+        message: 'no filter chains specified',
+      });
+    return undefined;
+  }
+  if (chains.length === 1 && matchesAll(first.filter_chain_match)) return { chain: first, path: 'filter_chains[0]' };
+  findings.parked.push({
+    path: 'filter_chains',
+    message:
+      'not supported: connections are not matched to filter chains; one chain without filter_chain_match is served',
+  });
+  return undefined;
+}
+
+function checkTransportSocket(context: Context, chain: FilterChain__Output, path: string): void {
+  if (chain.transport_socket === null) return;
+  const at = join(path, 'transport_socket.typed_config');
+  const type = extensionType(context, chain.transport_socket.typed_config, at);
+  const rule = type === undefined ? undefined : extensionRule(downstreamTransportSocketSupport, type);
+  if (rule !== undefined) report(context.findings, rule.treatment, at, `${rule.reason} (${type})`);
+}
+
+function readFilters(context: Context, chain: FilterChain__Output, path: string): HttpConnectionManager | undefined {
+  const { findings } = context;
+  for (const [index, filter] of chain.filters.entries()) {
+    const at = join(path, `filters[${index}]`);
+    const any = filter.typed_config ?? null;
+    const type = filter.config_discovery ? 'config_discovery' : extensionType(context, any, join(at, 'typed_config'));
+    if (type === undefined) return undefined;
+    const rule = extensionRule(networkFilterSupport, type);
+    if (rule !== undefined) {
+      report(findings, rule.treatment, at, `network filter ${filter.name} (${type}): ${rule.reason}`);
+      continue;
+    }
+    if (index < chain.filters.length - 1)
+      findings.malformed.push({
+        path: at,
+        message: 'the HTTP connection manager must be the last filter of its chain',
+      });
+    const manager = any && readExtension<HttpConnectionManager__Output>(context, any, join(at, 'typed_config'));
+    return manager ? readHttpConnectionManager(context, manager, join(at, 'typed_config')) : undefined;
+  }
+  if (findings.parked.length === 0)
+    findings.parked.push({
+      path: join(path, 'filters'),
+      message: 'not supported: there is no HTTP connection manager',
+    });
+  return undefined;
+}
+
+function readChain(context: Context, listener: Listener__Output): HttpConnectionManager | undefined {
+  const chosen = chooseChain(context, listener);
+  if (chosen === undefined) return undefined;
+  checkFields(filterChainSupport, chosen.chain, chosen.path, context.findings);
+  checkTransportSocket(context, chosen.chain, chosen.path);
+  return readFilters(context, chosen.chain, chosen.path);
+}
+
+function addressText(address: SocketAddress): string {
+  if (address.kind === 'pipe') return address.path;
+  return address.address.includes(':') ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
+}
+
+function readListener(listener: Listener__Output, context: Context): Listener | undefined {
+  checkFields(listenerSupport, listener, '', context.findings);
+  if (listener.internal_listener)
+    context.findings.parked.push({
+      path: 'internal_listener',
+      message: 'not supported: the listener is reached only through another one',
+    });
+  const addresses = readAddresses(context, listener);
+  checkListenerFilters(context, listener);
+  const ipv4Compat = checkIpv4Compat(context, listener);
+  const httpConnectionManager = readChain(context, listener);
+  const [first] = addresses;
+  if (httpConnectionManager === undefined || first === undefined) return undefined;
+  return {
+    name: listener.name || addressText(first),
+    statPrefix: listener.stat_prefix || addressText(first).replaceAll(':', '_'),
+    addresses,
+    perConnectionBufferLimitBytes: listener.per_connection_buffer_limit_bytes?.value ?? defaultBufferLimitBytes,
+    backlog: listener.tcp_backlog_size?.value ?? defaultBacklog,
+    ipv4Compat,
+    httpConnectionManager,
+  };
+}
+
+/**
+ * LDS. A listener is ours when all its connections go to one plain-text HTTP connection manager; any other is parked.
+ * https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/listener/v3/listener.proto
+ */
+export function listenerResource(schema: Schema): ResourceTranslator<Listener> {
+  return {
+    typeUrl: `type.googleapis.com/${typeName}`,
+    nameOf: (bytes) => schema.decode<Listener__Output>(typeName, bytes).name,
+    translate: (bytes, origin) => translateResource(schema, typeName, bytes, origin, readListener),
+  };
+}

@@ -1,0 +1,116 @@
+import { ignored, type MessageSupport, message, rejected, silent } from './rules.js';
+
+const plainTextGrpc = 'use grpc_services with one envoy_grpc';
+
+export const bootstrapSupport: MessageSupport = message(
+  'envoy.config.bootstrap.v3.Bootstrap',
+  'node static_resources dynamic_resources stats_flush_interval admin layered_runtime',
+  [
+    ...rejected('hds_config', 'hosts are not probed for a control plane'),
+    ...rejected('default_regex_engine', 'regular expressions are those of RE2'),
+    ...rejected('config_sources default_config_source', 'use ads_config'),
+    ...ignored('cluster_manager', 'its settings are not used'),
+    ...ignored('stats_sinks', 'statistics are read at the admin address'),
+    ...ignored('stats_config', 'all statistics are kept, without tags of their own'),
+    ...ignored('stats_flush_on_admin', 'statistics are always current'),
+    ...ignored('tracing', 'requests are not traced'),
+    ...ignored('overload_manager', 'there are no overload actions'),
+    ...ignored('header_prefix', 'headers begin with x-envoy-'),
+    ...ignored(
+      'use_tcp_for_dns_lookups dns_resolution_config typed_dns_resolver_config',
+      'the system resolver is used',
+    ),
+    ...ignored('bootstrap_extensions', 'they are not loaded'),
+    ...ignored('application_log_config', 'the log is JSON lines'),
+    ...ignored(
+      'certificate_provider_instances xds_delegate_extension xds_config_tracker_extension',
+      'it is not loaded',
+    ),
+    ...ignored('enable_worker_cpu_affinity stats_eviction_interval', 'it is not used'),
+    ...ignored('default_socket_interface fatal_actions perf_tracing_file_path', 'it is not used'),
+    ...silent('flags_path watchdog watchdogs enable_dispatcher_stats stats_server_version_override inline_headers'),
+    ...silent('deferred_stat_options grpc_async_client_manager_config memory_allocator_manager listener_manager'),
+    ...silent('node_context_params'),
+  ],
+);
+
+export const staticResourcesSupport: MessageSupport = message(
+  'envoy.config.bootstrap.v3.Bootstrap.StaticResources',
+  'clusters listeners',
+  ignored('secrets', 'TLS is not there yet'),
+);
+
+export const dynamicResourcesSupport: MessageSupport = message(
+  'envoy.config.bootstrap.v3.Bootstrap.DynamicResources',
+  'ads_config cds_config lds_config',
+  rejected('lds_resources_locator cds_resources_locator', 'use cds_config and lds_config with ads'),
+);
+
+export const nodeSupport: MessageSupport = message('envoy.config.core.v3.Node', 'id cluster metadata locality', [
+  ...ignored('dynamic_parameters', 'they are not sent'),
+  ...ignored('listening_addresses', 'they are not sent'),
+  ...silent('user_agent_name user_agent_version user_agent_build_version extensions client_features'),
+]);
+
+export const adminSupport: MessageSupport = message(
+  'envoy.config.bootstrap.v3.Admin',
+  'address access_log access_log_path',
+  [
+    ...rejected('allow_paths', 'all admin paths would be open; bind admin where only operators are'),
+    ...ignored('socket_options', 'the socket has the system defaults'),
+    ...silent('profile_path ignore_global_conn_limit'),
+  ],
+);
+
+export const layeredRuntimeSupport: MessageSupport = message(
+  'envoy.config.bootstrap.v3.RuntimeLayer',
+  'name static_layer admin_layer',
+  ignored('disk_layer rtds_layer', 'runtime keys have no effect'),
+);
+
+export const adsSupport: MessageSupport = message(
+  'envoy.config.core.v3.ApiConfigSource',
+  'api_type transport_api_version grpc_services set_node_on_first_message_only',
+  [
+    ...rejected('cluster_names refresh_delay', plainTextGrpc),
+    ...ignored('rate_limit_settings', 'requests follow answers, with back-off'),
+    ...ignored('config_validators', 'they are not loaded'),
+    ...silent('request_timeout'),
+  ],
+  'as `ads_config`',
+);
+
+export const grpcServiceSupport: MessageSupport = message(
+  'envoy.config.core.v3.GrpcService',
+  'envoy_grpc initial_metadata',
+  [
+    ...rejected('google_grpc', plainTextGrpc),
+    ...ignored('retry_policy', 'the stream reconnects with back-off'),
+    ...silent('timeout'),
+  ],
+  'in `ads_config`',
+);
+
+export const envoyGrpcSupport: MessageSupport = message(
+  'envoy.config.core.v3.GrpcService.EnvoyGrpc',
+  'cluster_name',
+  [
+    ...ignored('authority', 'the authority is the name of the cluster'),
+    ...ignored('retry_policy', 'the stream reconnects with back-off'),
+    ...ignored('max_receive_message_length', 'messages of any size are taken'),
+    ...silent('skip_envoy_headers'),
+  ],
+  'in `ads_config`',
+);
+
+export const bootstrapMessages: readonly MessageSupport[] = [
+  bootstrapSupport,
+  nodeSupport,
+  adminSupport,
+  staticResourcesSupport,
+  dynamicResourcesSupport,
+  adsSupport,
+  grpcServiceSupport,
+  envoyGrpcSupport,
+  layeredRuntimeSupport,
+];

@@ -1,0 +1,59 @@
+import { bootstrapMessages } from './bootstrap.js';
+import { clusterExtensions, clusterMessages } from './cluster.js';
+import { commonMessages } from './common.js';
+import { endpointMessages } from './endpoint.js';
+import { listenerExtensions, listenerMessages } from './listener.js';
+import { routeMessages } from './route.js';
+import type { ExtensionSupport, MessageSupport } from './rules.js';
+
+export interface SupportSection {
+  readonly title: string;
+  readonly about: string;
+  readonly messages: readonly MessageSupport[];
+  readonly extensions: readonly ExtensionSupport[];
+}
+
+/** The whole table: what verdicts are made of, and what docs/support.md is generated from. */
+export const supportSections: readonly SupportSection[] = [
+  {
+    title: 'Clusters (CDS)',
+    about:
+      'A cluster is ours when its `upstream_config` is the HTTP-TCP bridge; the rules are for those. Any other well-formed ' +
+      'cluster is parked, whatever else it has set; a static one can still be the address of the control plane. ' +
+      'Discovery: STATIC, STRICT_DNS, LOGICAL_DNS, EDS and `cluster_type` DnsCluster; other types are parked.',
+    messages: clusterMessages,
+    extensions: clusterExtensions,
+  },
+  {
+    title: 'Endpoints (EDS)',
+    about: '',
+    messages: endpointMessages,
+    extensions: [],
+  },
+  {
+    title: 'Listeners (LDS)',
+    about:
+      'A listener is ours when one filter chain takes all its connections, in plain text, to an HTTP connection manager ' +
+      'with the router. Any other well-formed listener is parked: accepted, and never bound.',
+    messages: listenerMessages,
+    extensions: listenerExtensions,
+  },
+  {
+    title: 'Routes (RDS, and `route_config`)',
+    about: 'Regular expressions are compiled when a resource arrives; one that RE2 does not take rejects it.',
+    messages: routeMessages,
+    extensions: [],
+  },
+  {
+    title: 'Bootstrap',
+    about: 'A rejected field fails the file, and so does an unknown one.',
+    messages: bootstrapMessages,
+    extensions: [],
+  },
+  {
+    title: 'In several of them',
+    about: 'A listener whose address is rejected is parked.',
+    messages: commonMessages,
+    extensions: [],
+  },
+];

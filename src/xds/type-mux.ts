@@ -1,0 +1,282 @@
+import type { Clock } from '../clock.js';
+import type { Logger } from '../log.js';
+import { AnswerQueue } from './answer-queue.js';
+import type { Status } from './discovery.js';
+import { errorDetail, statusOf } from './error-detail.js';
+import { Interest } from './interest.js';
+import { type Judged, judgePlan } from './judge-plan.js';
+import { type Plan, planResponse, type Rejection } from './plan-response.js';
+import { ResourceCache } from './resource-cache.js';
+import type { AcceptedResource, ResourceState, ResourceType, ResourceUpdate } from './resource-type.js';
+import type { Answer, ReceivedResponse, Subscription, Variant } from './subscription.js';
+import type { TypeStats } from './type-stats.js';
+import { WatchMap } from './watch-map.js';
+
+export interface TypeMuxOptions<T> {
+  readonly type: ResourceType<T>;
+  readonly variant: Variant;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly stats: TypeStats;
+  /** Something can be sent, or a response is done with. */
+  readonly onProgress: () => void;
+  /** Around the time that watchers need to take in a batch. */
+  readonly onApplying: (applying: boolean) => void;
+}
+
+interface Arrived {
+  readonly response: ReceivedResponse;
+  readonly size: number;
+}
+
+/**
+ * One resource type on the stream. Its responses are taken one after another: sorted, judged, applied, answered. Other types go on
+ * meanwhile.
+ */
+export class TypeMux<T> {
+  /** Responses whose rejections are still held back, before the next one of the type must wait. */
+  static readonly mostHeldAnswers = 8;
+
+  readonly watches: WatchMap<T>;
+  /** Counts a request for other names. */
+  readonly attempted: () => void;
+  readonly #options: TypeMuxOptions<T>;
+  readonly #interest = new Interest();
+  readonly #cache = new ResourceCache<T>();
+  readonly #subscription: Subscription;
+  readonly #answers: AnswerQueue;
+  /** Grows with each stream: answers belong to the stream that the response came on. */
+  #stream = 0;
+  #arrived: Arrived[] = [];
+  #busy = false;
+  #closed = false;
+  /** The interest's revision that the cache was last cut down to. */
+  #retained = 0;
+
+  constructor(options: TypeMuxOptions<T>) {
+    this.#options = options;
+    const { type, variant, clock, log, stats } = options;
+    this.#subscription = variant.createSubscription(type.typeUrl, this.#interest, () => this.#versions());
+    this.#answers = new AnswerQueue(clock, variant.answersSupersede, () => {
+      this.#options.onProgress();
+      void this.#work();
+    });
+    this.attempted = () => stats.attempted();
+    const onTimeout = () => stats.timedOut();
+    this.watches = new WatchMap({
+      interest: this.#interest,
+      cache: this.#cache,
+      clock,
+      log,
+      onTimeout,
+    });
+  }
+
+  /** Bytes of the responses that wait for their turn. */
+  get waitingBytes(): number {
+    return this.#arrived.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  get waitingResponses(): number {
+    return this.#arrived.length;
+  }
+
+  /** Whether a response of this type is expected: something was asked for on this stream or is about to be. */
+  get wanted(): boolean {
+    return this.#subscription.requested || !this.#interest.empty;
+  }
+
+  get requestPending(): boolean {
+    return this.#subscription.pending;
+  }
+
+  /** Everything that there is to say was said: whoever waits for an answer may begin to count. */
+  spoken(): void {
+    if (this.#subscription.requested && !this.#subscription.pending) this.watches.asked();
+  }
+
+  states(): ResourceState[] {
+    return this.#cache.states(this.#interest);
+  }
+
+  streamStarted(): void {
+    this.#stream++;
+    this.#forgetStream();
+    this.#subscription.streamStarted();
+    this.#retain();
+  }
+
+  /** What had arrived and was not begun is dropped: the next stream brings it again. */
+  streamEnded(): void {
+    this.#stream++;
+    this.#forgetStream();
+    this.#options.stats.failed();
+    this.watches.disconnected();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#forgetStream();
+    this.watches.close();
+  }
+
+  receive(response: ReceivedResponse, size: number): void {
+    this.#arrived.push({ response, size });
+    void this.#work();
+  }
+
+  /** The next answer that may be sent, as a request. */
+  nextAnswer(): object | undefined {
+    // A request for other names goes with the answer: with the nonce before the last it would be ignored.
+    if (this.#answers.held && !this.#subscription.pending) return undefined;
+    const answer = this.#answers.take();
+    if (!answer) return undefined;
+    void this.#work();
+    return this.#request(answer);
+  }
+
+  /** The next request without an answer, if there is something to say. */
+  nextRequest(): object | undefined {
+    return this.#subscription.pending ? this.#request() : undefined;
+  }
+
+  #request(answer?: Answer): object | undefined {
+    this.#retain();
+    return this.#subscription.nextRequest(answer);
+  }
+
+  /**
+   * Drops what nobody wants any more. Not sooner than the control plane is told: a name that is dropped and wanted again in between must
+   * not wait for a server that sees no change.
+   */
+  #retain(): void {
+    if (this.#retained === this.#interest.revision) return;
+    this.#retained = this.#interest.revision;
+    this.#cache.retain(this.#interest);
+  }
+
+  async #work(): Promise<void> {
+    if (this.#busy) return;
+    this.#busy = true;
+    for (let next = this.#next(); next; next = this.#next()) {
+      const { response } = next;
+      const stream = this.#stream;
+      const error = await this.#handle(response).catch((failure: unknown) => this.#failed(response, failure));
+      if (stream === this.#stream && !this.#closed) this.#answers.push({ nonce: response.nonce, error });
+      if (!this.#closed) this.#options.onProgress();
+    }
+    this.#busy = false;
+  }
+
+  #next(): Arrived | undefined {
+    return this.#answers.length < TypeMux.mostHeldAnswers ? this.#arrived.shift() : undefined;
+  }
+
+  /** Resolves to what was wrong, when all that was right is applied. */
+  async #handle(response: ReceivedResponse): Promise<Status | undefined> {
+    const { type, clock, stats, log } = this.#options;
+    const started = clock.monotonic();
+    const plan = planResponse(type, response, this.#cache, this.#interest, started);
+    const judged = await judgePlan(type, plan, clock);
+    stats.judged(judged.verdicts.length);
+    if (this.#closed) {
+      this.#discard(judged.verdicts.map(({ verdict }) => verdict));
+      return undefined;
+    }
+
+    const { update, rejections } = this.#commit(response, plan, judged);
+    const failures = await this.#apply(update);
+    for (const { name } of failures.length > 0 ? update.changed : []) this.#cache.distrust(name);
+    if (rejections.length === 0 && failures.length === 0) {
+      this.#subscription.accepted(response.version);
+      stats.accepted(response.version, clock.monotonic() - started);
+      return undefined;
+    }
+    stats.rejected();
+    const error =
+      rejections.length > 0
+        ? errorDetail(rejections, response.resources.length)
+        : statusOf(`could not be applied: ${failures.join('; ')}`);
+    const known = failures.length === 0 && rejections.every(({ judgedAt }) => Number.isFinite(judgedAt));
+    const { version, nonce } = response;
+    log[known ? 'debug' : 'warn']({ type: type.shortName, version, nonce }, error.message);
+    return error;
+  }
+
+  #failed({ version, nonce }: ReceivedResponse, failure: unknown): Status {
+    const { type, log, stats } = this.#options;
+    log.error({ err: failure, type: type.shortName, version, nonce }, 'a response could not be handled');
+    stats.rejected();
+    return statusOf(`could not be handled: ${failure instanceof Error ? failure.message : String(failure)}`);
+  }
+
+  /** Takes the verdicts into the cache. From here on they are what we have, and say so to the next stream. */
+  #commit(
+    response: ReceivedResponse,
+    plan: Plan<T>,
+    judged: Judged<T>,
+  ): { update: ResourceUpdate<T>; rejections: readonly Rejection[] } {
+    const { clock } = this.#options;
+    const now = new Date(clock.now());
+    const rejections = [...plan.rejections];
+    const changed: AcceptedResource<T>[] = [];
+    for (const { candidate, verdict } of judged.verdicts) {
+      const { name, version, bytes } = candidate;
+      if (verdict.kind === 'rejected') {
+        const { problems } = verdict;
+        rejections.push({ name, label: name, version, bytes, problems, judgedAt: undefined });
+      } else if (this.#interest.has(name)) changed.push(this.#cache.accept(name, version, bytes, verdict, now));
+      else this.#discard([verdict]);
+    }
+    for (const { name, version } of judged.unchanged) this.#cache.confirm(name, version);
+    for (const { name, version, bytes, problems, judgedAt = clock.monotonic() } of rejections.filter(isNamed)) {
+      if (this.#interest.has(name)) {
+        this.#cache.reject(name, { version, bytes, problems, judgedAt, lastAttempt: now });
+      }
+    }
+    const removed = plan.removed.filter((name) => this.#interest.has(name));
+    for (const name of removed) {
+      if (this.#interest.names.has(name)) this.#cache.setMissing(name, 'does_not_exist');
+      else this.#cache.delete(name);
+    }
+    const update: ResourceUpdate<T> = {
+      cause: 'response',
+      version: response.version,
+      changed,
+      removed,
+      rejected: rejections.filter(isNamed).map(({ name, problems }) => ({ name, problems })),
+      unchanged: judged.unchanged.map(({ name }) => name),
+    };
+    return { update, rejections };
+  }
+
+  async #apply(update: ResourceUpdate<T>): Promise<string[]> {
+    this.#options.onApplying(true);
+    try {
+      return await this.watches.deliver(update);
+    } finally {
+      this.#options.onApplying(false);
+    }
+  }
+
+  #forgetStream(): void {
+    this.#arrived = [];
+    this.#answers.clear();
+  }
+
+  #discard(verdicts: readonly Judged<T>['verdicts'][number]['verdict'][]): void {
+    for (const verdict of verdicts) {
+      if (verdict.kind !== 'rejected' && verdict.model !== undefined) this.#options.type.discard?.(verdict.model);
+    }
+  }
+
+  *#versions(): Iterable<readonly [string, string]> {
+    for (const { name, version } of this.#cache.acceptedResources()) {
+      if (this.#interest.has(name) && this.#cache.isTrusted(name)) yield [name, version];
+    }
+  }
+}
+
+function isNamed(rejection: Rejection): rejection is Rejection & { readonly name: string } {
+  return rejection.name !== undefined && rejection.name !== '';
+}

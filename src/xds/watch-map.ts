@@ -1,0 +1,274 @@
+import type { Clock, Timer } from '../clock.js';
+import type { Logger } from '../log.js';
+import type { Interest } from './interest.js';
+import type { ResourceCache } from './resource-cache.js';
+import type { ResourceUpdate } from './resource-type.js';
+
+/** Whoever uses the resources of a type. */
+export interface Watcher<T> {
+  /** How long the first answer may take, counted while connected, from the request on; 0 means for ever. */
+  readonly initialFetchTimeoutMs: number;
+  /**
+   * Once per response that concerns the watcher, before it is answered; the answer waits for the promise. Requests for other
+   * names are held back until it is settled (1 s at most), so that a batch leads to one request.
+   */
+  onUpdate(update: ResourceUpdate<T>): void | Promise<void>;
+  /** The stream was lost or not to be had. Nothing changes for resources; for `update_failure`. */
+  onConnectionFailure?(): void;
+}
+
+interface Watch<T> {
+  readonly watcher: Watcher<T>;
+  names: ReadonlySet<string> | 'wildcard';
+  /** Names (for a wildcard: `*`) that the watcher has heard nothing of, with the timer that runs while connected. */
+  readonly pending: Map<string, Timer | undefined>;
+  /** For a wildcard: it was told what there is, and from then on what changes. */
+  synced: boolean;
+  closed: boolean;
+}
+
+export type WatchHandle<T> = Watch<T>;
+
+/** Many watchers, one interest: who wants what, and who gets told. */
+export class WatchMap<T> {
+  readonly #interest: Interest;
+  readonly #cache: ResourceCache<T>;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+  readonly #onTimeout: () => void;
+  readonly #watches = new Set<Watch<T>>();
+  /** Those that wait for something without a timer. */
+  readonly #untimed = new Set<Watch<T>>();
+  readonly #byName = new Map<string, Set<Watch<T>>>();
+  readonly #wildcards = new Set<Watch<T>>();
+  /** A wildcard was answered: its later watchers can be served from the cache. */
+  #answered = false;
+
+  constructor(options: {
+    interest: Interest;
+    cache: ResourceCache<T>;
+    clock: Clock;
+    log: Logger;
+    onTimeout: () => void;
+  }) {
+    this.#interest = options.interest;
+    this.#cache = options.cache;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#onTimeout = options.onTimeout;
+  }
+
+  /** What the cache has of it is delivered in a microtask, so that the caller has the handle by then. */
+  add(names: readonly string[] | 'wildcard', watcher: Watcher<T>): WatchHandle<T> {
+    const watch: Watch<T> = {
+      watcher,
+      names: new Set(),
+      pending: new Map(),
+      synced: false,
+      closed: false,
+    };
+    this.#watches.add(watch);
+    if (names === 'wildcard') {
+      watch.names = 'wildcard';
+      this.#await(watch, '*');
+      this.#wildcards.add(watch);
+      this.#interest.setWildcard(true);
+      queueMicrotask(() => this.#prime(watch));
+    } else this.update(watch, names);
+    return watch;
+  }
+
+  /** Replaces the names of a named watch. */
+  update(watch: WatchHandle<T>, names: readonly string[]): void {
+    if (watch.closed || watch.names === 'wildcard') return;
+    const before = watch.names;
+    const after = new Set(names);
+    watch.names = after;
+    for (const name of after) if (!before.has(name)) this.#watchName(watch, name);
+    for (const name of before) if (!after.has(name)) this.#unwatchName(watch, name);
+    queueMicrotask(() => this.#prime(watch));
+  }
+
+  remove(watch: WatchHandle<T>): void {
+    if (watch.closed) return;
+    watch.closed = true;
+    this.#watches.delete(watch);
+    this.#untimed.delete(watch);
+    if (watch.names === 'wildcard') {
+      this.#settle(watch, '*');
+      this.#wildcards.delete(watch);
+      if (this.#wildcards.size === 0) {
+        this.#answered = false;
+        this.#interest.setWildcard(false);
+      }
+    } else for (const name of watch.names) this.#unwatchName(watch, name);
+  }
+
+  /** Everything wanted has been asked for: the timers of what was not answered yet start. */
+  asked(): void {
+    for (const watch of this.#untimed) {
+      for (const [name, timer] of watch.pending) {
+        if (timer) continue;
+        const expire = () => this.#expire(watch, name);
+        watch.pending.set(name, this.#clock.setTimeout(expire, watch.watcher.initialFetchTimeoutMs));
+      }
+    }
+    this.#untimed.clear();
+  }
+
+  /** Nobody can answer: the timers start over with the next stream. */
+  disconnected(): void {
+    this.#stopTimers();
+    for (const watch of this.#watches) this.#contain(watch, () => watch.watcher.onConnectionFailure?.());
+  }
+
+  close(): void {
+    for (const watch of this.#watches) watch.closed = true;
+    this.#stopTimers();
+    this.#watches.clear();
+  }
+
+  #stopTimers(): void {
+    for (const watch of this.#watches) {
+      for (const [name, timer] of watch.pending) {
+        timer?.cancel();
+        this.#await(watch, name);
+      }
+    }
+  }
+
+  /** Tells every watcher its part of an update. Resolves when all have taken it in, to the messages of those that failed. */
+  async deliver(update: ResourceUpdate<T>): Promise<string[]> {
+    if (this.#wildcards.size > 0) this.#answered = true;
+    const parts = this.#split(update);
+    const failures: string[] = [];
+    const running: (void | Promise<void>)[] = [];
+    for (const [watch, part] of parts) {
+      for (const name of mentioned(part)) this.#settle(watch, name);
+      this.#settle(watch, '*');
+      running.push(this.#contain(watch, () => watch.watcher.onUpdate(part), failures));
+    }
+    await Promise.all(running);
+    return failures;
+  }
+
+  #split(update: ResourceUpdate<T>): Map<Watch<T>, ResourceUpdate<T>> {
+    const parts = new Map<Watch<T>, ResourceUpdate<T>>();
+    for (const watch of this.#wildcards) parts.set(watch, watch.synced ? update : this.#everything(watch, update));
+    if (this.#byName.size === 0) return parts;
+    for (const list of ['changed', 'rejected', 'removed', 'unchanged'] as const) {
+      for (const item of update[list]) {
+        for (const watch of this.#byName.get(typeof item === 'string' ? item : item.name) ?? []) {
+          const part = parts.get(watch) ?? {
+            ...update,
+            changed: [],
+            rejected: [],
+            removed: [],
+            unchanged: [],
+          };
+          (part[list] as (typeof item)[]).push(item);
+          parts.set(watch, part);
+        }
+      }
+    }
+    return parts;
+  }
+
+  /** A wildcard's first update has all that is held, also what came for others before. */
+  #everything(watch: Watch<T>, update: ResourceUpdate<T>): ResourceUpdate<T> {
+    watch.synced = true;
+    return { ...update, changed: [...this.#cache.acceptedResources()], unchanged: [] };
+  }
+
+  /** Tells a new watch, or one with new names, what is known already. */
+  #prime(watch: Watch<T>): void {
+    if (watch.closed) return;
+    const update = {
+      cause: 'cache' as const,
+      version: '',
+      rejected: [],
+      unchanged: [],
+    };
+    if (watch.names === 'wildcard') {
+      if (!this.#answered || watch.synced) return;
+      this.#settle(watch, '*');
+      const all = this.#everything(watch, { ...update, changed: [], removed: [] });
+      this.#contain(watch, () => watch.watcher.onUpdate(all));
+      return;
+    }
+    const names = [...watch.pending.keys()];
+    const changed = names.map((name) => this.#cache.accepted(name)).filter((resource) => resource !== undefined);
+    const removed = names.filter((name) => this.#cache.isMissing(name));
+    if (changed.length === 0 && removed.length === 0) return;
+    for (const { name } of changed) this.#settle(watch, name);
+    for (const name of removed) this.#settle(watch, name);
+    this.#contain(watch, () => watch.watcher.onUpdate({ ...update, changed, removed }));
+  }
+
+  #expire(watch: Watch<T>, name: string): void {
+    watch.pending.delete(name);
+    const wildcard = watch.names === 'wildcard';
+    if (!wildcard && !this.#cache.accepted(name) && !this.#cache.rejected(name))
+      this.#cache.setMissing(name, 'timed_out');
+    this.#onTimeout();
+    const update = {
+      cause: 'initial_fetch_timeout' as const,
+      version: '',
+      changed: [],
+      rejected: [],
+      unchanged: [],
+    };
+    this.#contain(watch, () => watch.watcher.onUpdate({ ...update, removed: wildcard ? [] : [name] }));
+  }
+
+  #watchName(watch: Watch<T>, name: string): void {
+    this.#await(watch, name);
+    let watches = this.#byName.get(name);
+    if (!watches) {
+      watches = new Set();
+      this.#byName.set(name, watches);
+      this.#interest.add(name);
+    }
+    watches.add(watch);
+  }
+
+  #unwatchName(watch: Watch<T>, name: string): void {
+    this.#settle(watch, name);
+    const watches = this.#byName.get(name);
+    watches?.delete(watch);
+    if (watches?.size !== 0) return;
+    this.#byName.delete(name);
+    this.#interest.remove(name);
+  }
+
+  #await(watch: Watch<T>, name: string): void {
+    watch.pending.set(name, undefined);
+    if (watch.watcher.initialFetchTimeoutMs > 0) this.#untimed.add(watch);
+  }
+
+  #settle(watch: Watch<T>, name: string): void {
+    watch.pending.get(name)?.cancel();
+    watch.pending.delete(name);
+  }
+
+  /** A watcher's failure stays its own. */
+  #contain(watch: Watch<T>, call: () => void | Promise<void>, failures: string[] = []): void | Promise<void> {
+    const failed = (error: unknown) => {
+      failures.push(error instanceof Error ? error.message : String(error));
+      const names = watch.names === 'wildcard' ? '*' : [...watch.names].slice(0, 8).join(', ');
+      this.#log.error({ err: error, names }, 'a watcher of xDS resources failed');
+    };
+    try {
+      return call()?.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+}
+
+function* mentioned<T>({ changed, rejected, removed, unchanged }: ResourceUpdate<T>): Iterable<string> {
+  for (const { name } of changed) yield name;
+  for (const { name } of rejected) yield name;
+  yield* removed;
+  yield* unchanged;
+}

@@ -1,0 +1,18 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+/** The fixtures stay in the source tree; tests run from dist/test/protobuf. */
+const folder = fileURLToPath(new URL('../../../test/fixtures/captures/', import.meta.url));
+
+export interface Capture {
+  readonly name: string;
+  readonly bytes: Buffer;
+}
+
+/** Every recorded DeltaDiscoveryResponse. */
+export function captures(): Capture[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.pb'))
+    .sort()
+    .map((name) => ({ name, bytes: readFileSync(folder + name) }));
+}

@@ -1,0 +1,41 @@
+import { expect } from 'chai';
+import { systemClock } from '../../src/clock.js';
+import { judgePlan } from '../../src/xds/judge-plan.js';
+import { bytesOf, testType } from './harness.js';
+
+describe('judging a response', () => {
+  it('lets others have their turn, and keeps the order', async () => {
+    const type = testType('t', true);
+    const { judge } = type;
+    Object.assign(type, {
+      async judge(resource: Parameters<typeof judge>[0]) {
+        const end = performance.now() + 1;
+        while (performance.now() < end);
+        return await judge(resource);
+      },
+    });
+    let turns = 0;
+    const ticker = setInterval(() => turns++, 1);
+    const candidates = Array.from({ length: 60 }, (_, i) => ({
+      name: `${i}`,
+      version: '',
+      bytes: bytesOf(`${i}`, '1'),
+      ownName: true,
+    }));
+    const plan = { candidates, unchanged: [], rejections: [], removed: [] };
+    const { verdicts } = await judgePlan(type, plan, systemClock);
+    clearInterval(ticker);
+    expect(verdicts.map(({ candidate }) => candidate)).to.deep.equal(candidates);
+    expect(turns).to.be.greaterThan(4);
+  });
+
+  it('judges again what cannot say whether it is stale', async () => {
+    const type = testType('t', true);
+    Object.assign(type, { staleCheck: () => () => Promise.reject(new Error('gone')) });
+    const candidate = { name: 'a', version: '', bytes: bytesOf('a', '1'), ownName: false };
+    const held = { ...candidate, verdict: { kind: 'active', model: '1', warnings: [] } } as const;
+    const plan = { candidates: [], unchanged: [{ candidate, held }], rejections: [], removed: [] };
+    const { verdicts, unchanged } = await judgePlan(type, plan, systemClock);
+    expect([verdicts.length, unchanged.length]).to.deep.equal([1, 0]);
+  });
+});
