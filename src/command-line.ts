@@ -82,21 +82,30 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
         .choices(['serve', 'validate'])
         .default('serve'),
     )
-    .option('--concurrency <n>', 'worker processes', wholeNumber(1), 1)
+    .option('--concurrency <n>', 'worker processes; more than one are not available yet', wholeNumber(1), 1)
     .option('--service-node <id>', "the node's id for the control plane")
     .option('--service-cluster <name>', "the node's cluster for the control plane")
     .option('--service-zone <zone>', "the node's zone for the control plane")
     .option('-l, --log-level <level>', logLevels.join(', '), level, 'info')
-    .option('--component-log-level <list>', 'component:level pairs, separated by commas', componentLevels, {})
+    .addOption(
+      new Option('--component-log-level <list>', 'component:level pairs, separated by commas')
+        .argParser(componentLevels)
+        .default({}, 'that of --log-level'),
+    )
     .option('--log-path <file>', 'where logs go; stderr unless set')
     .option('--admin-address-path <file>', 'receives the address of the admin interface, as host:port')
-    .option('--drain-time-s <seconds>', 'how long old exchanges may take to end', wholeNumber(0), 600)
     .option(
-      '--plugin-root <dir>',
-      'where plugin libraries may come from; repeatable',
-      (dir: string, dirs: string[]) => [...dirs, dir],
-      [],
+      '--drain-time-s <seconds>',
+      'how long running requests may take to end, at the end of the process or of a version',
+      wholeNumber(0),
+      600,
     )
+    .addOption(
+      new Option('--plugin-root <dir>', 'where plugin libraries may come from; repeatable')
+        .argParser((dir: string, dirs: string[]) => [...dirs, dir])
+        .default([], 'folders that only root and this user may write to'),
+    )
+    .addHelpText('after', "\nEnvoy's other flags are accepted where ignoring them is harmless: the log names them.")
     .allowExcessArguments(false);
   for (const [flags, why] of ignoredFlags)
     command.addOption(new Option(flags, `accepted and ignored: ${why}`).hideHelp());

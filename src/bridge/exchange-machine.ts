@@ -66,7 +66,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     options.cluster.pin(this.#onDrainTimeout);
     this.#state = {
       name: 'connecting',
-      acquisition: options.cluster.acquire(options.priority, this),
+      acquisition: options.cluster.acquire(options.priority, this, { freshOnly: options.preface !== undefined }),
     };
   }
 
@@ -392,7 +392,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       this.#failPlugin(new Error(part.contradiction));
       return;
     }
-    if (last) this.#end(isReusable(open));
+    if (last) this.#endAnswered(open);
     if (first && !this.#silenced) callbacks.onHeaders(head.headers, last && pieces.length === 0);
     if (last && !first && pieces.length === 0) pieces.push(nothing);
     let writable = true;
@@ -410,7 +410,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   #replyLocally(open: OpenState, reply: LocalReply | undefined): void {
     if (reply === undefined) return;
     this.#stats.localReplies.value += 1;
-    this.#end(isReusable(open));
+    this.#endAnswered(open);
     if (this.#silenced) return;
     const body = reply.status === 204 || reply.status === 304 ? nothing : reply.body;
     this.#options.callbacks.onLocalReply(reply.status, body, localReplyHeaders(reply.headers));
@@ -443,6 +443,12 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     else if (failure.kind === 'drain_timeout') this.#stats.drainTimeouts.value += 1;
     this.#end(false);
     if (!this.#silenced) this.#options.callbacks.onFailure(failure);
+  }
+
+  /** A connection that begins with one client's PROXY header can't serve another. */
+  #endAnswered(open: OpenState): void {
+    const named = this.#options.preface !== undefined && open.wrote;
+    this.#end(!named && isReusable(open));
   }
 
   /** Lets go of everything that the exchange holds; the callback that tells how it ended comes after. */

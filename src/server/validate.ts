@@ -3,7 +3,7 @@ import { bootstrapReport } from '../bootstrap/report.js';
 import { createScriptRuntime } from '../bridge/script/runtime.js';
 import type { Logger } from '../log.js';
 import type { Problem } from '../model/verdict.js';
-import { judgeBridge } from './resource-types.js';
+import { judgeBridge, judgeListener } from './resource-types.js';
 import { unpackPluginConfig } from './unpack-plugin-config.js';
 
 export interface Validation {
@@ -12,9 +12,13 @@ export interface Validation {
   readonly lines: readonly string[];
 }
 
-/** Problems of a static cluster's bridge with their paths in the bootstrap. */
-export function inStaticCluster(index: number, problems: readonly Problem[]): readonly Problem[] {
-  return problems.map(({ path, message }) => ({ path: `static_resources.clusters[${index}].${path}`, message }));
+/** Problems of a static resource with their paths in the bootstrap. */
+export function inStatic(
+  kind: 'clusters' | 'listeners',
+  index: number,
+  problems: readonly Problem[],
+): readonly Problem[] {
+  return problems.map(({ path, message }) => ({ path: `static_resources.${kind}[${index}].${path}`, message }));
 }
 
 /** `--mode validate`: judges the bootstrap and its plugins as starting would. Nothing is started. */
@@ -37,7 +41,12 @@ export async function validateBootstrap(
       if (judged.kind === 'active') judged.model.bridge?.release();
       continue;
     }
-    problems.push(...inStaticCluster(index, judged.problems).map((problem) => ({ file, ...problem })));
+    problems.push(...inStatic('clusters', index, judged.problems).map((problem) => ({ file, ...problem })));
+  }
+  for (const [index, { verdict }] of loaded.bootstrap.listeners.entries()) {
+    const judged = judgeListener(verdict);
+    if (judged.kind !== 'rejected') continue;
+    problems.push(...inStatic('listeners', index, judged.problems).map((problem) => ({ file, ...problem })));
   }
   const ok = problems.length === 0;
   return { ok, lines: bootstrapReport(ok ? loaded : { ok, problems }) };
