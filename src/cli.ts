@@ -40,7 +40,7 @@ async function validate(schema: Schema, logging: Logging, commandLine: CommandLi
   const { ok, lines } = await validateBootstrap({
     ...loadOptions(schema, commandLine),
     pluginRoots,
-    log: logging.logger('bridge'),
+    logging,
   });
   for (const line of lines) console.log(line);
   console.log(

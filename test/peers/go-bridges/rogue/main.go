@@ -1,0 +1,84 @@
+// Plugins that do what no plugin may: touch their request from goroutines, after the call, without recovering anything.
+package main
+
+import (
+	"sync"
+	"time"
+
+	"github.com/envoyproxy/envoy/contrib/golang/common/go/api"
+	"github.com/envoyproxy/envoy/contrib/golang/upstreams/http/tcp/source/go/pkg/upstreams/http/tcp"
+)
+
+type rogue struct {
+	api.PassThroughHttpTcpBridge
+	callbacks api.HttpTcpBridgeCallbackHandler
+	headers   api.RequestHeaderMap
+	wait      bool
+}
+
+func (r *rogue) touch(headers api.ResponseHeaderMap, data api.BufferInstance) {
+	_ = r.callbacks.GetRouteName()
+	r.callbacks.SetSelfHalfCloseForUpstreamConn(true)
+	_, _ = r.headers.Get("x-test")
+	if headers != nil {
+		headers.Set("x-rogue", "1")
+		headers.Del("x-rogue")
+	}
+	_ = data.Bytes()
+	_ = data.AppendString("rogue")
+	data.Drain(1)
+	_ = data.SetString("r")
+}
+
+func (r *rogue) run(headers api.ResponseHeaderMap, data api.BufferInstance) {
+	if r.wait {
+		var group sync.WaitGroup
+		for range 8 {
+			group.Add(1)
+			go func() {
+				defer group.Done()
+				r.touch(headers, data)
+			}()
+		}
+		group.Wait()
+		return
+	}
+	go func() {
+		for range 20 {
+			r.touch(headers, data)
+			time.Sleep(time.Millisecond)
+		}
+	}()
+}
+
+func (r *rogue) EncodeHeaders(headers api.RequestHeaderMap, data api.BufferInstance, _ bool) api.HttpTcpBridgeStatus {
+	r.headers = headers
+	if !r.wait {
+		r.run(nil, data)
+	}
+	return api.HttpTcpBridgeContinue
+}
+
+func (r *rogue) EncodeData(data api.BufferInstance, _ bool) api.HttpTcpBridgeStatus {
+	r.run(nil, data)
+	if r.wait {
+		// The goroutines have left the SDK with a wrong idea of the length.
+		_ = data.Bytes()
+	}
+	return api.HttpTcpBridgeContinue
+}
+
+func (r *rogue) OnUpstreamData(headers api.ResponseHeaderMap, data api.BufferInstance, _ bool) api.HttpTcpBridgeStatus {
+	r.run(headers, data)
+	return api.HttpTcpBridgeEndStream
+}
+
+func init() {
+	for name, wait := range map[string]bool{"after_return": false, "during_call": true} {
+		tcp.RegisterHttpTcpBridgeFactoryAndConfigParser(name, func(_ interface{}, callbacks api.HttpTcpBridgeCallbackHandler) api.HttpTcpBridge {
+			return &rogue{callbacks: callbacks, wait: wait}
+		}, tcp.NullParser)
+	}
+}
+
+func main() {}
