@@ -1,9 +1,11 @@
 #!/usr/bin/env node
 import { loadBootstrap } from './bootstrap/load.js';
 import { bootstrapReport } from './bootstrap/report.js';
-import { type CommandLine, parseCommandLine } from './command-line.js';
+import { loadNativeHost } from './bridge/go/native-host.js';
+import { type CommandLine, type PluginCheck, parseCommandLine } from './command-line.js';
 import { createLogging, type Logging } from './log.js';
 import { loadSchema, type Schema } from './protobuf/schema.js';
+import { checkPlugin } from './server/check-plugin.js';
 import { validateBootstrap } from './server/validate.js';
 import { type Server, startServer } from './server.js';
 
@@ -47,6 +49,25 @@ async function validate(schema: Schema, logging: Logging, commandLine: CommandLi
     ok ? `configuration '${sourceOf(commandLine)}' OK` : `${lines.length} problem${lines.length === 1 ? '' : 's'}`,
   );
   return ok ? 0 : 1;
+}
+
+async function check(schema: Schema, { file, name, config, pluginRoot }: PluginCheck): Promise<number> {
+  const { ok, lines } = await checkPlugin({
+    schema,
+    logging: createLogging('error'),
+    file,
+    name,
+    config,
+    pluginRoots: pluginRoot,
+  });
+  for (const line of lines) console.log(line);
+  return ok ? 0 : 1;
+}
+
+/** What --version says of Go libraries. */
+function goBridges(): string {
+  const native = loadNativeHost();
+  return native.available ? 'available' : `unavailable (${native.reason})`;
 }
 
 /** What a plugin's timer or a stray promise throws must not end the requests of everybody else: it is logged and counted. */
@@ -106,14 +127,18 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
   return 0;
 }
 
-const commandLine = parseCommandLine(process.argv);
-const logging = createLogging(commandLine.logLevel, commandLine.logPath);
-for (const [component, level] of Object.entries(commandLine.componentLogLevel)) {
-  logging.logger(component);
-  logging.setLevel(level, component);
+async function main(commandLine: CommandLine | PluginCheck): Promise<number> {
+  if (commandLine.mode === 'plugin_check') return check(loadSchema(), commandLine);
+  const logging = createLogging(commandLine.logLevel, commandLine.logPath);
+  for (const [component, level] of Object.entries(commandLine.componentLogLevel)) {
+    logging.logger(component);
+    logging.setLevel(level, component);
+  }
+  const run = commandLine.mode === 'validate' ? validate : serve;
+  return run(loadSchema(), logging, commandLine);
 }
-const run = commandLine.mode === 'validate' ? validate : serve;
-run(loadSchema(), logging, commandLine).then(
+
+main(parseCommandLine(process.argv, goBridges)).then(
   (code) => process.exit(code),
   (error: unknown) => {
     console.error(`pontoon: ${error instanceof Error ? error.message : String(error)}`);
