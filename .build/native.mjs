@@ -1,9 +1,18 @@
 // The host of Go libraries: src/bridge/go/native/*.cc → dist/native/pontoon_go.node, with the compiler of this machine.
 // Never fails: where it can't be built, dist/native/unavailable.txt says why, and Go libraries are refused with that reason.
-// Runs in the build, and on its own when the published package is installed.
+// Runs in the build, and on its own (`node .build/native.mjs [ROOT]`) when the published package is installed.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { argv, env, platform } from 'node:process';
@@ -66,4 +75,5 @@ export function buildNative(root) {
   }
 }
 
-if (argv[1] === fileURLToPath(import.meta.url)) buildNative(dirname(dirname(fileURLToPath(import.meta.url))));
+const self = fileURLToPath(import.meta.url);
+if (argv[1] && realpathSync(argv[1]) === self) buildNative(argv[2] ?? dirname(dirname(self)));
