@@ -271,6 +271,43 @@ func init() {
 			return end
 		}}
 	})
+	// scripted does what the request's headers say: x-headers, x-data and x-upstream are lists of answers, the last one for all further calls. The same in
+	// TypeScript is in test/bridge/runtimes.test.ts.
+	plugin("scripted", func(callbacks callbacks) *bridge {
+		answers := map[string][]string{}
+		next := func(call string, data buffer, endOfStream bool) status {
+			list := answers[call]
+			if len(list) > 1 {
+				answers[call] = list[1:]
+			}
+			_ = data.AppendString(fmt.Sprintf("[%s %d %t]", call, data.Len(), endOfStream))
+			switch list[0] {
+			case "keep":
+				return keep
+			case "end":
+				return end
+			case "panic":
+				panic("as told")
+			}
+			return proceed
+		}
+		return &bridge{
+			encodeHeaders: func(headers request, data buffer, endOfStream bool) status {
+				for _, call := range []string{"headers", "data", "upstream"} {
+					list, _ := headers.Get("x-" + call)
+					answers[call] = strings.Split(list, ",")
+				}
+				if half, _ := headers.Get("x-half-close"); half == "1" {
+					callbacks.SetSelfHalfCloseForUpstreamConn(true)
+				}
+				return next("headers", data, endOfStream)
+			},
+			encodeData: func(data buffer, endOfStream bool) status { return next("data", data, endOfStream) },
+			onUpstreamData: func(headers response, data buffer, endOfStream bool) status {
+				return next("upstream", data, endOfStream)
+			},
+		}
+	})
 	parsing := parser(func(config *anypb.Any) (interface{}, error) {
 		switch text := string(config.GetValue()); text {
 		case "refuse":
