@@ -271,6 +271,24 @@ func init() {
 			return end
 		}}
 	})
+	// bench touches everything once; see bench/go-call.ts.
+	plugin("bench", func(callbacks) *bridge {
+		return &bridge{
+			encodeHeaders: func(headers request, data buffer, _ bool) status {
+				_ = data.SetString(headers.Host())
+				return keep
+			},
+			encodeData: func(data buffer, _ bool) status {
+				_ = data.Set(data.Bytes())
+				return proceed
+			},
+			onUpstreamData: func(headers response, data buffer, _ bool) status {
+				headers.Set("x-bench", "yes")
+				_ = data.Set(data.Bytes())
+				return end
+			},
+		}
+	})
 	// scripted does what the request's headers say: x-headers, x-data and x-upstream are lists of answers, the last one for all further calls. The same in
 	// TypeScript is in test/bridge/runtimes.test.ts.
 	plugin("scripted", func(callbacks callbacks) *bridge {
