@@ -16,10 +16,9 @@ import { type CallContext, frameFlag, frameIndex, type NativeHost, phase } from 
 /** A plugin of an open library, with its configuration parsed. */
 export interface GoPlugin {
   readonly host: NativeHost;
-  /** The host's number of the library. */
-  readonly library: number;
+  /** The host's number of it. */
+  readonly number: number;
   readonly name: string;
-  readonly config: number;
   /** An exchange found out that the library has no such plugin: Go says it only then. */
   onUnknown(): void;
 }
@@ -46,9 +45,9 @@ export class GoBridge implements HttpTcpBridge, CallContext {
   }
 
   encodeHeaders(headers: RequestHeaderMap, dataForSet: BufferInstance, endOfStream: boolean): HttpTcpBridgeStatus {
-    const { host, library, name, config } = this.#plugin;
+    const { host, number } = this.#plugin;
     this.#requestHeaders = requestHeadersOf(headers);
-    this.#request = host.addon.acquire(library, name, config);
+    this.#request = host.addon.acquire(number);
     return this.#call(phase.encodeHeaders, endOfStream, this.#requestHeaders, queueOf(dataForSet));
   }
 
@@ -90,17 +89,21 @@ export class GoBridge implements HttpTcpBridge, CallContext {
     changeable?: ResponseHeaderMap,
   ): HttpTcpBridgeStatus {
     const { host } = this.#plugin;
-    const count = headers === undefined ? 0 : headers.size;
-    const bytes = headers === undefined ? 0 : sizeOf(headers);
-    const body = bodyOf(queue);
+    const { frame } = host;
+    frame[frameIndex.request] = this.#request;
+    frame[frameIndex.phase] = which;
+    frame[frameIndex.end] = endOfStream ? 1 : 0;
+    frame[frameIndex.headerCount] = headers === undefined ? 0 : headers.size;
+    frame[frameIndex.headerBytes] = headers === undefined ? 0 : sizeOf(headers);
+    frame[frameIndex.headersOut] = headers === undefined ? 1 : 0;
     host.setContext(this);
     let answer: number;
     try {
-      answer = host.addon.call(this.#request, which, endOfStream, count, bytes, headers === undefined, body);
+      answer = host.addon.call(bodyOf(queue));
     } finally {
       host.setContext(undefined);
     }
-    const flags = host.frame[frameIndex.flags] as number;
+    const flags = frame[frameIndex.flags] as number;
     if (flags !== 0) this.#apply(flags, queue, changeable);
     if (answer === 2 && isPanicText(queue)) {
       throw new RecoveredPanic(flags & frameFlag.panicked ? panicText(host.addon.error()) : 'the plugin panicked');
@@ -152,8 +155,14 @@ function takeScratch({ frame, scratch }: NativeHost, queue: ByteQueue): void {
   const front = frame[frameIndex.front] as number;
   const back = frame[frameIndex.back] as number;
   queue.drain(frame[frameIndex.drained] as number);
-  if (front > 0) queue.prepend(Buffer.from(scratch.subarray(0, front)));
-  if (back > 0) queue.append(Buffer.from(scratch.subarray(front, front + back)));
+  if (front > 0) queue.prepend(copyOf(scratch, 0, front));
+  if (back > 0) queue.append(copyOf(scratch, front, front + back));
+}
+
+function copyOf(scratch: Buffer, start: number, end: number): Buffer {
+  const copy = Buffer.allocUnsafe(end - start);
+  scratch.copy(copy, 0, start, end);
+  return copy;
 }
 
 function takeChunks({ addon, frame }: NativeHost, queue: ByteQueue): void {

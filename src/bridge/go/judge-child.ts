@@ -30,13 +30,12 @@ function judge(message: JudgeOpen | JudgeConfig): string | undefined {
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }
-    // The first call waits until all of Go's init functions have run.
-    addon.destroyConfig(library, 0);
+    addon.initialize(library);
     return undefined;
   }
-  const id = addon.configure(library, message.plugin, message.config);
-  if (id === 0) return addon.error() || 'it was refused without a reason';
-  addon.destroyConfig(library, id);
+  const plugin = addon.configure(library, message.plugin, message.config);
+  if (plugin < 0) return addon.error() || 'it was refused without a reason';
+  addon.destroyConfig(plugin);
   return undefined;
 }
 

@@ -17,23 +17,18 @@ interface Addon {
   glibcVersion(): string;
   dieWithParent(): void;
   open(path: string): number;
+  initialize(library: number): void;
   configure(library: number, plugin: string, any: Uint8Array): number;
-  destroyConfig(library: number, id: number): void;
+  destroyConfig(plugin: number): void;
   error(): string;
   headerChanges(): string;
   chunks(): (Buffer | number)[];
-  acquire(library: number, plugin: string, config: number): number;
-  call(
-    request: number,
-    phase: number,
-    endOfStream: boolean,
-    headerCount: number,
-    headerBytes: number,
-    headersOut: boolean,
-    body: Buffer | readonly Buffer[] | undefined,
-  ): number;
+  acquire(plugin: number): number;
+  call(body: Buffer | readonly Buffer[] | undefined): number;
   destroy(request: number): boolean;
+  /** How many exchanges Go knows of, and those whose memory is never used again. */
   liveRequests(): number;
+  liveConfigs(): number;
 }
 
 /** What a call may ask of the exchange that it is made for. */
@@ -55,7 +50,20 @@ export interface HostListener {
 }
 
 /** Indices and bits of the frame, as in module.cc. */
-export const frameIndex = { flags: 0, drained: 1, front: 2, back: 3 } as const;
+export const frameIndex = {
+  // Results.
+  flags: 0,
+  drained: 1,
+  front: 2,
+  back: 3,
+  // Arguments.
+  request: 4,
+  phase: 5,
+  end: 6,
+  headerCount: 7,
+  headerBytes: 8,
+  headersOut: 9,
+} as const;
 export const frameFlag = {
   bodyInScratch: 1,
   bodyInList: 2,
@@ -126,7 +134,7 @@ function whyUnavailable(error: unknown): string {
 }
 
 function startHost(addon: Addon): NativeHost {
-  const frame = new Uint32Array(4);
+  const frame = new Uint32Array(Object.keys(frameIndex).length);
   const scratch = Buffer.alloc(65_536);
   let context: CallContext | undefined;
   let listener: HostListener | undefined;

@@ -143,10 +143,10 @@ export function createGoRuntime(options: GoRuntimeOptions): BridgeRuntime {
     const base = { id, config, libraryHash: hash, maxResponseBuffer };
     if (judgeOnly) return { ...base, createBridge: neverServes, release: () => undefined };
     const library = await openLibrary(path, hash, host);
-    const parsed = host.addon.configure(library, config.pluginName, any);
-    if (parsed === 0) throw problemOf({ during: 'config', problem: host.addon.error() }, path, config);
+    const plugin = host.addon.configure(library, config.pluginName, any);
+    if (plugin < 0) throw problemOf({ during: 'config', problem: host.addon.error() }, path, config);
     log.debug({ plugin: config.pluginName, library: path, hash }, 'bridge prepared');
-    return createPreparedBridge(base, { host, library, name: config.pluginName, config: parsed, onUnknown });
+    return createPreparedBridge(base, { host, number: plugin, name: config.pluginName, onUnknown });
 
     function onUnknown(): void {
       stats.counter(`bridge.${config.pluginName.replaceAll(':', '_')}.plugin_not_found`).value += 1;
@@ -191,7 +191,7 @@ function createPreparedBridge(
     release() {
       if (released) return;
       released = true;
-      plugin.host.addon.destroyConfig(plugin.library, plugin.config);
+      plugin.host.addon.destroyConfig(plugin.number);
     },
   };
 }

@@ -162,7 +162,32 @@ describe('Go runtime', () => {
     harness = createHarness(bridge, server.port);
     expect((await harness.send().ended()).summary).to.equal('local 200 type.example/x=value');
     bridge.release();
+    bridge.release();
     expect(() => bridge.createBridge(undefined as never)).to.throw('released');
+  });
+});
+
+describe('Go configurations', () => {
+  it('are gone when they were released, however often they change, while exchanges run', async function () {
+    const go = createGoTest(await buildPeer(this, 'conformance'));
+    const native = loadNativeHost();
+    if (!native.available) throw new Error(native.reason);
+    const { addon } = native.host;
+    const before = { requests: addon.liveRequests(), configs: addon.liveConfigs() };
+    const server = await startTcpServer();
+    for (let round = 0; round < 20; round++) {
+      const bridges = await Promise.all(
+        Array.from({ length: 10 }, (_, i) =>
+          go.prepare('parsing', { typeUrl: 't', value: Buffer.from(`${round}-${i}`) }),
+        ),
+      );
+      const harnesses = bridges.map((bridge) => createHarness(bridge, server.port));
+      const results = await Promise.all(harnesses.map((harness) => harness.send().ended()));
+      expect(results.map(({ summary }) => summary)).to.deep.equal(results.map((_, i) => `local 200 t=${round}-${i}`));
+      await Promise.all(harnesses.map((harness) => harness.close()));
+    }
+    await server.close();
+    expect({ requests: addon.liveRequests(), configs: addon.liveConfigs() }).to.deep.equal(before);
   });
 });
 
@@ -199,6 +224,16 @@ describe('a rogue Go library', () => {
     const line = go.log.lines.find(({ text }) => text.includes('used its request outside'));
     expect(line?.level).to.equal('error');
     expect(line?.fields.plugin).to.equal('after_return');
+  });
+
+  it('may do so on 1,000 goroutines per request', async () => {
+    const before = rogueCalls();
+    harness = createHarness(await go.prepare('many'), server.port);
+    const results = await Promise.all(
+      Array.from({ length: 20 }, () => harness.send({ headers: { 'x-a': 'b' } }).ended()),
+    );
+    expect(results.map(({ summary }) => summary)).to.deep.equal(results.map(() => 'local 200 '));
+    await eventually(() => rogueCalls() >= before + 20_000);
   });
 
   it('may use its request on goroutines during the call: the buffer is not trusted any more', async () => {

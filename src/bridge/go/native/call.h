@@ -15,6 +15,13 @@
 /** How much more than its response headers a header map's memory in Go has; see Request::smallest_bytes. */
 constexpr uint64_t kHeaderSlack = 1024;
 
+/** A configuration of a plugin. Never freed, and neither is the name, which is shared: Go reads it with the request. */
+struct Plugin {
+  const Library* library;
+  const std::string* name;
+  uint64_t config;
+};
+
 /**
  * One exchange, as Go knows it. Go keeps its address, and goroutines that should not may come back with it at any time: its memory is never freed, and used
  * again late.
@@ -23,7 +30,7 @@ struct Request {
   HttpRequest http{};
   ProcessState encoding{};
   ProcessState decoding{};
-  const Library* library = nullptr;
+  const Plugin* plugin = nullptr;
   /** Go has it in its map: one of the calls was made. */
   bool called = false;
   /** The handle of the buffer of the call that is on the stack; no other is honoured. */
@@ -44,10 +51,10 @@ enum class Phase { config, encode_headers, encode_data, upstream_data, destroy }
 
 /** A call into Go that is on this thread's stack. */
 struct Call {
-  explicit Call(Phase p) : phase(p) {}
+  Call(Phase p, const std::string& name) : phase(p), plugin(&name) {}
   Phase phase;
   Request* request = nullptr;
-  std::string plugin;
+  const std::string* plugin;
   uint64_t header_count = 0;
   uint64_t header_bytes = 0;
   bool headers_out = false;
@@ -68,13 +75,15 @@ struct Host {
   /** JavaScript's answers: the headers joined by NUL (`headers(isRequest)`), a name (`text(id)`). */
   napi_ref headers = nullptr;
   napi_ref text = nullptr;
-  /** Small results: numbers, and bytes. */
+  /** The arguments and results of a call that are numbers, and small bytes. */
   uint32_t* frame = nullptr;
   uint8_t* scratch = nullptr;
   size_t scratch_size = 0;
   std::deque<Library> libraries;
-  /** Plugin names are never freed either: Go reads them with the request. */
   std::set<std::string> names;
+  std::deque<Plugin> plugins;
+  /** Those whose configuration was destroyed. */
+  std::vector<size_t> free_plugins;
   std::deque<Request> requests;
   std::deque<Request*> free;
   uint64_t next_buffer = 1;

@@ -214,9 +214,9 @@ EXPORT void envoyGoFilterLog(uint32_t level, void* data, int length) {
   Call* call = current_call;
   if (call != nullptr && level >= 4) {
     call->error.assign(text, length > 8192 ? 8192 : length);
-    if (call->error.find("plugin " + call->plugin + " not found, pass through by default") != std::string::npos)
+    if (call->error.find("plugin " + *call->plugin + " not found, pass through by default") != std::string::npos)
       call->unknown_plugin = true;
     if (call->error.find(": panic serving: ") != std::string::npos) call->panicked = true;
   }
-  host().logs.add(level, call == nullptr ? std::string() : call->plugin, length > 0 ? text : "", length);
+  host().logs.add(level, call == nullptr ? std::string() : *call->plugin, length > 0 ? text : "", length);
 }

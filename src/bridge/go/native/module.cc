@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kRestingRequests = 4096;
 
 /** Indices of the frame. */
-enum { kFlags, kDrained, kFront, kBack, kFrameSize };
+enum { kFlags, kDrained, kFront, kBack, kRequest, kPhase, kEnd, kHeaderCount, kHeaderBytes, kHeadersOut, kFrameSize };
 /** Bits of kFlags. */
 enum : uint32_t {
   kBodyInScratch = 1,
@@ -153,32 +153,52 @@ struct OnStack {
   ~OnStack() { current_call = nullptr; }
 };
 
-/** `configure(library, plugin, any)`: the configuration's id; 0: refused, see `error()`. */
+/** `configure(library, plugin, any)`: a number for the configured plugin; -1: refused, see `error()`. */
 napi_value configure(napi_env env, napi_callback_info info) {
   const Arguments args(env, info);
   const Library* library = library_at(args.number(0));
   if (library == nullptr || current_call != nullptr) return fail(env, "no such library");
-  Call call(Phase::config);
-  call.plugin = args.text(1);
+  Host& h = host();
+  const std::string& name = *h.names.insert(args.text(1)).first;
+  Call call(Phase::config, name);
   void* data = nullptr;
   size_t length = 0;
   napi_get_typedarray_info(env, args.values[2], nullptr, &length, &data, nullptr, nullptr);
-  HttpConfig config{reinterpret_cast<uint64_t>(call.plugin.data()), call.plugin.size(),
-                    reinterpret_cast<uint64_t>(data), length};
+  HttpConfig config{reinterpret_cast<uint64_t>(name.data()), name.size(), reinterpret_cast<uint64_t>(data), length};
   uint64_t id;
   {
     const OnStack on(call);
     id = library->on_config(&config);
   }
   last.error = call.error;
-  return to_number(env, static_cast<double>(id));
+  if (id == 0) return to_number(env, -1);
+  size_t number = h.plugins.size();
+  if (h.free_plugins.empty()) {
+    h.plugins.emplace_back();
+  } else {
+    number = h.free_plugins.back();
+    h.free_plugins.pop_back();
+  }
+  h.plugins[number] = {library, &name, id};
+  return to_number(env, static_cast<double>(number));
 }
 
+/** `destroyConfig(plugin)`: no exchange may have it any more. */
 napi_value destroy_config(napi_env env, napi_callback_info info) {
-  const Arguments args(env, info);
-  const Library* library = library_at(args.number(0));
+  const double number = Arguments(env, info).number(0);
+  Host& h = host();
+  if (!(number >= 0 && number < h.plugins.size())) return fail(env, "no such plugin");
+  const Plugin& plugin = h.plugins[static_cast<size_t>(number)];
+  plugin.library->destroy_config(plugin.config);
+  h.free_plugins.push_back(static_cast<size_t>(number));
+  return nullptr;
+}
+
+/** `initialize(library)`: returns when Go's init functions have run, for which the first call waits. */
+napi_value initialize(napi_env env, napi_callback_info info) {
+  const Library* library = library_at(Arguments(env, info).number(0));
   if (library == nullptr) return fail(env, "no such library");
-  library->destroy_config(static_cast<uint64_t>(args.number(1)));
+  library->destroy_config(0);
   return nullptr;
 }
 
@@ -205,12 +225,12 @@ napi_value last_chunks(napi_env env, napi_callback_info) {
   return value;
 }
 
-/** `acquire(library, plugin, config)`: the number of a request that no exchange has. */
+/** `acquire(plugin)`: the number of a request that no exchange has. */
 napi_value acquire(napi_env env, napi_callback_info info) {
-  const Arguments args(env, info);
+  const double number = Arguments(env, info).number(0);
   Host& h = host();
-  const Library* library = library_at(args.number(0));
-  if (library == nullptr) return fail(env, "no such library");
+  if (!(number >= 0 && number < h.plugins.size())) return fail(env, "no such plugin");
+  const Plugin& plugin = h.plugins[static_cast<size_t>(number)];
   Request* request;
   if (h.free.size() > kRestingRequests) {
     request = h.free.front();
@@ -220,9 +240,8 @@ napi_value acquire(napi_env env, napi_callback_info info) {
     request->encoding = {&request->http, 1, static_cast<int>(h.requests.size() - 1)};
     request->decoding = {&request->http, 0, static_cast<int>(h.requests.size() - 1)};
   }
-  const std::string& name = *h.names.insert(args.text(1)).first;
-  request->http = {name.data(), name.size(), static_cast<uint64_t>(args.number(2))};
-  request->library = library;
+  request->http = {plugin.name->data(), plugin.name->size(), plugin.config};
+  request->plugin = &plugin;
   request->called = false;
   request->smallest_count = request->smallest_bytes = UINT64_MAX;
   return to_number(env, request->encoding.state);
@@ -301,26 +320,29 @@ uint32_t write_body(napi_env env) {
   return kBodyInList;
 }
 
-/** `call(request, phase, end, headerCount, headerBytes, headersOut, body)`: the plugin's answer; all else is in the frame. */
+/** `call(body)`: the plugin's answer. The other arguments, and what came of it, are in the frame. */
 napi_value make_call(napi_env env, napi_callback_info info) {
-  const Arguments args(env, info);
-  Request* request = request_at(args.number(0));
-  if (request == nullptr || current_call != nullptr) return fail(env, "no such request");
   Host& h = host();
-  static Call call(Phase::encode_headers);
-  call.phase = static_cast<Phase>(static_cast<int>(args.number(1)));
+  size_t count = 1;
+  napi_value body;
+  napi_get_cb_info(env, info, &count, &body, nullptr, nullptr);
+  Request* request = request_at(h.frame[kRequest]);
+  if (request == nullptr || current_call != nullptr) return fail(env, "no such request");
+  static Call call(Phase::encode_headers, *request->plugin->name);
+  call.phase = static_cast<Phase>(h.frame[kPhase]);
   call.request = request;
-  call.plugin.assign(request->http.plugin_name, request->http.plugin_name_length);
-  const uint64_t end = args.truth(2) ? 1 : 0;
-  call.headers_out = args.truth(5);
-  call.header_count = static_cast<uint64_t>(args.number(3));
-  call.header_bytes = static_cast<uint64_t>(args.number(4));
+  call.plugin = request->plugin->name;
+  const Library* library = request->plugin->library;
+  const uint64_t end = h.frame[kEnd];
+  call.headers_out = h.frame[kHeadersOut] != 0;
+  call.header_count = h.frame[kHeaderCount];
+  call.header_bytes = h.frame[kHeaderBytes];
   call.self_half_close = -1;
   call.headers_copied = false;
   call.unknown_plugin = call.panicked = false;
   call.error.clear();
   call.header_changes.clear();
-  read_body(env, args.values[6]);
+  read_body(env, body);
   const uint64_t handle = h.next_buffer++;
   const uint64_t length = h.body.size();
   request->tainted.store(false);
@@ -331,17 +353,17 @@ napi_value make_call(napi_env env, napi_callback_info info) {
     const OnStack on(call);
     switch (call.phase) {
       case Phase::encode_headers:
-        answer = request->library->on_encode_header(&request->encoding, end, call.header_count, call.header_bytes,
+        answer = library->on_encode_header(&request->encoding, end, call.header_count, call.header_bytes,
                                                     handle, length);
         break;
       case Phase::encode_data:
-        answer = request->library->on_encode_data(&request->encoding, end, handle, length);
+        answer = library->on_encode_data(&request->encoding, end, handle, length);
         break;
       default: {
         // Once they are out Go is told of none, and gets none.
         const uint64_t count = call.headers_out ? 0 : call.header_count;
         const uint64_t room = call.headers_out ? 0 : call.header_bytes + kHeaderSlack;
-        answer = request->library->on_upstream_data(&request->decoding, end, count, room, handle, length);
+        answer = library->on_upstream_data(&request->decoding, end, count, room, handle, length);
         if (call.headers_copied || call.headers_out) break;
         request->smallest_count = std::min(request->smallest_count, count);
         request->smallest_bytes = std::min(request->smallest_bytes, room);
@@ -361,7 +383,9 @@ napi_value make_call(napi_env env, napi_callback_info info) {
     last.error = call.error;
   }
   h.frame[kFlags] = flags;
-  return to_number(env, static_cast<double>(answer));
+  napi_value value;
+  napi_create_uint32(env, answer > 2 ? UINT32_MAX : static_cast<uint32_t>(answer), &value);
+  return value;
 }
 
 /** `destroy(request)`: false when the plugin's OnDestroy panicked; the address is never used again then, because Go still has the request in its map. */
@@ -369,12 +393,11 @@ napi_value destroy(napi_env env, napi_callback_info info) {
   const Arguments args(env, info);
   Request* request = request_at(args.number(0));
   if (request == nullptr || current_call != nullptr) return fail(env, "no such request");
-  Call call(Phase::destroy);
+  Call call(Phase::destroy, *request->plugin->name);
   call.request = request;
-  call.plugin.assign(request->http.plugin_name, request->http.plugin_name_length);
   if (request->called) {
     const OnStack on(call);
-    request->library->on_destroy(&request->http);
+    request->plugin->library->on_destroy(&request->http);
   }
   if (call.panicked) last.error = call.error;
   else host().free.push_back(request);
@@ -386,6 +409,11 @@ napi_value destroy(napi_env env, napi_callback_info info) {
 /** `requests()`: how many exchanges have one now; retired ones included. */
 napi_value live_requests(napi_env env, napi_callback_info) {
   return to_number(env, static_cast<double>(host().requests.size() - host().free.size()));
+}
+
+/** `liveConfigs()`: how many configurations Go has. */
+napi_value live_configs(napi_env env, napi_callback_info) {
+  return to_number(env, static_cast<double>(host().plugins.size() - host().free_plugins.size()));
 }
 
 }  // namespace
@@ -400,6 +428,7 @@ NAPI_MODULE_INIT() {
       {"glibcVersion", glibc_version},
       {"dieWithParent", die_with_parent},
       {"open", open_library},
+      {"initialize", initialize},
       {"configure", configure},
       {"destroyConfig", destroy_config},
       {"error", last_error},
@@ -409,6 +438,7 @@ NAPI_MODULE_INIT() {
       {"call", make_call},
       {"destroy", destroy},
       {"liveRequests", live_requests},
+      {"liveConfigs", live_configs},
   };
   for (const auto& [name, function] : functions) {
     napi_value value;

@@ -73,7 +73,23 @@ func (r *rogue) OnUpstreamData(headers api.ResponseHeaderMap, data api.BufferIns
 	return api.HttpTcpBridgeEndStream
 }
 
+// many starts goroutines that only ask for a name.
+type many struct {
+	api.PassThroughHttpTcpBridge
+	callbacks api.HttpTcpBridgeCallbackHandler
+}
+
+func (m *many) EncodeHeaders(api.RequestHeaderMap, api.BufferInstance, bool) api.HttpTcpBridgeStatus {
+	for range 1000 {
+		go m.callbacks.GetRouteName()
+	}
+	return api.HttpTcpBridgeEndStream
+}
+
 func init() {
+	tcp.RegisterHttpTcpBridgeFactoryAndConfigParser("many", func(_ interface{}, callbacks api.HttpTcpBridgeCallbackHandler) api.HttpTcpBridge {
+		return &many{callbacks: callbacks}
+	}, tcp.NullParser)
 	for name, wait := range map[string]bool{"after_return": false, "during_call": true} {
 		tcp.RegisterHttpTcpBridgeFactoryAndConfigParser(name, func(_ interface{}, callbacks api.HttpTcpBridgeCallbackHandler) api.HttpTcpBridge {
 			return &rogue{callbacks: callbacks, wait: wait}
