@@ -60,7 +60,7 @@ describe('plugins/go-length-prefixed', () => {
     });
     const url = await pontoon.listener('front');
     for (const body of ['hello', 'go', 'x'.repeat(1000)]) {
-      const response = await fetch(url, { method: 'POST', body });
+      const response = await fetch(url, { method: 'POST', body, headers: { connection: 'close' } });
       expect(response.status).to.equal(200);
       expect(await response.text()).to.equal(body.toUpperCase());
     }

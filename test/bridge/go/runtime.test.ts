@@ -157,6 +157,30 @@ describe('Go runtime', () => {
     ]);
   });
 
+  it('follows the level of our logger', async () => {
+    await start('logs');
+    const levels = async (): Promise<string> => {
+      go.goLog.lines.length = 0;
+      await harness.send().ended();
+      await eventually(() => go.goLog.lines.some(({ level }) => level === 'warn'));
+      return go.goLog.lines.map(({ level }) => level).join();
+    };
+    expect(await levels()).to.equal('info,warn');
+    go.setLogLevel('warning');
+    try {
+      // The SDK asks for it every second.
+      const deadline = Date.now() + 5_000;
+      let seen = await levels();
+      while (seen !== 'warn' && Date.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        seen = await levels();
+      }
+      expect(seen).to.equal('warn');
+    } finally {
+      go.setLogLevel('info');
+    }
+  });
+
   it('gives the parsed configuration to every bridge, and lets go of it', async () => {
     const bridge = await go.prepare('parsing', { typeUrl: 'type.example/x', value: Buffer.from('value') });
     harness = createHarness(bridge, server.port);
