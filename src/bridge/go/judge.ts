@@ -21,6 +21,8 @@ export interface Judge {
 const childPath = fileURLToPath(new URL('./judge-child.js', import.meta.url));
 /** How long a process is kept for the next configuration. */
 const idleMs = 2_000;
+/** With more libraries than this those that have nothing to do are ended at once. */
+const mostIdle = 4;
 const mostErrorText = 65_536;
 
 export function createJudge(timeLimitMs: number): Judge {
@@ -29,6 +31,8 @@ export function createJudge(timeLimitMs: number): Judge {
   function trialOf(hash: string, read: () => Promise<LibraryFile>): Trial {
     let trial = trials.get(hash);
     if (trial === undefined || trial.ended) {
+      const idle = [...trials.values()].filter((each) => each.idle);
+      for (const each of idle.slice(mostIdle - 1)) each.end();
       trial = new Trial(read, timeLimitMs);
       trials.set(hash, trial);
       const begun = trial;
@@ -69,6 +73,10 @@ class Trial {
     this.#timeLimitMs = timeLimitMs;
     this.#started = this.#start(read);
     this.#last = this.#started.catch(() => undefined);
+  }
+
+  get idle(): boolean {
+    return this.#waiting === 0;
   }
 
   async judge(config: JudgeConfig): Promise<Verdict | 'not_tried' | undefined> {

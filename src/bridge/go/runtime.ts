@@ -1,4 +1,5 @@
 import { realpathSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import type { Logger, LogLevel } from '../../log.js';
 import type { BridgeConfig } from '../../model/cluster.js';
@@ -199,7 +200,12 @@ function createPreparedBridge(
 const parsePrefix = 'go side: golang http-tcp bridge: failed to parse golang plugin config: ';
 
 function problemOf({ during, problem }: Verdict, path: string, { pluginName }: BridgeConfig): PluginProblem {
-  if (during === 'load') return new PluginProblem('library_path', `${path} cannot be loaded: ${problem}`);
+  if (during === 'load') {
+    const hint = /failed to map segment|not permitted/.test(problem)
+      ? ` (it is opened from a copy in ${tmpdir()}: programs must be allowed there, or TMPDIR must name another folder)`
+      : '';
+    return new PluginProblem('library_path', `${path} cannot be loaded: ${problem}${hint}`);
+  }
   const words = problem.startsWith(parsePrefix) ? problem.slice(parsePrefix.length) : problem;
   return new PluginProblem('plugin_config', `plugin ${JSON.stringify(pluginName)} of ${path} rejects it: ${words}`);
 }

@@ -250,6 +250,30 @@ describe('a rogue Go library', () => {
     expect(line?.fields.plugin).to.equal('after_return');
   });
 
+  it('may use in one call what belongs to another: a panic that is answered', async () => {
+    harness = createHarness(await go.prepare('keeper'), server.port);
+    const send = async (what: string): Promise<string> =>
+      (await harness.send({ headers: { 'x-what': what }, body: ['x'] }).ended()).summary;
+    // The request's headers may be read as long as it is being sent.
+    const { cancel } = harness.send({ headers: { 'x-what': 'nothing' }, body: ['x'] });
+    await eventually(() => server.connections[0]?.received().toString() === 'x');
+    expect(await send('buffer')).to.equal(`local 200 ${panicText}`);
+    expect(await send('callbacks')).to.equal(`local 200 ${panicText}`);
+    cancel();
+  });
+
+  it('may read a header map that it kept from an earlier call: nothing is written behind the end of its memory', async () => {
+    harness = createHarness(await go.prepare('keeper'), server.port);
+    const { ended } = harness.send({ headers: { 'x-what': 'nothing' }, body: ['x'] });
+    await eventually(() => server.connections.length === 1);
+    const socket = server.connections[0]?.socket;
+    for (const call of [1, 2, 3]) {
+      socket?.write('x');
+      await eventually(() => go.goLog.lines.some(({ text }) => text === `call ${call}`));
+    }
+    expect((await ended()).summary).to.equal(`local 200 ${panicText}`);
+  });
+
   it('may do so on 1,000 goroutines per request', async () => {
     const before = rogueCalls();
     harness = createHarness(await go.prepare('many'), server.port);

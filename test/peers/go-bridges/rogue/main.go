@@ -2,6 +2,8 @@
 package main
 
 import (
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,7 +88,60 @@ func (m *many) EncodeHeaders(api.RequestHeaderMap, api.BufferInstance, bool) api
 	return api.HttpTcpBridgeEndStream
 }
 
+// keeper keeps what belongs to one call, or one exchange, and uses it in another, on the right thread.
+type keeper struct {
+	api.PassThroughHttpTcpBridge
+	callbacks api.HttpTcpBridgeCallbackHandler
+	request   api.RequestHeaderMap
+	response  api.ResponseHeaderMap
+	data      api.BufferInstance
+	what      string
+	calls     int
+}
+
+var firstCallbacks api.HttpTcpBridgeCallbackHandler
+
+func (k *keeper) EncodeHeaders(headers api.RequestHeaderMap, data api.BufferInstance, _ bool) api.HttpTcpBridgeStatus {
+	k.request, k.data = headers, data
+	if firstCallbacks == nil {
+		firstCallbacks = k.callbacks
+	}
+	return api.HttpTcpBridgeContinue
+}
+
+func (k *keeper) EncodeData(data api.BufferInstance, _ bool) api.HttpTcpBridgeStatus {
+	what, _ := k.request.Get("x-what")
+	k.what = what
+	switch what {
+	case "buffer":
+		_ = k.data.AppendString("x")
+	case "callbacks":
+		_ = firstCallbacks.GetRouteName()
+	}
+	return api.HttpTcpBridgeContinue
+}
+
+func (k *keeper) OnUpstreamData(headers api.ResponseHeaderMap, data api.BufferInstance, endOfStream bool) api.HttpTcpBridgeStatus {
+	k.calls++
+	api.LogInfof("call %d", k.calls)
+	switch k.calls {
+	case 1:
+		k.response = headers
+	case 2:
+		for i := range 100 {
+			headers.Set(fmt.Sprintf("x-%d", i), strings.Repeat("v", 100))
+		}
+	default:
+		_ = k.response.GetAllHeaders()
+		return api.HttpTcpBridgeEndStream
+	}
+	return api.HttpTcpBridgeStopAndBuffer
+}
+
 func init() {
+	tcp.RegisterHttpTcpBridgeFactoryAndConfigParser("keeper", func(_ interface{}, callbacks api.HttpTcpBridgeCallbackHandler) api.HttpTcpBridge {
+		return &keeper{callbacks: callbacks}
+	}, tcp.NullParser)
 	tcp.RegisterHttpTcpBridgeFactoryAndConfigParser("many", func(_ interface{}, callbacks api.HttpTcpBridgeCallbackHandler) api.HttpTcpBridge {
 		return &many{callbacks: callbacks}
 	}, tcp.NullParser)
