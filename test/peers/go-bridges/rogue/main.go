@@ -128,8 +128,12 @@ func (k *keeper) OnUpstreamData(headers api.ResponseHeaderMap, data api.BufferIn
 	case 1:
 		k.response = headers
 	case 2:
-		for i := range 100 {
-			headers.Set(fmt.Sprintf("x-%d", i), strings.Repeat("v", 100))
+		count, length := 100, 100
+		if k.what == "small" {
+			count, length = 20, 1
+		}
+		for i := range count {
+			headers.Set(fmt.Sprintf("x-%d", i), strings.Repeat("v", length))
 		}
 	default:
 		_ = k.response.GetAllHeaders()
