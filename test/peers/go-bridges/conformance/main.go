@@ -326,6 +326,9 @@ func init() {
 			},
 		}
 	})
+	register("bad_config", parser(func(*anypb.Any) (interface{}, error) { panic("bad configuration") }), func(any, callbacks) *bridge {
+		return &bridge{}
+	})
 	parsing := parser(func(config *anypb.Any) (interface{}, error) {
 		switch text := string(config.GetValue()); text {
 		case "refuse":
