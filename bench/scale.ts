@@ -1,5 +1,5 @@
 /**
- * Config at scale: `npm run bench:scale [-- --clusters 10000]`. A control plane serves N bridge clusters (EDS) or N clusters that are not
+ * Config at scale: `npm run bench [-- --clusters 10000]`. A control plane serves N bridge clusters (EDS) or N clusters that are not
  * for bridges; Pontoon starts, becomes ready, and then gets one changed cluster. Prints time to ready, memory, and what the change cost.
  */
 import { readFileSync } from 'node:fs';
@@ -102,7 +102,7 @@ async function measure(variant: 'GRPC' | 'DELTA_GRPC', bridge: boolean): Promise
     const readyMs = performance.now() - started;
     const pid = pontoon.child.pid as number;
     const atReady = usage(pid);
-    const judgedBefore = await pontoon.stat('cluster_manager.cds.judged');
+    const judgedBefore = await pontoon.stat('xds.cds.judged');
     const changed = performance.now();
     const updatedBefore = await pontoon.stat('cluster_manager.cds.update_success');
     controlPlane.setResources({ clusters: [cluster(0, bridge, '2s'), ...clusters.slice(1)], endpoints: assignments });
@@ -119,7 +119,7 @@ async function measure(variant: 'GRPC' | 'DELTA_GRPC', bridge: boolean): Promise
       'CPU s': (atReady.cpuMs / 1000).toFixed(2),
       'RSS MiB': Math.round(atReady.rssMiB),
       'KiB/cluster': ((atReady.rssMiB * 1024) / count).toFixed(1),
-      'judged for one change': (await pontoon.stat('cluster_manager.cds.judged')) - judgedBefore,
+      'judged for one change': (await pontoon.stat('xds.cds.judged')) - judgedBefore,
       'change CPU ms': Math.round(usage(pid).cpuMs - atReady.cpuMs),
       'change s': (changeMs / 1000).toFixed(2),
     };

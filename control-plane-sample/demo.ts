@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
 import { createLogging } from '../src/log.js';
 import { startControlPlane } from './control-plane.js';
+import { guide } from './demo-guide.js';
 import { startDemoPontoon } from './demo-pontoon.js';
 import { defaultPorts, type PortName, type Ports, takenPorts, withPorts } from './demo-ports.js';
 import { formatEvent } from './format.js';
@@ -36,34 +37,6 @@ function parseFlags(argv: readonly string[]): Flags {
     .allowExcessArguments(false)
     .parse([...argv])
     .opts<Flags>();
-}
-
-/** The lines to try, as README has them for the default ports. */
-function guide(listener: string, admin: string, httpPort: number): string {
-  const http = httpPort === defaultPorts.httpPort ? '' : ` --http ${httpPort}`;
-  const push = `npm run --silent control-plane -- push${http} control-plane-sample/changes/clusters`;
-  return `
-Pontoon is ready. In another terminal, in this folder: an HTTP request, which the TCP servers see as a frame of bytes, and the cluster's state
-
-  curl -d 'hello' http://${listener}/
-  curl http://${admin}/clusters
-
-A new version of the cluster, with another plugin, while requests run
-
-  ${push}/shout.yaml
-  curl -d 'hello' http://${listener}/
-
-A version that can't run: Pontoon refuses it by a NACK, which is shown below, and goes on with what it has
-
-  ${push}/refused.yaml
-  curl -d 'hello' http://${listener}/
-
-Back to the files of control-plane-sample/resources, whose changes are served too
-
-  npm run --silent control-plane -- reset${http}
-
-Ctrl-C ends everything.
-`;
 }
 
 /** Starts all parts; what they need to be ended is added to `parts`. Stops half-way when `ended` is aborted. */

@@ -1,9 +1,11 @@
 #!/usr/bin/env node
+import { renameSync, writeFileSync } from 'node:fs';
 import { loadBootstrap } from './bootstrap/load.js';
 import { bootstrapReport } from './bootstrap/report.js';
 import { loadNativeHost } from './bridge/go/native-host.js';
 import { type CommandLine, type PluginCheck, parseCommandLine } from './command-line.js';
-import { createLogging, type Logging } from './log.js';
+import { createLogging, type Logger, type Logging } from './log.js';
+import { formatAddress } from './model/endpoint.js';
 import { loadSchema, type Schema } from './protobuf/schema.js';
 import { checkPlugin } from './server/check-plugin.js';
 import { validateBootstrap } from './server/validate.js';
@@ -39,6 +41,7 @@ const sourceOf = ({ configPath = '--config-yaml' }: CommandLine): string => conf
 
 async function validate(schema: Schema, logging: Logging, commandLine: CommandLine): Promise<number> {
   const { pluginRoot: pluginRoots } = commandLine;
+  containErrors(logging, () => undefined);
   const { ok, lines } = await validateBootstrap({
     ...loadOptions(schema, commandLine),
     pluginRoots,
@@ -71,14 +74,41 @@ function goBridges(): string {
 }
 
 /** What a plugin's timer or a stray promise throws must not end the requests of everybody else: it is logged and counted. */
-function containErrors(logging: Logging, server: Server): void {
+function containErrors(logging: Logging, count: () => void): void {
   const log = logging.logger('main');
   const report = (kind: string) => (error: unknown) => {
-    server.countUncaught();
+    count();
     log.fatal({ err: error }, `${kind}: nobody caught it; serving goes on`);
   };
   process.on('uncaughtException', report('uncaught exception'));
   process.on('unhandledRejection', report('unhandled rejection'));
+}
+
+/** Tells where the admin interface is. The file is renamed into place, so that a reader sees the whole address or no file. */
+function writeAdminAddress({ adminAddressPath: path }: CommandLine, { adminAddress }: Server): void {
+  if (path === undefined || adminAddress === undefined) return;
+  try {
+    writeFileSync(`${path}.tmp`, formatAddress(adminAddress));
+    renameSync(`${path}.tmp`, path);
+  } catch (error) {
+    throw new Error(`--admin-address-path ${path}: cannot be written: ${(error as Error).message}`);
+  }
+}
+
+/** npm and npx pass on the Ctrl-C that the terminal has sent to all of them: what comes so soon is the same one, milliseconds. */
+const sameSignalMs = 500;
+
+/** The first SIGTERM or SIGINT drains, the second ends the process at once. */
+function quitOnSignals(log: Logger, quit: () => void): void {
+  let first: number | undefined;
+  const onSignal = (signal: NodeJS.Signals): void => {
+    if (first === undefined) {
+      first = performance.now();
+      log.info({ signal }, 'draining; a second signal ends the process at once');
+      quit();
+    } else if (performance.now() - first > sameSignalMs) process.exit(1);
+  };
+  process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
 }
 
 async function serve(schema: Schema, logging: Logging, commandLine: CommandLine): Promise<number> {
@@ -97,27 +127,29 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
   const quitAsked = new Promise<void>((resolve) => {
     quit = resolve;
   });
-  const server = await startServer({
+  // Plugins are loaded, and may throw, before there is a server to count it.
+  let server: Server | undefined;
+  let uncaught = 0;
+  containErrors(logging, () => {
+    if (server) server.countUncaught();
+    else uncaught++;
+  });
+  // From the beginning: without a listener, Node opens a debugger's port.
+  process.on('SIGUSR1', () => server?.reopenLogs());
+  server = await startServer({
     bootstrap: loaded.bootstrap,
     schema,
     logging,
     drainTimeMs: commandLine.drainTimeS * 1000,
     pluginRoots: commandLine.pluginRoot,
-    adminAddressPath: commandLine.adminAddressPath,
     commandLine: commandLineOptions(commandLine),
     onQuit: quit,
   }).catch((error: Error) => {
     throw new Error(`${sourceOf(commandLine)}: ${error.message}`);
   });
-  containErrors(logging, server);
-  process.on('SIGUSR1', () => server.reopenLogs());
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      log.info({ signal }, 'draining; a second signal ends the process at once');
-      process.once(signal, () => process.exit(1));
-      quit();
-    });
-  }
+  for (; uncaught > 0; uncaught--) server.countUncaught();
+  writeAdminAddress(commandLine, server);
+  quitOnSignals(log, quit);
   // The timers of the clock don't keep the process alive: this one does, until it is asked to end.
   const alive = setInterval(() => undefined, 2 ** 30);
   await quitAsked;
@@ -127,18 +159,28 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
   return 0;
 }
 
-async function main(commandLine: CommandLine | PluginCheck): Promise<number> {
-  if (commandLine.mode === 'plugin_check') return check(loadSchema(), commandLine);
-  const logging = createLogging(commandLine.logLevel, commandLine.logPath);
-  for (const [component, level] of Object.entries(commandLine.componentLogLevel)) {
-    logging.logger(component);
-    logging.setLevel(level, component);
+function openLogging({ logLevel, logPath, componentLogLevel }: CommandLine): Logging {
+  try {
+    const logging = createLogging(logLevel, logPath);
+    for (const [component, level] of Object.entries(componentLogLevel)) {
+      logging.logger(component);
+      logging.setLevel(level, component);
+    }
+    return logging;
+  } catch (error) {
+    throw new Error(`--log-path ${logPath}: cannot be written: ${(error as Error).message}`);
   }
+}
+
+async function main(): Promise<number> {
+  const commandLine = parseCommandLine(process.argv, goBridges);
+  if (commandLine.mode === 'plugin_check') return check(loadSchema(), commandLine);
+  const logging = openLogging(commandLine);
   const run = commandLine.mode === 'validate' ? validate : serve;
   return run(loadSchema(), logging, commandLine);
 }
 
-main(parseCommandLine(process.argv, goBridges)).then(
+main().then(
   (code) => process.exit(code),
   (error: unknown) => {
     console.error(`pontoon: ${error instanceof Error ? error.message : String(error)}`);

@@ -84,7 +84,7 @@ function wholeNumber(least: number): (value: string) => number {
 const pluginRootFlag = () =>
   new Option('--plugin-root <dir>', 'where plugin libraries may come from; repeatable')
     .argParser((dir: string, dirs: readonly string[]) => [...dirs, dir])
-    .default([], 'wherever only root and the user of this process may write');
+    .default([], 'folders that only root and this user may write to');
 
 /**
  * Parses `argv` (as in process.argv). Ends the process for --help, --version and mistakes, as commander does.
@@ -101,21 +101,31 @@ export function parseCommandLine(argv: readonly string[], goBridges: () => strin
         .choices(['serve', 'validate'])
         .default('serve'),
     )
-    .option('--concurrency <n>', 'worker processes', wholeNumber(1), 1)
+    .option('--concurrency <n>', 'worker processes; more than one are not available yet', wholeNumber(1), 1)
     .option('--service-node <id>', "the node's id for the control plane")
     .option('--service-cluster <name>', "the node's cluster for the control plane")
     .option('--service-zone <zone>', "the node's zone for the control plane")
     .option('-l, --log-level <level>', logLevels.join(', '), level, 'info')
-    .option('--component-log-level <list>', 'component:level pairs, separated by commas', componentLevels, {})
+    .addOption(
+      new Option('--component-log-level <list>', 'component:level pairs, separated by commas')
+        .argParser(componentLevels)
+        .default({}, 'that of --log-level'),
+    )
     .option('--log-path <file>', 'where logs go; stderr unless set')
     .option('--admin-address-path <file>', 'receives the address of the admin interface, as host:port')
-    .option('--drain-time-s <seconds>', 'how long old exchanges may take to end', wholeNumber(0), 600)
+    .option(
+      '--drain-time-s <seconds>',
+      'how long running requests may take to end, at the end of the process or of a version',
+      wholeNumber(0),
+      600,
+    )
     .addOption(pluginRootFlag())
     .option('--version', 'print the version and exit')
     .on('option:version', () => {
       console.log(`pontoon ${version} (node ${process.version})\ngo bridges: ${goBridges()}`);
       process.exit(0);
     })
+    .addHelpText('after', "\nEnvoy's other flags are accepted where ignoring them is harmless: the log names them.")
     .allowExcessArguments(false)
     .enablePositionalOptions()
     .action(() => undefined);

@@ -1,11 +1,10 @@
-import { renameSync, writeFileSync } from 'node:fs';
 import { createAccessLogManager } from './access-log/access-logger.js';
 import { startAdminServer } from './admin/admin-server.js';
 import { clustersEndpoint } from './admin/clusters.js';
 import { configDumpEndpoint } from './admin/config-dump.js';
 import type { AdminEndpoint } from './admin/endpoint.js';
 import { lifecycleEndpoints } from './admin/lifecycle.js';
-import { formatAddress, listenersEndpoint } from './admin/listeners.js';
+import { listenersEndpoint } from './admin/listeners.js';
 import { loggingEndpoint } from './admin/logging.js';
 import type { AdminSources } from './admin/sources.js';
 import { statsEndpoints } from './admin/stats.js';
@@ -18,21 +17,23 @@ import { createListenerManager } from './listener/listener-manager.js';
 import type { RouteProvider } from './listener/route-provider.js';
 import type { Logging } from './log.js';
 import type { Bootstrap } from './model/bootstrap.js';
-import type { SocketAddress } from './model/endpoint.js';
+import { formatAddress, type SocketAddress } from './model/endpoint.js';
 import type { Listener } from './model/listener.js';
 import { describeProblems } from './model/verdict.js';
 import { toJson } from './protobuf/json.js';
 import type { Schema } from './protobuf/schema.js';
 import { createRouter } from './routing/router.js';
+import { createAdminAccessLog } from './server/admin-access-log.js';
 import { createAdminSources } from './server/admin-sources.js';
 import { createBridgeReload, reloadEndpoint } from './server/bridge-reload.js';
 import { createDynamicConfig, type DynamicConfig } from './server/dynamic-config.js';
 import { createReadiness } from './server/readiness.js';
-import { createResourceTypes, judgeBridge } from './server/resource-types.js';
+import { createResourceTypes, judgeBridge, judgeListener } from './server/resource-types.js';
 import { createRouteConfigs } from './server/route-configs.js';
 import { createServerStats } from './server/server-stats.js';
+import { createStartUp } from './server/start-up.js';
 import { unpackPluginConfig } from './server/unpack-plugin-config.js';
-import { inStaticCluster } from './server/validate.js';
+import { inStatic } from './server/validate.js';
 import { createStatsStore } from './stats/create-store.js';
 import { createClusterManager } from './upstream/create-cluster-manager.js';
 import { version } from './version.js';
@@ -43,8 +44,6 @@ export interface ServerOptions {
   readonly logging: Logging;
   readonly drainTimeMs: number;
   readonly pluginRoots: readonly string[];
-  /** Receives the bound admin address as `host:port`. */
-  readonly adminAddressPath: string | undefined;
   /** For /server_info. */
   readonly commandLine: Readonly<Record<string, unknown>>;
   /** `POST /quitquitquit`. */
@@ -92,7 +91,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     clock,
     drainTimeMs,
     onEdsInterest: (serviceName, source, wanted) => dynamic?.setEdsInterest(serviceName, source, wanted),
-    onWarmed: () => checkClustersWarm(),
+    onWarmed: () => startUp.progressed(),
   });
   const router = createRouter({
     clusters,
@@ -103,8 +102,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     random: Math.random,
   });
   const routeConfigs = createRouteConfigs({
-    subscribe: (name, source, onUpdate) =>
-      dynamic?.subscribeRoutes(name, source, onUpdate) ?? { close: () => undefined },
+    subscribe: (name, source, watcher) => dynamic?.subscribeRoutes(name, source, watcher) ?? { close: () => undefined },
     stats,
     log: logging.logger('router'),
   });
@@ -129,6 +127,14 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     accessLogs,
     routes: routesOf,
     drainTimeMs,
+    onWarmed: () => startUp.progressed(),
+  });
+  const startUp = createStartUp({
+    bootstrap,
+    readiness,
+    warmingClusters: () => clusters.warming,
+    warmingListeners: () => listeners.warming,
+    startListeners: () => config.startListeners(),
   });
   const config = createDynamicConfig({
     bootstrap,
@@ -140,33 +146,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     log: logging.logger('xds'),
     clusters,
     listeners,
-    onFirstAnswer,
+    onFirstAnswer: startUp.answered,
   });
   dynamic = config;
   const reload = createBridgeReload({ clusters, runtime, log: logging.logger('bridge') });
   const serverStats = createServerStats(stats, readiness, startTime, bootstrap.statsFlushIntervalMs);
-
-  // Start-up, as Envoy orders it: static clusters, then CDS and its endpoints, then listeners. Each wait has a bound of its own.
-  const staticClustersWarm = readiness.wait('static clusters');
-  const cdsAnswered = bootstrap.cds ? readiness.wait('clusters of the control plane (CDS)') : () => undefined;
-  const ldsAnswered = bootstrap.lds ? readiness.wait('listeners of the control plane (LDS)') : () => undefined;
-  // One cluster is warm before the next was judged: that is not all of them yet.
-  let staticApplied = false;
-  let listenersStarted = false;
-  function checkClustersWarm(): void {
-    if (!staticApplied || clusters.warming > 0) return;
-    staticClustersWarm();
-    if (listenersStarted || readiness.waiting.has('clusters of the control plane (CDS)')) return;
-    listenersStarted = true;
-    config.startListeners();
-  }
-
-  function onFirstAnswer(shortName: 'cds' | 'lds'): void {
-    if (shortName === 'cds') {
-      cdsAnswered();
-      checkClustersWarm();
-    } else ldsAnswered();
-  }
 
   const adminSources = createAdminSources({
     bootstrap,
@@ -179,11 +163,13 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     version: `pontoon/${version}/node-${process.version}`,
     commandLine: options.commandLine,
   });
-  const admin = await startAdmin(options, adminSources, [
+  const adminLog = accessLogs.createLogger(bootstrap.admin?.accessLogs ?? []);
+  const admin = await startAdmin(options, adminSources, createAdminAccessLog(adminLog, clock), [
     ...statsEndpoints(stats),
     reloadEndpoint(reload),
     ...lifecycleEndpoints(adminSources, {
       quit: options.onQuit,
+      reopenLogs: () => accessLogs.reopen(),
       failHealthCheck(failed) {
         readiness.failHealthCheck(failed);
         listeners.setDraining(failed);
@@ -209,8 +195,12 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   try {
     for (const [index, resource] of bootstrap.clusters.entries()) {
       const verdict = await judgeBridge(resource.verdict, runtime);
-      if (verdict.kind === 'rejected') throw new Error(describeProblems(inStaticCluster(index, verdict.problems)));
+      if (verdict.kind === 'rejected') throw new Error(describeProblems(inStatic('clusters', index, verdict.problems)));
       clusters.setCluster(resource, verdict.kind === 'active' ? verdict.model.bridge : undefined, 'static');
+    }
+    for (const [index, { verdict }] of bootstrap.listeners.entries()) {
+      const judged = judgeListener(verdict);
+      if (judged.kind === 'rejected') throw new Error(describeProblems(inStatic('listeners', index, judged.problems)));
     }
     const [failure] = await listeners.apply({ changed: bootstrap.listeners, removed: [] }, 'static');
     if (failure) throw new Error(failure.message);
@@ -219,8 +209,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     throw error;
   }
   config.start();
-  staticApplied = true;
-  checkClustersWarm();
+  startUp.staticApplied();
   return {
     adminAddress: admin?.address,
     reopenLogs: () => accessLogs.reopen(),
@@ -229,17 +218,18 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   };
 }
 
-/** The admin interface, and the file that tells its address. */
 async function startAdmin(
-  { bootstrap, schema, logging, adminAddressPath }: ServerOptions,
+  { bootstrap, schema, logging }: ServerOptions,
   sources: AdminSources,
+  onRequest: ReturnType<typeof createAdminAccessLog>,
   more: readonly AdminEndpoint[],
 ) {
   if (bootstrap.admin === undefined) return undefined;
   const { address } = bootstrap.admin;
-  const admin = await startAdminServer({
+  return startAdminServer({
     address,
     log: logging.logger('admin'),
+    onRequest,
     endpoints: [
       clustersEndpoint(sources),
       listenersEndpoint(sources),
@@ -250,10 +240,4 @@ async function startAdmin(
   }).catch((error: NodeJS.ErrnoException) => {
     throw new Error(`admin.address: cannot bind ${formatAddress(address)}: ${explainBindError(error)}`);
   });
-  if (adminAddressPath !== undefined) {
-    // Renamed into place, so that a reader sees the whole address or no file.
-    writeFileSync(`${adminAddressPath}.tmp`, formatAddress(admin.address));
-    renameSync(`${adminAddressPath}.tmp`, adminAddressPath);
-  }
-  return admin;
 }

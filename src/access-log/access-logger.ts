@@ -1,11 +1,12 @@
+import { closeSync } from 'node:fs';
 import type { HeaderMap } from '../bridge/header-map.js';
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { AccessLogConfig } from '../model/listener.js';
-import { describeProblems } from '../model/verdict.js';
+import { describeProblems, type Problem } from '../model/verdict.js';
 import type { StatsStore } from '../stats/store.js';
 import { compileFormat, type LineFormatter } from './format.js';
-import { createLogFileStats, LogFile, type LogTarget } from './log-file.js';
+import { createLogFileStats, LogFile, type LogTarget, openLog } from './log-file.js';
 import type { StreamInfo } from './stream-info.js';
 
 /** Writes one line per request to each of a connection manager's access logs. */
@@ -47,6 +48,25 @@ const standardStreams: Record<string, LogTarget> = {
 function targetOf({ target }: AccessLogConfig): LogTarget {
   const path = target.kind === 'file' ? target.path : `/dev/${target.kind}`;
   return standardStreams[path] ?? { path };
+}
+
+/**
+ * Why lines can't be written where `config` says, for whoever judges configuration: as Envoy, which refuses a listener whose access log it
+ * can't open. Makes the file when it isn't there. Paths of problems are fields of FileAccessLog.
+ */
+export function checkTarget(config: AccessLogConfig): readonly Problem[] {
+  const target = targetOf(config);
+  if ('fd' in target) return [];
+  try {
+    closeSync(openLog(target.path));
+    return [];
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    // A named pipe whose reader is still to come.
+    if (code === 'ENXIO') return [];
+    const hint = 'make its folder, and allow writing to it';
+    return [{ path: 'path', message: `unable to open file ${JSON.stringify(target.path)}: ${message}; ${hint}` }];
+  }
 }
 
 interface SharedFile {

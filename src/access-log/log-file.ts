@@ -1,4 +1,4 @@
-import { close, constants, openSync, write } from 'node:fs';
+import { close, constants, fstatSync, openSync, write } from 'node:fs';
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Counter, Gauge, StatsStore } from '../stats/store.js';
@@ -42,12 +42,30 @@ const flushIntervalMs = 1000;
 const flushBytes = 64 * 1024;
 /** How long to wait when the other end of a pipe takes nothing. */
 const retryMs = 50;
+/** How often in a row while closing: a reader that doesn't read must not keep the process alive. */
+const lastRetries = 20;
 /** Without O_NONBLOCK, opening a FIFO that nobody reads would stop the process. */
 const openFlags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 
 /** Opens a log for appending. Folders are not made, as in Envoy. Throws the system's error. */
 export function openLog(path: string): number {
   return openSync(path, openFlags, 0o644);
+}
+
+/**
+ * A descriptor for the process's own pipe or socket that doesn't block: a reader that doesn't read would hold a thread of the pool for ever,
+ * and with it the end of the process. A pipe is opened anew, so that the flag is not set for whoever shares it; a socket can't be.
+ */
+function withoutBlocking({ path, fd }: { readonly path: string; readonly fd: number }): number {
+  try {
+    const kind = fstatSync(fd);
+    if (kind.isFIFO()) return openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+    // Node sets the flag when it makes its own stream for it.
+    if (kind.isSocket()) return (fd === 2 ? process.stderr : process.stdout).fd;
+  } catch {
+    // Closed, or not ours to open: writing will tell.
+  }
+  return fd;
 }
 
 /** At most one write is on its way. */
@@ -70,12 +88,13 @@ export class LogFile {
   #timer: Timer | undefined;
   #reopenWanted = false;
   #closeWanted = false;
+  #retriesLeft = lastRetries;
   #waiters: (() => void)[] = [];
 
   constructor(target: LogTarget, options: LogFileOptions) {
     this.#target = target;
     this.#options = options;
-    if ('fd' in target) this.#fd = target.fd;
+    if ('fd' in target) this.#fd = withoutBlocking(target);
     else this.#open();
   }
 
@@ -160,11 +179,12 @@ export class LogFile {
   #writeRest(fd: number, lines: Buffer, offset: number): void {
     write(fd, lines, offset, lines.length - offset, null, (error, count) => {
       const { stats, log, clock } = this.#options;
-      if (error?.code === 'EAGAIN') {
+      if (error?.code === 'EAGAIN' && (!this.#closeWanted || this.#retriesLeft-- > 0)) {
         clock.setTimeout(() => this.#writeRest(fd, lines, offset), retryMs);
         return;
       }
       if (!error && offset + count < lines.length) {
+        this.#retriesLeft = lastRetries;
         this.#writeRest(fd, lines, offset + count);
         return;
       }
@@ -213,13 +233,13 @@ export class LogFile {
 
   #finish(): void {
     this.#state = { kind: 'closed' };
-    if (!('fd' in this.#target)) this.#closeDescriptor();
+    this.#closeDescriptor();
     this.#fd = undefined;
   }
 
   #closeDescriptor(): void {
     const fd = this.#fd;
-    if (fd === undefined) return;
+    if (fd === undefined || ('fd' in this.#target && fd === this.#target.fd)) return;
     close(fd, (error) => {
       if (error)
         this.#options.log.warn({ path: this.#target.path, error: error.message }, 'access log could not be closed');

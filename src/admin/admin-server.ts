@@ -28,8 +28,6 @@ function answer(endpoints: readonly AdminEndpoint[], method: string, url: URL): 
   const endpoint = endpoints.find((candidate) => candidate.path === url.pathname);
   if (!endpoint) return text(`invalid path. ${help(endpoints)}`, 404);
   if (endpoint.method === 'POST' && method !== 'POST') return text(`Method ${method} not allowed, POST required.`, 405);
-  if (method !== 'GET' && method !== 'HEAD' && method !== 'POST')
-    return text(`Method ${method} not allowed, GET required.`, 405);
   return endpoint.handle({
     method,
     path: url.pathname,
@@ -89,9 +87,14 @@ export async function startAdminServer(options: {
   readonly address: SocketAddress;
   readonly endpoints: readonly AdminEndpoint[];
   readonly log: Logger;
+  /** Sees every request before it is answered. */
+  readonly onRequest?: (request: IncomingMessage, response: ServerResponse) => void;
 }): Promise<AdminServer> {
-  const { address, endpoints, log } = options;
-  const server = createServer((request, response) => serve(endpoints, log, request, response));
+  const { address, endpoints, log, onRequest } = options;
+  const server = createServer((request, response) => {
+    onRequest?.(request, response);
+    serve(endpoints, log, request, response);
+  });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     if (address.kind === 'pipe') server.listen(address.path, resolve);

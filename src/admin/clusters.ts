@@ -106,24 +106,28 @@ const metric = (name: string, value: number, gauge: boolean) => ({
   name,
 });
 
+const healthStatuses = {
+  UNHEALTHY: 'UNHEALTHY',
+  TIMEOUT: 'UNHEALTHY',
+  DRAINING: 'DRAINING',
+  DEGRADED: 'DEGRADED',
+  HEALTHY: 'HEALTHY',
+  UNKNOWN: 'HEALTHY',
+} as const;
+
+/** Envoy has no opinion of its own where EDS gives none: healthy. */
+export const edsHealthStatus = (host: Host): string => healthStatuses[host.healthStatus];
+
 function hostJson(host: Host): unknown {
   const { counters, gauges } = hostNumbers(host);
   const { region, zone, subZone } = host.locality;
-  const health = {
-    UNHEALTHY: 'UNHEALTHY',
-    TIMEOUT: 'UNHEALTHY',
-    DRAINING: 'DRAINING',
-    DEGRADED: 'DEGRADED',
-    HEALTHY: 'HEALTHY',
-    UNKNOWN: 'HEALTHY',
-  };
   return {
     address: addressJson(host.socketAddress),
     stats: [
       ...counters.map(([name, value]) => metric(name, value, false)),
       ...gauges.map(([name, value]) => metric(name, value, true)),
     ],
-    health_status: { eds_health_status: health[host.healthStatus] },
+    health_status: { eds_health_status: edsHealthStatus(host) },
     weight: host.weight,
     ...(host.hostname && { hostname: host.hostname }),
     ...(host.priority && { priority: host.priority }),
@@ -170,11 +174,17 @@ export function clustersEndpoint(sources: AdminSources): AdminEndpoint {
     },
     handle({ query }) {
       const filter = query.get('filter');
-      const pattern = filter ? RE2JS.compile(filter) : undefined;
+      let pattern: RE2JS | undefined;
+      try {
+        pattern = filter ? RE2JS.compile(filter) : undefined;
+      } catch {
+        return text('Invalid re2 regex', 400);
+      }
       const statuses = sources
         .clusters()
         .filter((status) => status.active && (!pattern || pattern.matcher(status.name).find()));
-      if (query.get('format') === 'json') return json({ cluster_statuses: statuses.map(clusterJson) });
+      if (query.get('format') === 'json')
+        return json(statuses.length > 0 ? { cluster_statuses: statuses.map(clusterJson) } : {});
       return text(mapIterable(statuses, clusterText));
     },
   };

@@ -1,15 +1,21 @@
 import { RE2JS } from 're2js';
+import { inlineRouteConfigs, loadAssignmentOf } from './derived-configs.js';
 import { type AdminEndpoint, text } from './endpoint.js';
 import type { AdminSources, DumpedKind, DumpedResource, DumpedVersion } from './sources.js';
 
 /** Turns serialized messages into ProtoJSON with proto names, secrets redacted. Never throws: what can't be shown is told instead. */
 export type ToJson = (typeName: string, bytes: Uint8Array) => unknown;
 
+/** Whether a resource's name is asked for. */
+type Wanted = (name: string) => boolean;
+
 interface Section {
   readonly kind: DumpedKind;
   readonly typeName: string;
   /** The field of one entry that holds the resource. */
   readonly field: string;
+  /** The resource's own name. */
+  readonly nameField: string;
   /** @type of the section, and of each resource where the entry holds an Any. */
   readonly dumpType: string;
   readonly staticKey: string;
@@ -20,6 +26,7 @@ const sections: readonly Section[] = [
     kind: 'clusters',
     typeName: 'envoy.config.cluster.v3.Cluster',
     field: 'cluster',
+    nameField: 'name',
     dumpType: 'ClustersConfigDump',
     staticKey: 'static_clusters',
   },
@@ -27,6 +34,7 @@ const sections: readonly Section[] = [
     kind: 'endpoints',
     typeName: 'envoy.config.endpoint.v3.ClusterLoadAssignment',
     field: 'endpoint_config',
+    nameField: 'cluster_name',
     dumpType: 'EndpointsConfigDump',
     staticKey: 'static_endpoint_configs',
   },
@@ -34,6 +42,7 @@ const sections: readonly Section[] = [
     kind: 'listeners',
     typeName: 'envoy.config.listener.v3.Listener',
     field: 'listener',
+    nameField: 'name',
     dumpType: 'ListenersConfigDump',
     staticKey: 'static_listeners',
   },
@@ -41,6 +50,7 @@ const sections: readonly Section[] = [
     kind: 'routes',
     typeName: 'envoy.config.route.v3.RouteConfiguration',
     field: 'route_config',
+    nameField: 'name',
     dumpType: 'RoutesConfigDump',
     staticKey: 'static_route_configs',
   },
@@ -103,21 +113,36 @@ function* select(
   }
 }
 
+/** Routes and endpoints that listeners and clusters have inside; for clusters and listeners those of the bootstrap. */
+function* staticEntries(sources: AdminSources, section: Section, wanted: Wanted, toJson: ToJson): Generator<unknown> {
+  if (section.kind === 'routes') {
+    const listener = 'envoy.config.listener.v3.Listener';
+    for (const { active, parked } of sources.dump('listeners')) {
+      if (active === undefined || parked) continue;
+      for (const routes of inlineRouteConfigs(toJson(listener, active.bytes) as Record<string, unknown>)) {
+        if (wanted(String(routes.name ?? '')))
+          yield { route_config: routes, last_updated: active.lastUpdated.toISOString() };
+      }
+    }
+  } else if (section.kind === 'endpoints') {
+    for (const status of sources.clusters()) {
+      const { name, active } = status;
+      if (active && active.config.discovery.type !== 'EDS' && wanted(name))
+        yield { endpoint_config: loadAssignmentOf(status) };
+    }
+  } else {
+    for (const resource of sources.dump(section.kind)) {
+      if (resource.origin === 'static' && resource.active && wanted(resource.name))
+        yield { ...shown(section, resource.active, toJson), ...errorState(section, resource, toJson) };
+    }
+  }
+}
+
 /** Clusters, endpoints and routes: a list per origin and state. Listeners: one entry per name with a state each. */
-function listsOf(section: Section, resources: readonly DumpedResource[], toJson: ToJson): readonly List[] {
+function listsOf(sources: AdminSources, section: Section, wanted: Wanted, toJson: ToJson): readonly List[] {
   const { kind } = section;
-  const fixed: List = {
-    key: section.staticKey,
-    entries: select(resources, (resource) =>
-      resource.origin === 'static' && resource.active
-        ? {
-            ...shown(section, resource.active, toJson),
-            ...errorState(section, resource, toJson),
-          }
-        : undefined,
-    ),
-  };
-  const dynamic = resources.filter((resource) => resource.origin === 'dynamic');
+  const fixed: List = { key: section.staticKey, entries: staticEntries(sources, section, wanted, toJson) };
+  const dynamic = [...sources.dump(kind)].filter(({ origin, name }) => origin === 'dynamic' && wanted(name));
   if (kind === 'listeners') {
     const states = (resource: DumpedResource) => ({
       name: resource.name,
@@ -143,7 +168,10 @@ function listsOf(section: Section, resources: readonly DumpedResource[], toJson:
           ...errorState(section, resource, toJson),
         }
       : {
-          [section.field]: { name: resource.name },
+          [section.field]: {
+            '@type': `type.googleapis.com/${section.typeName}`,
+            [section.nameField]: resource.name,
+          },
           ...errorState(section, resource, toJson),
         };
   };
@@ -167,18 +195,12 @@ function listsOf(section: Section, resources: readonly DumpedResource[], toJson:
 const indented = (value: unknown, depth: number): string =>
   JSON.stringify(value, null, 1).replace(/\n/g, `\n${' '.repeat(depth)}`);
 
-function* dumpSection(
-  sources: AdminSources,
-  section: Section,
-  wanted: (name: string) => boolean,
-  toJson: ToJson,
-): Generator<string> {
-  const resources = [...sources.dump(section.kind)].filter((resource) => wanted(resource.name));
+function* dumpSection(sources: AdminSources, section: Section, wanted: Wanted, toJson: ToJson): Generator<string> {
   yield `{\n   "@type": "type.googleapis.com/envoy.admin.v3.${section.dumpType}"`;
   const version = sources.versionInfo(section.kind);
   if (version !== '' && (section.kind === 'clusters' || section.kind === 'listeners'))
     yield `,\n   "version_info": ${JSON.stringify(version)}`;
-  for (const { key, entries } of listsOf(section, resources, toJson)) {
+  for (const { key, entries } of listsOf(sources, section, wanted, toJson)) {
     let separator = `,\n   "${key}": [\n    `;
     let any = false;
     for (const entry of entries) {
@@ -191,12 +213,7 @@ function* dumpSection(
   yield '\n  }';
 }
 
-function* dumpAll(
-  sources: AdminSources,
-  includeEds: boolean,
-  wanted: (name: string) => boolean,
-  toJson: ToJson,
-): Generator<string> {
+function* dumpAll(sources: AdminSources, includeEds: boolean, wanted: Wanted, toJson: ToJson): Generator<string> {
   const bootstrap = {
     '@type': 'type.googleapis.com/envoy.admin.v3.BootstrapConfigDump',
     bootstrap: toJson('envoy.config.bootstrap.v3.Bootstrap', sources.bootstrap.bytes),
@@ -254,7 +271,7 @@ export function configDumpEndpoint(sources: AdminSources, toJson: ToJson): Admin
       } catch (error) {
         return text(`Error while parsing name_regex: ${error instanceof Error ? error.message : String(error)}\n`, 400);
       }
-      const wanted = (name: string) => !pattern || pattern.matcher(name).matches();
+      const wanted: Wanted = (name) => !pattern || pattern.matcher(name).matches();
       const resource = query.get('resource');
       if (!resource) {
         return {
@@ -263,11 +280,13 @@ export function configDumpEndpoint(sources: AdminSources, toJson: ToJson): Admin
           body: dumpAll(sources, query.has('include_eds'), wanted, toJson),
         };
       }
+      if (resource === 'bootstrap') {
+        return text('bootstrap is not a repeated field. Use ?mask=bootstrap to get only this field', 400);
+      }
       const type = entryTypes[resource];
-      if (!type) return text(`${resource} not found in config dump`, 404);
-      for (const section of sections) {
-        const resources = [...sources.dump(section.kind)].filter((candidate) => wanted(candidate.name));
-        const list = listsOf(section, resources, toJson).find(({ key }) => key === resource);
+      for (const section of type ? sections : []) {
+        if (section.kind === 'endpoints' && !query.has('include_eds')) continue;
+        const list = listsOf(sources, section, wanted, toJson).find(({ key }) => key === resource);
         if (list) {
           return {
             status: 200,

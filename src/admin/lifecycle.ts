@@ -6,13 +6,18 @@ export interface LifecycleActions {
   /** Drains, then ends the process. */
   quit(): void;
   failHealthCheck(failed: boolean): void;
+  /** Opens log files anew under their paths. */
+  reopenLogs(): void;
   /** Closes all listeners; gracefully first when asked. */
   drainListeners(graceful: boolean): void;
 }
 
 const seconds = (from: Date): string => `${Math.floor((Date.now() - from.getTime()) / 1000)}s`;
 
-/** GET /ready, /server_info, /init_dump, /memory and POST /quitquitquit, /healthcheck/*, /drain_listeners. */
+/**
+ * GET /ready, /server_info, /init_dump, /memory and POST /quitquitquit, /healthcheck/*, /drain_listeners, /reopen_logs; and those of Envoy's
+ * that scripts ask and that have nothing to tell here: no TLS certificates, no runtime, no hot restart.
+ */
 export function lifecycleEndpoints(sources: AdminSources, actions: LifecycleActions): readonly AdminEndpoint[] {
   const action = (
     path: string,
@@ -91,6 +96,20 @@ export function lifecycleEndpoints(sources: AdminSources, actions: LifecycleActi
         });
       },
     },
+    { path: '/certs', method: 'GET', help: 'print certs on machine', handle: () => json({ certificates: [] }) },
+    {
+      path: '/runtime',
+      method: 'GET',
+      help: 'print runtime values',
+      handle: () => json({ entries: {}, layers: [] }),
+    },
+    {
+      path: '/hot_restart_version',
+      method: 'GET',
+      help: 'print the hot restart compatibility version',
+      handle: () => text('disabled'),
+    },
+    action('/reopen_logs', 'reopen access logs', () => actions.reopenLogs()),
     action('/quitquitquit', 'exit the server', () => actions.quit()),
     action('/healthcheck/fail', 'cause the server to fail health checks', () => actions.failHealthCheck(true)),
     action('/healthcheck/ok', 'cause the server to pass health checks', () => actions.failHealthCheck(false)),

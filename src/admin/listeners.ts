@@ -1,13 +1,7 @@
-import type { SocketAddress } from '../model/endpoint.js';
+import { formatAddress } from '../model/endpoint.js';
 import { addressJson } from './clusters.js';
 import { type AdminEndpoint, json, text } from './endpoint.js';
 import type { AdminSources } from './sources.js';
-
-/** `127.0.0.1:80`, `[::1]:80` or a socket's path. */
-export function formatAddress(address: SocketAddress): string {
-  if (address.kind === 'pipe') return address.path;
-  return address.address.includes(':') ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
-}
 
 /** GET /listeners */
 export function listenersEndpoint(sources: AdminSources): AdminEndpoint {

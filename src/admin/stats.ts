@@ -30,9 +30,8 @@ function* asText(stats: StatsRegistry, { wanted, has }: Selection, usedOnly: boo
     ...(has('counters') ? stats.counters.values() : []),
     ...(has('gauges') ? stats.gauges.values() : []),
   ];
-  const lines: string[] = [];
-  for (const stat of sorted(numbers))
-    if (wanted(stat.name) && !(usedOnly && stat.value === 0)) lines.push(`${stat.name}: ${stat.value}\n`);
+  const shown = numbers.filter((stat) => wanted(stat.name) && !(usedOnly && stat.value === 0));
+  const lines = sorted(shown).map((stat) => `${stat.name}: ${stat.value}\n`);
   for (let i = 0; i < lines.length; i += 1000) yield lines.slice(i, i + 1000).join('');
   if (!has('histograms')) return;
   for (const histogram of sorted(stats.histograms.values())) {
@@ -48,8 +47,7 @@ function* asJson(stats: StatsRegistry, { wanted, has }: Selection, usedOnly: boo
     ...(has('gauges') ? stats.gauges.values() : []),
   ];
   let separator = '';
-  for (const stat of sorted(numbers)) {
-    if (!wanted(stat.name) || (usedOnly && stat.value === 0)) continue;
+  for (const stat of sorted(numbers.filter(({ name, value }) => wanted(name) && !(usedOnly && value === 0)))) {
     yield `${separator}${JSON.stringify({ name: stat.name, value: stat.value })}`;
     separator = ',';
   }
@@ -88,7 +86,7 @@ function handle(stats: StatsRegistry, { query, path }: AdminRequest): AdminRespo
   }
   const type = query.get('type')?.toLowerCase();
   if (type && !['all', 'counters', 'gauges', 'histograms', 'textreadouts'].includes(type)) {
-    return text('invalid &type= param: one of All, Counters, Gauges, Histograms, TextReadouts\n', 404);
+    return text('invalid &type= param: one of All, Counters, Gauges, Histograms, TextReadouts\n', 400);
   }
   const format = path === '/stats/prometheus' ? 'prometheus' : (query.get('format') ?? 'text');
   const usedOnly = query.has('usedonly');
@@ -102,13 +100,13 @@ function handle(stats: StatsRegistry, { query, path }: AdminRequest): AdminRespo
         body: asJson(stats, selection, usedOnly),
       };
     case 'prometheus':
-      return text(formatPrometheus(stats, selection.wanted));
+      return text(formatPrometheus(stats, selection.wanted, usedOnly));
     default:
       return text('usage: /stats?format=(json|prometheus|text)\n\n', 400);
   }
 }
 
-/** GET /stats and GET /stats/prometheus */
+/** GET /stats, GET /stats/prometheus, POST /reset_counters */
 export function statsEndpoints(stats: StatsRegistry): readonly AdminEndpoint[] {
   const parameters = {
     filter: 'Regular expression (RE2) for filtering stats',
@@ -132,6 +130,15 @@ export function statsEndpoints(stats: StatsRegistry): readonly AdminEndpoint[] {
       help: 'print server stats in prometheus format',
       parameters,
       handle: (request) => handle(stats, request),
+    },
+    {
+      path: '/reset_counters',
+      method: 'POST',
+      help: 'reset all counters to zero',
+      handle() {
+        for (const counter of stats.counters.values()) counter.value = 0;
+        return text('OK\n');
+      },
     },
   ];
 }

@@ -67,7 +67,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     options.cluster.pin(this.#onDrainTimeout);
     this.#state = {
       name: 'connecting',
-      acquisition: options.cluster.acquire(options.priority, this),
+      acquisition: options.cluster.acquire(options.priority, this, { freshOnly: options.preface !== undefined }),
     };
   }
 
@@ -393,7 +393,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       this.#failPlugin(new Error(part.contradiction));
       return;
     }
-    if (last) this.#end(isReusable(open));
+    if (last) this.#endAnswered(open);
     if (first && !this.#silenced) callbacks.onHeaders(head.headers, last && pieces.length === 0);
     if (last && !first && pieces.length === 0) pieces.push(nothing);
     let writable = true;
@@ -411,7 +411,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   #replyLocally(open: OpenState, reply: LocalReply | undefined): void {
     if (reply === undefined) return;
     this.#stats.localReplies.value += 1;
-    this.#end(isReusable(open));
+    this.#endAnswered(open);
     this.#sendLocalReply(reply);
   }
 
@@ -455,6 +455,12 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     else if (failure.kind === 'drain_timeout') this.#stats.drainTimeouts.value += 1;
     this.#end(false);
     if (!this.#silenced) this.#options.callbacks.onFailure(failure);
+  }
+
+  /** A connection that begins with one client's PROXY header can't serve another. */
+  #endAnswered(open: OpenState): void {
+    const named = this.#options.preface !== undefined && open.wrote;
+    this.#end(!named && isReusable(open));
   }
 
   /** Lets go of everything that the exchange holds; the callback that tells how it ended comes after. */

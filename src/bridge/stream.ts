@@ -18,6 +18,8 @@ export interface DownstreamStream {
   /** There is no body (none announced, or content-length 0). */
   readonly requestEndStream: boolean;
   readonly info: StreamInfo;
+  /** The matched route's changes to response headers, for all replies that are ours: also those that the stream makes by itself (timeouts, a broken body). */
+  mutateReply: ((headers: HeaderMap) => void) | undefined;
   /** Begins the delivery of the body. Called once; until then nothing of the body is read. */
   start(handler: DownstreamHandler): void;
   /** Backpressure on the client; counted, so that two pauses need two resumes. */

@@ -21,6 +21,7 @@ export class ActiveStream implements DownstreamStream {
   requestHeaders = new HeaderMap();
   requestEndStream = false;
   readonly info: MutableStreamInfo;
+  mutateReply: DownstreamStream['mutateReply'];
   readonly #manager: ConnectionManager;
   readonly #connection: StreamConnection;
   #request: RequestState = 'head';
@@ -264,6 +265,8 @@ export class ActiveStream implements DownstreamStream {
       'response replaced by 502: its headers are not valid HTTP',
     );
     const handler = this.#takeHandler();
+    // The route's changes may be what is wrong.
+    this.mutateReply = undefined;
     this.#localReply({
       status: 502,
       body: 'upstream connect error or disconnect/reset before headers. reset reason: protocol error',

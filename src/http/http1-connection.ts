@@ -13,7 +13,7 @@ export interface ConnectionHost {
   current(): ConnectionManager;
   /** The listener or the process is on its way out: responses say `connection: close`. */
   isDraining(): boolean;
-  /** Bytes that may wait for a slow client before the handler is told. */
+  /** Bytes that may wait for a slow client before the handler is told; at least 1. */
   readonly bufferLimit: number;
   onClosed(connection: Http1Connection): void;
 }
@@ -80,7 +80,6 @@ export class Http1Connection implements StreamConnection {
     socket.setNoDelay(true);
     socket.on('data', (data: Buffer) => this.#onData(data));
     socket.on('end', () => this.#onEnd());
-    socket.on('drain', () => this.#onDrain());
     // What went wrong shows as 'close', which follows.
     socket.on('error', () => {});
     socket.on('close', () => this.#onClosed());
@@ -138,8 +137,8 @@ export class Http1Connection implements StreamConnection {
         this.#socket.uncork();
       });
     }
-    if (typeof data === 'string') this.#socket.write(data, 'latin1');
-    else this.#socket.write(data);
+    if (typeof data === 'string') this.#socket.write(data, 'latin1', this.#onFlushed);
+    else this.#socket.write(data, this.#onFlushed);
   }
 
   isAboveWatermark(): boolean {
@@ -203,12 +202,14 @@ export class Http1Connection implements StreamConnection {
     this.#close();
   }
 
-  #onDrain(): void {
+  /** The system took what was written. The socket's own 'drain' knows nothing of our limit, and doesn't come for one below its own. */
+  readonly #onFlushed = (): void => {
+    if (this.#socket.destroyed || this.isAboveWatermark()) return;
     this.#stream?.onWritable();
     if (!this.#waitsForDrain) return;
     this.#waitsForDrain = false;
     this.#nextRequest();
-  }
+  };
 
   #onClosed(): void {
     if (this.#state === 'closed') return;
@@ -250,7 +251,7 @@ export class Http1Connection implements StreamConnection {
   }
 
   #nextRequest(): void {
-    if (this.#socket.writableLength >= this.#host.bufferLimit) {
+    if (this.isAboveWatermark()) {
       this.#waitsForDrain = true;
       return;
     }

@@ -215,6 +215,11 @@ class NodeRequestParser implements RequestParser {
     }
     this.#current = next;
     this.#events.onRequest(next.head);
+    // Its body broke off while it waited for its turn.
+    const [after] = this.#ahead;
+    if (after?.kind !== 'error' || next.request.complete || this.#destroyed || this.#current !== next) return;
+    this.#ahead.shift();
+    this.#events.onError(after.error);
   }
 
   #deliver(current: Parsed, data: Buffer, endStream: boolean): void {

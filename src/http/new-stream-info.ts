@@ -8,13 +8,14 @@ export type MutableStreamInfo = { -readonly [K in keyof StreamInfo]: StreamInfo[
 export function newStreamInfo(
   startTime: number,
   startWallTime: number,
-  connection: StreamConnection,
+  connection: Pick<StreamConnection, 'id' | 'addresses'>,
 ): MutableStreamInfo {
   return {
     startTime,
     startWallTime,
     protocol: undefined,
     downstreamRemoteAddress: connection.addresses.remote,
+    downstreamDirectRemoteAddress: connection.addresses.remote,
     downstreamLocalAddress: connection.addresses.local,
     connectionId: connection.id,
     requestedServerName: undefined,

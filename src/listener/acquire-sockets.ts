@@ -1,6 +1,6 @@
-import type { SocketAddress } from '../model/endpoint.js';
+import { formatAddress, type SocketAddress } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
-import { type BoundSocket, bindSocket, formatSocketAddress } from './bound-socket.js';
+import { type BoundSocket, bindSocket } from './bound-socket.js';
 
 /** Whether the address stands for itself: port 0 is another one each time. */
 export const isFixed = (address: SocketAddress): boolean => address.kind === 'pipe' || address.port !== 0;
@@ -30,8 +30,8 @@ export async function acquireSockets(
     before !== undefined && before.backlog === config.backlog && before.ipv4Compat === config.ipv4Compat;
   const left = [...own];
   for (const address of config.addresses) {
-    const key = formatSocketAddress(address);
-    const matches = (socket: BoundSocket): boolean => formatSocketAddress(socket.address) === key;
+    const key = formatAddress(address);
+    const matches = (socket: BoundSocket): boolean => formatAddress(socket.address) === key;
     const reused =
       (sameOptions || before === undefined ? take(left, matches) : undefined) ??
       (isFixed(address) ? take(spare, matches) : undefined);

@@ -21,6 +21,9 @@ export interface ActiveListenerOptions {
   nextConnectionId(): number;
 }
 
+/** `per_connection_buffer_limit_bytes: 0` means no limit in Envoy; here a slow client can't make us keep more than this, in bytes. */
+const largestBuffer = 16 * 1024 * 1024;
+
 /** A listener that serves: its sockets, its connections, and the version that new requests go to. */
 export class ActiveListener {
   readonly #options: ActiveListenerOptions;
@@ -28,7 +31,8 @@ export class ActiveListener {
   readonly #connections = new Map<Http1Connection, BoundSocket>();
   #version: ListenerVersion;
   #sockets: readonly BoundSocket[] = [];
-  #draining = false;
+  /** Milliseconds; undefined: it serves. */
+  #drainTimeMs: number | undefined;
   /** Connections that were asked to leave, and when they are cut. */
   readonly #leaving = new Set<{ readonly connections: Set<Http1Connection>; readonly deadline: Timer }>();
   #onEmpty: (() => void) | undefined;
@@ -71,7 +75,7 @@ export class ActiveListener {
    * `drainTimeMs`. The sockets are the caller's now. Resolves when no connection is left.
    */
   drain(drainTimeMs: number): Promise<void> {
-    this.#draining = true;
+    this.#drainTimeMs = drainTimeMs;
     this.#sockets = [];
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
@@ -90,8 +94,8 @@ export class ActiveListener {
     const start = this.#options.clock.monotonic();
     const host: ConnectionHost = {
       current: () => this.#version.manager,
-      isDraining: () => this.#draining || this.#options.isDraining(),
-      bufferLimit: this.#version.config.perConnectionBufferLimitBytes,
+      isDraining: () => this.#drainTimeMs !== undefined || this.#options.isDraining(),
+      bufferLimit: this.#version.config.perConnectionBufferLimitBytes || largestBuffer,
       onClosed: (connection) => {
         stats.cxActive.value--;
         stats.cxDestroy.value++;
@@ -99,14 +103,20 @@ export class ActiveListener {
         this.#onConnectionClosed(connection);
       },
     };
-    this.#connections.set(new Http1Connection(this.#options.nextConnectionId(), socket, host), bound);
+    const connection = new Http1Connection(this.#options.nextConnectionId(), socket, host);
+    this.#connections.set(connection, bound);
+    // The socket was not handed on yet.
+    if (this.#drainTimeMs !== undefined) this.#askToLeave(new Set([connection]), this.#drainTimeMs);
   }
 
   #drainConnections(which: (socket: BoundSocket) => boolean, drainTimeMs: number): void {
     const connections = new Set(
       [...this.#connections].filter(([, socket]) => which(socket)).map(([connection]) => connection),
     );
-    if (connections.size === 0) return;
+    if (connections.size > 0) this.#askToLeave(connections, drainTimeMs);
+  }
+
+  #askToLeave(connections: Set<Http1Connection>, drainTimeMs: number): void {
     const deadline = this.#options.clock.setTimeout(() => {
       for (const connection of connections) connection.destroy();
     }, drainTimeMs);
@@ -125,7 +135,7 @@ export class ActiveListener {
   }
 
   #checkEmpty(): void {
-    if (!this.#draining || this.#connections.size > 0) return;
+    if (this.#drainTimeMs === undefined || this.#connections.size > 0) return;
     this.#version.manager.retire();
     this.#onEmpty?.();
   }

@@ -1,6 +1,6 @@
 import { lstat, unlink } from 'node:fs/promises';
 import { createServer, isIPv6, type Server, type Socket } from 'node:net';
-import type { SocketAddress } from '../model/endpoint.js';
+import { formatAddress, type SocketAddress } from '../model/endpoint.js';
 
 /** A socket that listens. Whose connections they are may change: a listener hands its sockets to the next one at the same address. */
 export interface BoundSocket {
@@ -20,12 +20,6 @@ export interface BindOptions {
   readonly ipv4Compat: boolean;
 }
 
-/** `127.0.0.1:80`, `[::1]:80` or a path. */
-export function formatSocketAddress(address: SocketAddress): string {
-  if (address.kind === 'pipe') return address.path;
-  return isIPv6(address.address) ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
-}
-
 /**
  * Binds and listens.
  * @throws Error whose message says which address and why
@@ -36,7 +30,7 @@ export async function bindSocket(address: SocketAddress, options: BindOptions): 
   try {
     await listen(server, address, options);
   } catch (error) {
-    throw new Error(`cannot bind ${formatSocketAddress(address)}: ${explainBindError(error as NodeJS.ErrnoException)}`);
+    throw new Error(`cannot bind ${formatAddress(address)}: ${explainBindError(error as NodeJS.ErrnoException)}`);
   }
   // An error while accepting (out of file descriptors) passes; the socket goes on listening.
   server.on('error', () => {});

@@ -4,12 +4,13 @@ import type { Clock } from '../clock.js';
 import { createConnectionManager } from '../http/connection-manager.js';
 import { localAddress } from '../http/remote-address.js';
 import type { Logger } from '../log.js';
+import { formatAddress } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsStore } from '../stats/store.js';
 import { acquireSockets, isFixed } from './acquire-sockets.js';
 import { ActiveListener, type ListenerVersion } from './active-listener.js';
-import { type BoundSocket, formatSocketAddress } from './bound-socket.js';
+import type { BoundSocket } from './bound-socket.js';
 import { createListenerManagerStats } from './listener-manager-stats.js';
 import { createListenerStats } from './listener-stats.js';
 import { type Entry, type ListenerOrigin, type ListenerStatus, snapshot, type Warming } from './listener-status.js';
@@ -24,7 +25,13 @@ export interface ListenerManagerOptions {
   readonly routes: (listener: Listener) => RouteProvider;
   /** How long connections of a removed listener may last, milliseconds. */
   readonly drainTimeMs: number;
+  /** A listener has nothing to wait for any more: its warming version serves, failed or was removed. */
+  readonly onWarmed?: () => void;
 }
+
+/** An address that is in use may become free (the process that has it ends): a failed listener is tried again after this long, and twice as long each time. */
+const firstRetryMs = 1_000;
+const longestRetryMs = 30_000;
 
 /** A listener that could not be taken into service; what served before goes on. */
 export interface ListenerFailure {
@@ -36,15 +43,15 @@ export interface ListenerFailure {
 export interface ListenerManager {
   /**
    * Takes over judged listeners and lets go of removed ones. Resolves when every changed one serves, is parked, waits for its routes, or
-   * has failed (an address that can't be bound, or that another listener has); never rejects. Sockets go from a removed listener to
-   * an added one at the same address without a moment unbound.
+   * has failed (an address that can't be bound, or that another listener has); never rejects. What failed is tried again from time to
+   * time. Sockets go from a removed listener to an added one at the same address without a moment unbound.
    */
   apply(
     update: { readonly changed: readonly Resource<Listener>[]; readonly removed: readonly string[] },
     origin: ListenerOrigin,
   ): Promise<readonly ListenerFailure[]>;
-  /** The name of the other listener that has one of these addresses: what a judge rejects a listener for. */
-  findAddressConflict(listener: Listener): string | undefined;
+  /** How many listeners have a version on its way. */
+  readonly warming: number;
   snapshot(): readonly ListenerStatus[];
   /** While true every response says `connection: close` (`/healthcheck/fail`). */
   setDraining(draining: boolean): void;
@@ -85,8 +92,20 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
     return sockets;
   };
 
+  /** After the warming version of an entry went, whichever way. */
+  const warmed = (): void => {
+    updateGauges();
+    options.onWarmed?.();
+  };
+
+  const forgetFailure = (entry: Entry): void => {
+    entry.failed?.retry.cancel();
+    entry.failed = undefined;
+  };
+
   /** Stops serving; returns the sockets, which are the caller's to hand on or to close. */
   const retire = (entry: Entry): readonly BoundSocket[] => {
+    forgetFailure(entry);
     entry.warming?.routes.close();
     entry.warming = undefined;
     const { active } = entry;
@@ -114,10 +133,18 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
     return { config, manager, stats: listenerStats };
   };
 
-  const fail = (entry: Entry, resource: Resource<Listener>, message: string): ListenerFailure => {
-    entry.failed = { resource, at: now(), message };
+  const fail = (entry: Entry, resource: Resource<Listener>, config: Listener, problem: string): ListenerFailure => {
+    const before = entry.failed?.resource === resource ? entry.failed : undefined;
+    before?.retry.cancel();
+    const message = `listener ${entry.name}: ${problem}`;
+    const retryMs = Math.min(firstRetryMs * 2 ** (before?.attempts ?? 0), longestRetryMs);
+    const retry = clock.setTimeout(() => void take(entry, resource, config, []), retryMs);
+    entry.failed = { resource, at: now(), message, attempts: (before?.attempts ?? 0) + 1, retry };
     stats.createFailure.value++;
-    log.error({ listener: entry.name, version: resource.version }, message);
+    log[before?.message === message ? 'debug' : 'error'](
+      { listener: entry.name, version: resource.version, retryMs },
+      message,
+    );
     return { name: entry.name, message };
   };
 
@@ -136,8 +163,9 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
       if (entry.warming !== warming) return undefined;
       entry.warming = undefined;
       warming.routes.close();
-      updateGauges();
-      return fail(entry, warming.resource, `listener ${entry.name}: ${error}`);
+      const failure = fail(entry, warming.resource, config, String(error));
+      warmed();
+      return failure;
     }
     const { resource } = warming;
     const version = makeVersion(config, warming.routes);
@@ -157,11 +185,11 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
     for (const socket of own) if (!sockets.includes(socket)) socket.close();
     entry.active = { resource, since: now(), listener };
     entry.warming = undefined;
-    entry.failed = undefined;
+    forgetFailure(entry);
     stats.createSuccess.value++;
-    updateGauges();
-    const at = sockets.map(({ localAddress: bound }) => formatSocketAddress(bound));
+    const at = sockets.map(({ localAddress: bound }) => formatAddress(bound));
     log.info({ listener: entry.name, version: resource.version, addresses: at }, 'listener is active');
+    warmed();
     return undefined;
   };
 
@@ -189,22 +217,31 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
     if (verdict.kind === 'parked') {
       for (const socket of retire(entry)) socket.close();
       entry.parked = { resource, since: now(), reason: verdict.reason };
-      updateGauges();
+      warmed();
       return undefined;
     }
     entry.parked = undefined;
     const config = verdict.model;
     if (isUnchanged(entry, resource, config)) return undefined;
-    const other = findAddressConflict(config);
-    if (other !== undefined) {
-      return fail(
-        entry,
-        resource,
-        `listener ${name}: has the address of listener ${other}; give one of them another address, or remove it`,
-      );
-    }
+    forgetFailure(entry);
     (added ? stats.added : stats.modified).value++;
-    return warm(entry, resource, config, spare);
+    return take(entry, resource, config, spare);
+  };
+
+  const take = async (
+    entry: Entry,
+    resource: Resource<Listener>,
+    config: Listener,
+    spare: BoundSocket[],
+  ): Promise<ListenerFailure | undefined> => {
+    const other = findAddressConflict(config);
+    if (other === undefined) return warm(entry, resource, config, spare);
+    return fail(
+      entry,
+      resource,
+      config,
+      `has the address of listener ${other}; give one of them another address, or remove it`,
+    );
   };
 
   const warm = (
@@ -232,12 +269,9 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
         if (entry.warming !== warming) return;
         entry.warming = undefined;
         routes.close();
-        updateGauges();
-        fail(
-          entry,
-          warming.resource,
-          `listener ${entry.name}: its routes failed: ${error instanceof Error ? error.message : String(error)}`,
-        );
+        const why = error instanceof Error ? error.message : String(error);
+        fail(entry, warming.resource, config, `its routes failed: ${why}`);
+        warmed();
       },
     );
     return Promise.resolve(undefined);
@@ -258,18 +292,18 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
       stats.modified.value++;
     } else if (!active || !isDeepStrictEqual(active.listener.version.config, config)) return false;
     active.resource = resource;
-    entry.failed = undefined;
-    updateGauges();
+    forgetFailure(entry);
+    warmed();
     return true;
   };
 
   const findAddressConflict = (listener: Listener): string | undefined => {
-    const wanted = new Set(listener.addresses.filter(isFixed).map(formatSocketAddress));
+    const wanted = new Set(listener.addresses.filter(isFixed).map(formatAddress));
     for (const entry of entries.values()) {
       if (entry.name === listener.name) continue;
       const configs = [entry.warming?.config, entry.active?.listener.version.config];
       for (const config of configs) {
-        if (config?.addresses.some((address) => wanted.has(formatSocketAddress(address)))) return entry.name;
+        if (config?.addresses.some((address) => wanted.has(formatAddress(address)))) return entry.name;
       }
     }
     return undefined;
@@ -296,10 +330,12 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
         ),
       );
       for (const socket of spare) socket.close();
-      updateGauges();
+      warmed();
       return failures.filter((failure) => failure !== undefined);
     },
-    findAddressConflict,
+    get warming() {
+      return stats.warming.value;
+    },
     snapshot: () => snapshot(entries, draining),
     setDraining(value) {
       processDraining = value;

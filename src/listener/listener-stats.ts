@@ -1,6 +1,6 @@
+import { formatAddress } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
 import type { Counter, Gauge, Histogram, StatsStore } from '../stats/store.js';
-import { formatSocketAddress } from './bound-socket.js';
 
 /** `listener.<address>.*`. */
 export interface ListenerStats {
@@ -15,7 +15,7 @@ export interface ListenerStats {
 /** `listener.<stat_prefix or address>`, with ':' as '_' as Envoy has it. */
 export function createListenerStats(stats: StatsStore, config: Listener): ListenerStats {
   const [address] = config.addresses;
-  const name = config.statPrefix !== '' || address === undefined ? config.statPrefix : formatSocketAddress(address);
+  const name = config.statPrefix !== '' || address === undefined ? config.statPrefix : formatAddress(address);
   const store = stats.scope(`listener.${name.replaceAll(':', '_')}`);
   return {
     store,

@@ -1,3 +1,4 @@
+import type { Timer } from '../clock.js';
 import type { SocketAddress } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
 import type { Resource } from '../model/verdict.js';
@@ -14,6 +15,15 @@ export interface Warming {
   readonly routes: RouteProvider;
 }
 
+/** A version that could not be taken into service, and is tried again when `retry` ends. */
+export interface Failed {
+  readonly resource: Resource<Listener>;
+  readonly at: Date;
+  readonly message: string;
+  readonly attempts: number;
+  readonly retry: Timer;
+}
+
 /** What the manager keeps of one listener. */
 export interface Entry {
   readonly name: string;
@@ -21,7 +31,7 @@ export interface Entry {
   active: { resource: Resource<Listener>; since: Date; readonly listener: ActiveListener } | undefined;
   warming: Warming | undefined;
   parked: { readonly resource: Resource<Listener>; readonly since: Date; readonly reason: string } | undefined;
-  failed: { readonly resource: Resource<Listener>; readonly at: Date; readonly message: string } | undefined;
+  failed: Failed | undefined;
   /** Binding takes a moment: one after the other. */
   busy: Promise<void>;
 }

@@ -3,6 +3,12 @@ export type SocketAddress =
   | { readonly kind: 'tcp'; readonly address: string; readonly port: number }
   | { readonly kind: 'pipe'; readonly path: string };
 
+/** `127.0.0.1:80`, `[::1]:80` or a socket's path. */
+export function formatAddress(address: SocketAddress): string {
+  if (address.kind === 'pipe') return address.path;
+  return address.address.includes(':') ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
+}
+
 export type HealthStatus = 'UNKNOWN' | 'HEALTHY' | 'UNHEALTHY' | 'DRAINING' | 'TIMEOUT' | 'DEGRADED';
 
 export interface Locality {

@@ -1,7 +1,6 @@
-import { responseFlags } from '../access-log/response-flags.js';
 import type { Exchange, ExchangeCallbacks, ExchangeFailure, ExchangeOptions } from '../bridge/exchange.js';
 import { HeaderMap } from '../bridge/header-map.js';
-import type { DownstreamHandler, DownstreamStream, StreamResetReason } from '../bridge/stream.js';
+import type { DownstreamHandler, DownstreamStream } from '../bridge/stream.js';
 import type { Clock, Timer } from '../clock.js';
 import { failureOutcome, type RoutingFailure, sendLocalReply } from './local-reply.js';
 import type { RequestTimeout } from './request-timeout.js';
@@ -32,21 +31,6 @@ type State =
   | { readonly kind: 'ended'; readonly outcome: 'completed' | 'local_reply' | 'reset' | 'downstream_reset' };
 
 const starting: State = { kind: 'starting' };
-
-/** Response flag and details of a stream that its client ended. */
-function downstreamEnd(reason: StreamResetReason): { readonly flags: number; readonly details: string } {
-  switch (reason) {
-    case 'downstream_closed':
-      return { flags: responseFlags.DC, details: 'downstream_remote_disconnect' };
-    case 'downstream_reset':
-      return { flags: responseFlags.DR, details: 'downstream_remote_reset' };
-    case 'protocol_error':
-      return { flags: responseFlags.DPE, details: 'downstream_protocol_error' };
-    case 'local_reset':
-    case 'draining':
-      return { flags: responseFlags.DC, details: `downstream_local_disconnect(${reason})` };
-  }
-}
 
 /** One request between its client and its exchange: the second half of Envoy's router filter. */
 export class ForwardedRequest implements ExchangeCallbacks {
@@ -85,14 +69,9 @@ export class ForwardedRequest implements ExchangeCallbacks {
     if (this.#state.kind === 'responding') this.#state.exchange.onDownstreamWritable();
   }
 
-  onDownstreamReset(reason: StreamResetReason): void {
-    const exchange = this.#end('downstream_reset');
-    if (!exchange) return;
-    const { info } = this.#options.stream;
-    const { flags, details } = downstreamEnd(reason);
-    info.responseFlags |= flags;
-    info.responseCodeDetails = details;
-    exchange.cancel();
+  /** The stream has ended, and said why in its `info`. */
+  onDownstreamReset(): void {
+    this.#end('downstream_reset')?.cancel();
   }
 
   // From the exchange
@@ -127,10 +106,9 @@ export class ForwardedRequest implements ExchangeCallbacks {
     headers.forEach((name, value) => {
       all.add(name, value);
     });
-    const mayHaveBody =
-      status !== 204 && status !== 304 && this.#options.stream.requestHeaders.get(':method') !== 'HEAD';
-    if (mayHaveBody) all.set('content-length', String(body.length));
-    const bodiless = !mayHaveBody || body.length === 0;
+    // RFC 9110 section 8.6: 204 must have none, and 304 would tell another response's.
+    if (status !== 204 && status !== 304) all.set('content-length', String(body.length));
+    const bodiless = body.length === 0 || this.#options.stream.requestHeaders.get(':method') === 'HEAD';
     this.onHeaders(all, bodiless);
     if (!bodiless) this.onData(body, true);
   }
@@ -182,7 +160,7 @@ export class ForwardedRequest implements ExchangeCallbacks {
   }
 
   #fail(failure: RoutingFailure): void {
-    const { stream, route, routerStats, suppressEnvoyHeaders } = this.#options;
+    const { stream, routerStats, suppressEnvoyHeaders } = this.#options;
     const { info } = stream;
     const early = this.#state.kind === 'waiting';
     const exchange = this.#end(early ? 'local_reply' : 'reset');
@@ -200,7 +178,7 @@ export class ForwardedRequest implements ExchangeCallbacks {
     else this.#charge(reply.status, exchange, failure);
     const overflow = failure.kind === 'pool' && failure.failure.kind === 'overflow';
     const headers = overflow && !suppressEnvoyHeaders ? new HeaderMap(['x-envoy-overloaded', 'true']) : new HeaderMap();
-    sendLocalReply(stream, { ...reply, headers }, route.mutateResponse);
+    sendLocalReply(stream, { ...reply, headers });
   }
 
   #charge(status: number, exchange: Exchange, failure?: RoutingFailure): void {
@@ -229,7 +207,7 @@ class RequestBody implements DownstreamHandler {
     this.#request.onDownstreamWritable();
   }
 
-  onReset(reason: StreamResetReason): void {
-    this.#request.onDownstreamReset(reason);
+  onReset(): void {
+    this.#request.onDownstreamReset();
   }
 }

@@ -3,7 +3,6 @@ import { type ExchangeFailure, pluginErrorBody } from '../bridge/exchange.js';
 import { HeaderMap } from '../bridge/header-map.js';
 import type { DownstreamStream } from '../bridge/stream.js';
 import type { PoolFailure } from '../upstream/connection.js';
-import type { HeaderMutator } from './header-mutations.js';
 
 /** A response that is ours, not the server's. */
 export interface LocalReply {
@@ -154,10 +153,10 @@ function isGrpc(headers: HeaderMap): boolean {
 }
 
 /**
- * Sends `reply` as the whole response and records it in `stream.info`. Only before other headers were sent. `mutate` are the header changes
- * of the route that was matched. Content-length and content-type follow the body; HEAD gets headers only; a gRPC request gets a gRPC status.
+ * Sends `reply` as the whole response and records it in `stream.info`. Only before other headers were sent. Content-length and content-type
+ * follow the body; HEAD gets headers only; a gRPC request gets a gRPC status.
  */
-export function sendLocalReply(stream: DownstreamStream, reply: LocalReply, mutate?: HeaderMutator): void {
+export function sendLocalReply(stream: DownstreamStream, reply: LocalReply): void {
   const body = typeof reply.body === 'string' ? Buffer.from(reply.body) : reply.body;
   const { info, requestHeaders } = stream;
   const grpc = isGrpc(requestHeaders);
@@ -169,7 +168,7 @@ export function sendLocalReply(stream: DownstreamStream, reply: LocalReply, muta
   reply.headers?.forEach((name, value) => {
     headers.add(name, value);
   });
-  mutate?.(headers);
+  stream.mutateReply?.(headers);
   if (grpc) {
     headers.set('content-type', 'application/grpc');
     if (!headers.has('grpc-status')) headers.set('grpc-status', String(grpcStatus(reply.status)));

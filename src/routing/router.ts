@@ -85,8 +85,11 @@ export function createRouter(routerOptions: RouterOptions): Router {
     const { action, name } = route.route;
     info.virtualHost = route.virtualHost.name;
     info.routeName = name === '' ? undefined : name;
-    if (isUpgrade(requestHeaders) && !mayUpgrade(action, requestHeaders)) {
-      replyUpgradeRejected(routing, route);
+    const rejected = isUpgrade(requestHeaders) && !mayUpgrade(action, requestHeaders);
+    // As in Envoy: what answers directly has no say in the reply of another filter.
+    if (action.kind === 'route' || !rejected) routing.stream.mutateReply = route.mutateResponse;
+    if (rejected) {
+      replyUpgradeRejected(routing);
       return;
     }
     routing.stats.rqTotal.value++;
@@ -106,7 +109,7 @@ export function createRouter(routerOptions: RouterOptions): Router {
         'no cluster for a request',
       );
       routing.stats.noCluster.value++;
-      fail(routing, clusterFailure(found.kind, action), route);
+      fail(routing, clusterFailure(found.kind, action));
       return;
     }
     info.upstreamAttempts = 1;
@@ -145,15 +148,13 @@ function replyNoRoute(routing: Routing): void {
 }
 
 /** Before the router filter in Envoy: not among its requests. */
-function replyUpgradeRejected(routing: Routing, route?: CompiledRoute): void {
+function replyUpgradeRejected(routing: Routing): void {
   routing.stats.upgradeRejected.value++;
-  fail(routing, { kind: 'upgrade_rejected' }, route);
+  fail(routing, { kind: 'upgrade_rejected' });
 }
 
-/** Routes that forward put their response headers on the router's own replies, too. */
-function fail(routing: Routing, failure: RoutingFailure, route?: CompiledRoute): void {
-  const mutate = route?.route.action.kind === 'route' ? route.mutateResponse : undefined;
-  sendLocalReply(routing.stream, failureOutcome(failure).reply, mutate);
+function fail({ stream }: Routing, failure: RoutingFailure): void {
+  sendLocalReply(stream, failureOutcome(failure).reply);
 }
 
 /** Always 301 to the same URL, with no changes to headers. */
@@ -183,11 +184,7 @@ function replyDirectly(
     headers.set('location', newLocation(requestHeaders, action.kind === 'redirect' ? action : undefined));
   }
   const body = action.kind === 'direct_response' ? Buffer.from(action.body) : '';
-  sendLocalReply(
-    stream,
-    { status: action.status, body, flags: 0, details: 'direct_response', headers },
-    route.mutateResponse,
-  );
+  sendLocalReply(stream, { status: action.status, body, flags: 0, details: 'direct_response', headers });
 }
 
 /** CONNECT and `connection: upgrade` (RFC 9110 section 7.8); a CONNECT with `:protocol` is an upgrade in HTTP/2 (RFC 8441). */

@@ -103,7 +103,7 @@ export function createAdminSources(options: AdminSourcesOptions): AdminSources {
     clusters: () => clusters.snapshot(),
     listeners: () =>
       listeners.snapshot().flatMap(({ name, active }) => (active ? [{ name, addresses: active.localAddresses }] : [])),
-    versionInfo: (kind) => dynamic.versionOf(types[kind].typeUrl),
+    versionInfo: (kind) => dynamic.client?.version(types[kind].typeUrl) ?? '',
     dump: (kind) => (kind === 'clusters' || kind === 'listeners' ? dumpRunning(kind) : dumpKnown(kind)),
     waitingFor: () => [
       ...readiness.waiting,

@@ -2,7 +2,7 @@ import { type AdminEndpoint, text } from '../admin/endpoint.js';
 import type { BridgeRuntime, PreparedBridge } from '../bridge/prepared-bridge.js';
 import type { Logger } from '../log.js';
 import { describeProblems } from '../model/verdict.js';
-import type { ClusterManager } from '../upstream/cluster-manager.js';
+import type { ClusterManager, ClusterStatus } from '../upstream/cluster-manager.js';
 
 export interface BridgeReloadOptions {
   readonly clusters: ClusterManager<PreparedBridge>;
@@ -12,12 +12,13 @@ export interface BridgeReloadOptions {
 
 /** Looks at every running bridge's library file again; one that changed is judged and swapped like a changed cluster. */
 export function createBridgeReload({ clusters, runtime, log }: BridgeReloadOptions): () => Promise<void> {
-  async function reload(name: string): Promise<void> {
+  async function reload({ name, origin, active }: ClusterStatus): Promise<void> {
     const found = clusters.lookup(name);
-    if (found.kind !== 'active') return;
-    const { config, libraryHash } = found.cluster.pipeline;
-    const hash = await runtime.currentHash(config);
-    if (hash === undefined || hash === libraryHash) return;
+    if (found.kind !== 'active' || !active) return;
+    const { pipeline } = found.cluster;
+    const { config, libraryHash } = pipeline;
+    // A library that can't be read or bundled has no hash: preparing it tells why.
+    if ((await runtime.currentHash(config)) === libraryHash) return;
     const prepared = await runtime.prepare(config);
     if (!prepared.ok) {
       log.error(
@@ -27,13 +28,13 @@ export function createBridgeReload({ clusters, runtime, log }: BridgeReloadOptio
       return;
     }
     // The cluster may have changed while its library was judged: then that change has looked at the file itself.
-    const status = clusters.snapshot().find((candidate) => candidate.name === name);
-    if (status?.active?.config.bridge !== config) return prepared.bridge.release();
-    clusters.setCluster(status.active.resource, prepared.bridge, status.origin);
+    const now = clusters.lookup(name);
+    if (now.kind !== 'active' || now.cluster.pipeline !== pipeline) return prepared.bridge.release();
+    clusters.setCluster(active.resource, prepared.bridge, origin);
     log.info({ cluster: name, library: config.libraryPath }, 'library reloaded');
   }
   return async () => {
-    for (const { name, active } of clusters.snapshot()) if (active) await reload(name);
+    for (const status of clusters.snapshot()) await reload(status);
   };
 }
 

@@ -5,14 +5,21 @@ import type { Logger } from '../log.js';
 import type { Bootstrap } from '../model/bootstrap.js';
 import type { Cluster } from '../model/cluster.js';
 import type { ConfigSource } from '../model/config-source.js';
+import { formatAddress } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
 import type { Verdict } from '../model/verdict.js';
 import { describeProblems } from '../model/verdict.js';
 import type { Schema } from '../protobuf/schema.js';
 import type { StatsStore } from '../stats/store.js';
 import type { ClusterManager } from '../upstream/cluster-manager.js';
-import { type AdsClient, channelDefaults, createAdsClient, type WatchedResources } from '../xds/ads-client.js';
-import type { AcceptedResource, ResourceUpdate } from '../xds/resource-type.js';
+import {
+  type AdsClient,
+  channelDefaults,
+  createAdsClient,
+  type WatchedResources,
+  type Watcher,
+} from '../xds/ads-client.js';
+import type { AcceptedResource, RejectedResource, ResourceUpdate } from '../xds/resource-type.js';
 import type { JudgedCluster, JudgedRoutes, ResourceTypes } from './resource-types.js';
 
 export interface DynamicConfigOptions {
@@ -38,13 +45,12 @@ export interface DynamicConfig {
   startListeners(): void;
   /** For `ClusterManagerOptions.onEdsInterest`. */
   setEdsInterest(serviceName: string, source: ConfigSource, wanted: boolean): void;
+  /** The watcher's timeout is that of `source`. */
   subscribeRoutes(
     name: string,
     source: ConfigSource,
-    onUpdate: (update: ResourceUpdate<JudgedRoutes>) => void,
+    watcher: Omit<Watcher<JudgedRoutes>, 'initialFetchTimeoutMs'>,
   ): { close(): void };
-  /** The last `version_info` of a type, '' when there is none. */
-  versionOf(typeUrl: string): string;
   close(): void;
 }
 
@@ -54,12 +60,7 @@ function addressesOf(bootstrap: Bootstrap, clusterName: string): readonly string
   const cluster = verdict && verdict.kind !== 'rejected' ? verdict.model : undefined;
   if (cluster === undefined || cluster.discovery.type === 'EDS') return [];
   return cluster.discovery.loadAssignment.localities.flatMap(({ endpoints }) =>
-    endpoints.map(({ address }) => {
-      if (address.kind === 'pipe') return `unix:${address.path}`;
-      return address.address.includes(':')
-        ? `[${address.address}]:${address.port}`
-        : `${address.address}:${address.port}`;
-    }),
+    endpoints.map(({ address }) => (address.kind === 'pipe' ? `unix:${address.path}` : formatAddress(address))),
   );
 }
 
@@ -128,7 +129,6 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
   const staticListeners = new Set(bootstrap.listeners.map(({ name }) => name));
   const client = clientOf(options);
   const endpointWatches = new Map<string, WatchedResources>();
-  const versions = new Map<string, string>();
 
   function applyCluster({ name, version, bytes, verdict }: AcceptedResource<JudgedCluster>): void {
     const pipeline = verdict.kind === 'active' ? verdict.model.bridge : undefined;
@@ -136,23 +136,21 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
   }
   function onClusters(update: ResourceUpdate<JudgedCluster>): void {
     logUpdate(log, 'cluster', update);
-    if (update.cause === 'response' && update.rejected.length === 0)
-      versions.set(types.clusters.typeUrl, update.version);
     for (const resource of update.changed) applyCluster(resource);
     for (const name of update.removed) clusters.removeCluster(name);
     onFirstAnswer('cds');
   }
-  async function onListeners(update: ResourceUpdate<Listener>): Promise<void> {
+  async function onListeners(update: ResourceUpdate<Listener>): Promise<readonly RejectedResource[]> {
     logUpdate(log, 'listener', update);
-    if (update.cause === 'response' && update.rejected.length === 0)
-      versions.set(types.listeners.typeUrl, update.version);
     const changed = update.changed.filter((resource) => !staticListeners.has(resource.name));
     for (const { name } of update.changed) {
       if (staticListeners.has(name))
         log.warn({ name }, 'listener ignored: the bootstrap has a static one of that name');
     }
-    await listeners.apply({ changed, removed: update.removed.filter((name) => !staticListeners.has(name)) }, 'dynamic');
+    const removed = update.removed.filter((name) => !staticListeners.has(name));
+    const failures = await listeners.apply({ changed, removed }, 'dynamic');
     onFirstAnswer('lds');
+    return failures.map(({ name, message }) => ({ name, problems: [{ path: '', message }] }));
   }
   return {
     client,
@@ -183,24 +181,27 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
         onUpdate(update) {
           logUpdate(log, 'endpoints', update);
           for (const { name, verdict } of update.changed) {
-            if (verdict.kind !== 'rejected') clusters.setLoadAssignment(name, verdict.model);
+            if (verdict.kind !== 'rejected') clusters.setLoadAssignment(name, verdict.model ?? 'does_not_exist');
           }
-          for (const name of update.removed) clusters.setLoadAssignment(name, undefined);
+          for (const { name } of update.rejected) clusters.setLoadAssignment(name, 'rejected');
+          const missing = update.cause === 'initial_fetch_timeout' ? 'timed_out' : 'does_not_exist';
+          for (const name of update.removed) clusters.setLoadAssignment(name, missing);
         },
+        onConnectionFailure: () => clusters.setLoadAssignment(serviceName, 'disconnected'),
       });
       if (watch) endpointWatches.set(serviceName, watch);
     },
-    subscribeRoutes(name, source, onUpdate) {
+    subscribeRoutes(name, source, watcher) {
       if (client === undefined) return { close: () => undefined };
       return client.subscribe(types.routes, [name], {
+        ...watcher,
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
         onUpdate(update) {
           logUpdate(log, 'route configuration', update);
-          onUpdate(update);
+          return watcher.onUpdate(update);
         },
       });
     },
-    versionOf: (typeUrl) => versions.get(typeUrl) ?? '',
     close: () => client?.close(),
   };
 }

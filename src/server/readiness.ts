@@ -22,8 +22,8 @@ export function createReadiness(): Readiness {
   let healthCheckFailed = false;
   return {
     state() {
-      if (phase === 'draining' || healthCheckFailed) return 'DRAINING';
-      return phase === 'live' ? 'LIVE' : 'INITIALIZING';
+      if (phase === 'initializing') return 'INITIALIZING';
+      return phase === 'draining' || healthCheckFailed ? 'DRAINING' : 'LIVE';
     },
     wait(target) {
       waiting.add(target);

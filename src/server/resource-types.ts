@@ -1,3 +1,4 @@
+import { checkTarget } from '../access-log/access-logger.js';
 import type { BridgeRuntime, PreparedBridge } from '../bridge/prepared-bridge.js';
 import type { Cluster } from '../model/cluster.js';
 import type { LoadAssignment } from '../model/endpoint.js';
@@ -79,16 +80,16 @@ function judgeRoutes(verdict: Verdict<RouteConfiguration>): Verdict<JudgedRoutes
   }
 }
 
-/** A listener whose inline routes don't compile is rejected like a route configuration. */
-function judgeListener(verdict: Verdict<Listener>): Verdict<Listener> {
+/** A listener whose inline routes don't compile is rejected like a route configuration, and one whose access log can't be written, as in Envoy. */
+export function judgeListener(verdict: Verdict<Listener>): Verdict<Listener> {
   if (verdict.kind !== 'active') return verdict;
-  const { routes } = verdict.model.httpConnectionManager;
+  const { routes, accessLogs } = verdict.model.httpConnectionManager;
+  const problems = accessLogs.flatMap((config, index) =>
+    checkTarget(config).map(({ path, message }) => ({ path: `access_log[${index}].typed_config.${path}`, message })),
+  );
+  if (problems.length > 0) return { kind: 'rejected', problems };
   if (routes.kind === 'rds') return verdict;
-  const judged = judgeRoutes({
-    kind: 'active',
-    model: routes.config,
-    warnings: [],
-  });
+  const judged = judgeRoutes({ kind: 'active', model: routes.config, warnings: [] });
   return judged.kind === 'rejected' ? judged : verdict;
 }
 
@@ -112,6 +113,7 @@ export function createResourceTypes(schema: Schema, runtime: BridgeRuntime): Res
   return {
     clusters: typeOf(clusterResource(schema), 'cds', (verdict) => judgeBridge(verdict, runtime), {
       fullState: true,
+      inStreamOrder: true,
       statPrefix: 'cluster_manager.cds',
       staleCheck() {
         // Thousands of clusters may share a library: its file is looked at once per response.
@@ -134,8 +136,9 @@ export function createResourceTypes(schema: Schema, runtime: BridgeRuntime): Res
     endpoints: typeOf(endpointResource(schema), 'eds', (verdict) => verdict),
     listeners: typeOf(listenerResource(schema), 'lds', judgeListener, {
       fullState: true,
+      inStreamOrder: true,
       statPrefix: 'listener_manager.lds',
     }),
-    routes: typeOf(routeResource(schema), 'rds', judgeRoutes),
+    routes: typeOf(routeResource(schema), 'rds', judgeRoutes, { inStreamOrder: true }),
   };
 }

@@ -3,7 +3,7 @@ import type { ConfigSource } from '../model/config-source.js';
 import type { HttpConnectionManager } from '../model/listener.js';
 import { compileRouteTable, type RouteTable } from '../routing/route-table.js';
 import type { StatsStore } from '../stats/store.js';
-import type { ResourceUpdate } from '../xds/resource-type.js';
+import type { Watcher } from '../xds/ads-client.js';
 import type { JudgedRoutes } from './resource-types.js';
 
 /** The routes of one connection manager. */
@@ -15,11 +15,11 @@ export interface Routes {
   close(): void;
 }
 
-/** Asks the control plane for one route configuration; answered through `onUpdate`. */
+/** Asks the control plane for one route configuration. */
 export type SubscribeRoutes = (
   name: string,
   source: ConfigSource,
-  onUpdate: (update: ResourceUpdate<JudgedRoutes>) => void,
+  watcher: Omit<Watcher<JudgedRoutes>, 'initialFetchTimeoutMs'>,
 ) => { close(): void };
 
 /** Hands out the routes of connection managers, inline or by RDS. Listeners that name the same configuration share one subscription of the client. */
@@ -35,6 +35,7 @@ export function createRouteConfigs(options: {
     const counts = {
       attempt: scope.counter('update_attempt'),
       success: scope.counter('update_success'),
+      failure: scope.counter('update_failure'),
       rejected: scope.counter('update_rejected'),
       reload: scope.counter('config_reload'),
       empty: scope.counter('update_empty'),
@@ -45,7 +46,8 @@ export function createRouteConfigs(options: {
     const ready = new Promise<void>((resolve) => {
       resolveReady = resolve;
     });
-    const subscription = subscribe(name, source, ({ cause, changed, removed, rejected }) => {
+    counts.attempt.value++;
+    const onUpdate: Watcher<JudgedRoutes>['onUpdate'] = ({ cause, changed, removed, rejected }) => {
       counts.attempt.value++;
       if (rejected.length > 0) {
         counts.rejected.value++;
@@ -75,7 +77,12 @@ export function createRouteConfigs(options: {
         );
       }
       resolveReady();
-    });
+    };
+    const onConnectionFailure = () => {
+      counts.attempt.value++;
+      counts.failure.value++;
+    };
+    const subscription = subscribe(name, source, { onUpdate, onConnectionFailure });
     return {
       current: () => table,
       ready,

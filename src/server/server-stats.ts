@@ -37,7 +37,11 @@ export function createServerStats(
     physicalSize.value = memory.rss;
   }
   refresh();
-  readiness.onLive(refresh);
+  const initialization = stats.histogram('server.initialization_time_ms', 'ms');
+  readiness.onLive(() => {
+    initialization.record(Date.now() - startTime.getTime());
+    refresh();
+  });
   const timer = setInterval(() => {
     refresh();
     for (const histogram of stats.histograms.values()) histogram.flush();

@@ -4,7 +4,7 @@ import { createBridgeRuntime } from '../bridge/runtime.js';
 import type { Logging } from '../log.js';
 import type { Problem } from '../model/verdict.js';
 import { createStatsStore } from '../stats/create-store.js';
-import { judgeBridge } from './resource-types.js';
+import { judgeBridge, judgeListener } from './resource-types.js';
 import { unpackPluginConfig } from './unpack-plugin-config.js';
 
 export interface Validation {
@@ -13,9 +13,13 @@ export interface Validation {
   readonly lines: readonly string[];
 }
 
-/** Problems of a static cluster's bridge with their paths in the bootstrap. */
-export function inStaticCluster(index: number, problems: readonly Problem[]): readonly Problem[] {
-  return problems.map(({ path, message }) => ({ path: `static_resources.clusters[${index}].${path}`, message }));
+/** Problems of a static resource with their paths in the bootstrap. */
+export function inStatic(
+  kind: 'clusters' | 'listeners',
+  index: number,
+  problems: readonly Problem[],
+): readonly Problem[] {
+  return problems.map(({ path, message }) => ({ path: `static_resources.${kind}[${index}].${path}`, message }));
 }
 
 /** `--mode validate`: judges the bootstrap and its plugins as starting would. Nothing is started. */
@@ -42,7 +46,12 @@ export async function validateBootstrap(
       if (judged.kind === 'active') judged.model.bridge?.release();
       continue;
     }
-    problems.push(...inStaticCluster(index, judged.problems).map((problem) => ({ file, ...problem })));
+    problems.push(...inStatic('clusters', index, judged.problems).map((problem) => ({ file, ...problem })));
+  }
+  for (const [index, { verdict }] of loaded.bootstrap.listeners.entries()) {
+    const judged = judgeListener(verdict);
+    if (judged.kind !== 'rejected') continue;
+    problems.push(...inStatic('listeners', index, judged.problems).map((problem) => ({ file, ...problem })));
   }
   const ok = problems.length === 0;
   return { ok, lines: bootstrapReport(ok ? loaded : { ok, problems }) };

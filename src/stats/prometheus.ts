@@ -53,7 +53,7 @@ function withLabels(name: string, labels: readonly (readonly [string, string])[]
 }
 
 /** All statistics in the text format that Prometheus scrapes. https://prometheus.io/docs/instrumenting/exposition_formats/ */
-export function formatPrometheus(stats: StatsRegistry, wanted: (name: string) => boolean): string {
+export function formatPrometheus(stats: StatsRegistry, wanted: (name: string) => boolean, usedOnly = false): string {
   const families = new Map<string, Family>();
   function family(name: string, type: Family['type']): string[] {
     let found = families.get(name);
@@ -68,13 +68,13 @@ export function formatPrometheus(stats: StatsRegistry, wanted: (name: string) =>
     ['gauge', stats.gauges],
   ] as const) {
     for (const stat of map.values()) {
-      if (!wanted(stat.name)) continue;
+      if (!wanted(stat.name) || (usedOnly && stat.value === 0)) continue;
       const { name, labels } = prometheusName(stat.name);
       family(name, type).push(`${withLabels(name, labels)} ${stat.value}`);
     }
   }
   for (const histogram of stats.histograms.values()) {
-    if (!wanted(histogram.name)) continue;
+    if (!wanted(histogram.name) || (usedOnly && histogram.total.count === 0)) continue;
     const { name, labels } = prometheusName(histogram.name);
     const lines = family(name, 'histogram');
     for (const bound of exportedBounds) {
@@ -90,5 +90,5 @@ export function formatPrometheus(stats: StatsRegistry, wanted: (name: string) =>
   for (const [name, { type, lines }] of [...families].sort(([a], [b]) => (a < b ? -1 : 1))) {
     parts.push(`# TYPE ${name} ${type}\n${lines.join('\n')}\n`);
   }
-  return parts.join('\n');
+  return parts.join('');
 }

@@ -45,6 +45,9 @@ export type ClusterLookup<P extends Pipeline> =
 
 export type Origin = 'static' | 'dynamic';
 
+/** Why there is no (new) load assignment. All but `disconnected` are answers: what waits for endpoints goes on with those that it has. */
+export type NoAssignment = 'does_not_exist' | 'timed_out' | 'rejected' | 'disconnected';
+
 /** Config in (add, remove, endpoints), active clusters out. */
 export interface ClusterManager<P extends Pipeline> {
   lookup(name: string): ClusterLookup<P>;
@@ -56,8 +59,8 @@ export interface ClusterManager<P extends Pipeline> {
   setCluster(resource: Resource<Cluster>, pipeline: P | undefined, origin: Origin): void;
   /** Its exchanges finish. A static cluster stays. */
   removeCluster(name: string): void;
-  /** An EDS answer, for every cluster with that service name; undefined: the resource does not exist, or did not come in time. */
-  setLoadAssignment(serviceName: string, assignment: LoadAssignment | undefined): void;
+  /** What came of EDS, for every cluster with that service name. */
+  setLoadAssignment(serviceName: string, answer: LoadAssignment | NoAssignment): void;
   /** How many clusters have a version on its way. */
   readonly warming: number;
   /** For /clusters, /config_dump and /init_dump. */

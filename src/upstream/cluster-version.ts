@@ -197,9 +197,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   #onOutcome(outcome: UpdateOutcome, update: HostUpdate | undefined): void {
-    if (outcome === 'success') this.#stats.updateSuccess.value++;
-    else if (outcome === 'failure') this.#stats.updateFailure.value++;
-    else this.#stats.updateEmpty.value++;
+    if (outcome !== 'fixed') this.#stats.updates[outcome].value++;
     if (update) this.#setHosts(update);
     this.#checkWarm();
   }

@@ -76,8 +76,8 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
         return createStaticSource(discovery.loadAssignment);
       case 'EDS':
         return createEdsSource(discovery.serviceName, (watcher) =>
-          assignments.watch(discovery.serviceName, discovery.source, (assignment) =>
-            watcher(assignment && reachableEndpoints(config, assignment)),
+          assignments.watch(discovery.serviceName, discovery.source, (answer) =>
+            watcher(typeof answer === 'object' ? reachableEndpoints(config, answer) : answer),
           ),
         );
       default: {
@@ -293,7 +293,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
       log.debug({ cluster: name }, 'cluster is removed');
     },
 
-    setLoadAssignment: (serviceName, assignment) => assignments.set(serviceName, assignment),
+    setLoadAssignment: (serviceName, answer) => assignments.set(serviceName, answer),
 
     get warming() {
       return counts.warming.value;

@@ -2,8 +2,9 @@ import { isIP } from 'node:net';
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Discovery } from '../model/cluster.js';
+import { formatAddress } from '../model/endpoint.js';
 import type { DnsQuery, DnsResolver } from './dns-resolver.js';
-import { formatAddress, type HostSpec } from './host.js';
+import type { HostSpec } from './host.js';
 import { type HostSource, type HostSourceCallbacks, type HostUpdate, hostSpec } from './host-source.js';
 
 export interface DnsSourceOptions {

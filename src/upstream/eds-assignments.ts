@@ -1,13 +1,13 @@
 import type { ConfigSource } from '../model/config-source.js';
 import type { LoadAssignment } from '../model/endpoint.js';
+import type { NoAssignment } from './cluster-manager.js';
 
-export type AssignmentWatcher = (assignment: LoadAssignment | undefined) => void;
+export type AssignmentWatcher = (answer: LoadAssignment | NoAssignment) => void;
 
 interface Service {
   readonly watchers: Set<AssignmentWatcher>;
-  /** An answer came, if only that there is none. */
-  answered: boolean;
-  last: LoadAssignment | undefined;
+  /** The last assignment, or, while there was none, why. */
+  last: LoadAssignment | NoAssignment;
 }
 
 /**
@@ -27,12 +27,12 @@ export class EdsAssignments {
     let service = this.#services.get(serviceName);
     const first = !service;
     if (!service) {
-      service = { watchers: new Set(), answered: false, last: undefined };
+      service = { watchers: new Set(), last: 'disconnected' };
       this.#services.set(serviceName, service);
     }
     const { watchers } = service;
     watchers.add(watcher);
-    if (service.answered) watcher(service.last);
+    if (service.last !== 'disconnected') watcher(service.last);
     if (first) this.#onInterest(serviceName, source, true);
     return () => {
       if (!watchers.delete(watcher) || watchers.size > 0) return;
@@ -41,13 +41,13 @@ export class EdsAssignments {
     };
   }
 
-  /** `undefined`: there is no such resource, or none came in time. Envoy keeps the endpoints that it has, and so do we. */
-  set(serviceName: string, assignment: LoadAssignment | undefined): void {
+  /** Where there is no assignment Envoy keeps the endpoints that it has, and so do we. */
+  set(serviceName: string, answer: LoadAssignment | NoAssignment): void {
     const service = this.#services.get(serviceName);
     // Istio answers for names that nobody asked for.
     if (!service) return;
-    service.answered = true;
-    service.last = assignment ?? service.last;
-    for (const watcher of [...service.watchers]) if (service.watchers.has(watcher)) watcher(assignment);
+    if (typeof answer === 'object' || (typeof service.last === 'string' && answer !== 'disconnected'))
+      service.last = answer;
+    for (const watcher of [...service.watchers]) if (service.watchers.has(watcher)) watcher(answer);
   }
 }

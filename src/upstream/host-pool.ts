@@ -69,8 +69,7 @@ export class HostPool implements ConnectionOwner, RequestQueue {
   /** Closes what is idle; running exchanges and waiting requests finish, and their connections close after them. */
   drain(): void {
     this.#draining = true;
-    this.#idleTimer?.cancel();
-    this.#idleTimer = undefined;
+    this.#cancelIdleTimer();
     // A connection on its way is only kept for someone who waits for it.
     for (const connection of this.#pending.size === 0 ? [...this.#connections] : [...this.#idle]) {
       if (!connection.leased) connection.close('draining');
@@ -95,8 +94,7 @@ export class HostPool implements ConnectionOwner, RequestQueue {
     this.#draining = true;
     for (const request of this.takePending()) request.fail(failure);
     for (const connection of [...this.#connections]) connection.close('cluster removed');
-    this.#idleTimer?.cancel();
-    this.#idleTimer = undefined;
+    this.#cancelIdleTimer();
   }
 
   onCancel(request: ConnectionRequest): void {
@@ -144,6 +142,7 @@ export class HostPool implements ConnectionOwner, RequestQueue {
       this.#onConnectFailed(connection, closing);
     }
     this.#connect();
+    if (this.#connections.size === 0) this.#cancelIdleTimer();
     this.#context.onShrunk(this);
   }
 
@@ -219,6 +218,11 @@ export class HostPool implements ConnectionOwner, RequestQueue {
 
   #armIdleTimer(ms: number): void {
     this.#idleTimer = this.#context.clock.setTimeout(() => this.#onIdleTimer(), ms);
+  }
+
+  #cancelIdleTimer(): void {
+    this.#idleTimer?.cancel();
+    this.#idleTimer = undefined;
   }
 
   #onIdleTimer(): void {

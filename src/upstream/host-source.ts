@@ -1,6 +1,7 @@
-import type { LbEndpoint, LoadAssignment, LocalityEndpoints } from '../model/endpoint.js';
+import { formatAddress, type LbEndpoint, type LoadAssignment, type LocalityEndpoints } from '../model/endpoint.js';
+import type { NoAssignment } from './cluster-manager.js';
 import type { AssignmentWatcher } from './eds-assignments.js';
-import { formatAddress, type HostSpec } from './host.js';
+import type { HostSpec } from './host.js';
 
 export interface HostUpdate {
   readonly hosts: readonly HostSpec[];
@@ -8,8 +9,8 @@ export interface HostUpdate {
   readonly overprovisioningFactor: number;
 }
 
-/** What became of a try to learn the hosts; the cluster's update_* statistics. */
-export type UpdateOutcome = 'success' | 'failure' | 'empty';
+/** What became of a try to learn the hosts; the cluster's update_* statistics, where `fixed` (there was nothing to learn) is none. */
+export type UpdateOutcome = 'fixed' | 'success' | 'failure' | 'empty' | 'rejected' | 'timeout';
 
 export interface HostSourceCallbacks {
   onAttempt(): void;
@@ -54,7 +55,7 @@ export function createStaticSource(assignment: LoadAssignment): HostSource {
   return {
     waitingFor: () => [],
     start({ onOutcome }) {
-      onOutcome('success', {
+      onOutcome('fixed', {
         hosts: hostSpecs(assignment),
         overprovisioningFactor: assignment.overprovisioningFactor,
       });
@@ -64,7 +65,14 @@ export function createStaticSource(assignment: LoadAssignment): HostSource {
   };
 }
 
-/** EDS: the assignment comes from outside; that it does not exist is an answer, too, and leaves the hosts as they are. */
+const outcomes = {
+  does_not_exist: 'empty',
+  timed_out: 'timeout',
+  rejected: 'rejected',
+  disconnected: 'failure',
+} as const satisfies Record<NoAssignment, UpdateOutcome>;
+
+/** EDS: the assignment comes from outside; that it does not exist, or is bad, is an answer, too, and leaves the hosts as they are. */
 export function createEdsSource(serviceName: string, watch: (watcher: AssignmentWatcher) => () => void): HostSource {
   let answered = false;
   let stop = () => {};
@@ -72,10 +80,11 @@ export function createEdsSource(serviceName: string, watch: (watcher: Assignment
     waitingFor: () => (answered ? [] : [`endpoints (EDS ${serviceName})`]),
     start({ onAttempt, onOutcome }) {
       onAttempt();
-      stop = watch((assignment) => {
-        answered = true;
-        if (assignment) onOutcome('success', edsUpdate(assignment));
-        else onOutcome('empty', undefined);
+      stop = watch((answer) => {
+        onAttempt();
+        if (answer !== 'disconnected') answered = true;
+        if (typeof answer === 'object') onOutcome('success', edsUpdate(answer));
+        else onOutcome(outcomes[answer], undefined);
       });
     },
     stop: () => stop(),

@@ -49,12 +49,6 @@ export function healthOf(host: HostSpec): Health {
   }
 }
 
-/** `ip:port`, with an IPv6 address in brackets. */
-export function formatAddress(address: SocketAddress): string {
-  if (address.kind === 'pipe') return address.path;
-  return address.address.includes(':') ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
-}
-
 export interface Reconciled {
   readonly hosts: readonly Host[];
   /** Keys that were there and are no longer. */

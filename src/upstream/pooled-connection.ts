@@ -1,10 +1,10 @@
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
+import { formatAddress } from '../model/endpoint.js';
 import type { ClusterStats } from './cluster-stats.js';
 import type { UpstreamConnectionHandler } from './connection.js';
 import type { Host } from './host.js';
-import { formatAddress } from './host.js';
 import { Lease } from './lease.js';
 
 /** How a connection ended. `local`: we closed it. */

@@ -51,6 +51,8 @@ export interface AdsClient {
    */
   subscribe<T>(type: ResourceType<T>, names: readonly string[] | 'wildcard', watcher: Watcher<T>): WatchedResources;
   states(typeUrl: string): ResourceState[];
+  /** `version_info` (`system_version_info`) of the last response of a type that was accepted as a whole, '' when there is none. */
+  version(typeUrl: string): string;
   readonly connected: boolean;
   /** Ends the stream and all timers. Watchers are not called any more. */
   close(): void;
@@ -116,6 +118,7 @@ export function createAdsClient(options: AdsClientOptions): AdsClient {
       };
     },
     states: (typeUrl) => mux.find(typeUrl)?.states() ?? [],
+    version: (typeUrl) => mux.find(typeUrl)?.version ?? '',
     get connected() {
       return stream.connected;
     },

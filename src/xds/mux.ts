@@ -60,6 +60,8 @@ export class Mux {
   /** While it runs, names are not asked for: a batch of clusters leads to one request for endpoints. */
   #hold: Timer | undefined;
   #scheduled = false;
+  /** Resolves when the last response whose order counts is over. */
+  #inOrder: Promise<void> | undefined;
 
   constructor(options: MuxOptions) {
     this.#options = options;
@@ -141,9 +143,14 @@ export class Mux {
     }
     this.#outlet?.succeeded();
     const type = this.#types.get(response.typeUrl);
-    if (type?.wanted) type.receive(response, bytes.length);
+    if (type?.wanted) this.#take(type, response, bytes.length);
     else this.#refuse(response);
     this.#gateReading();
+  }
+
+  #take(type: TypeMux<unknown>, response: ReceivedResponse, size: number): void {
+    if (type.inStreamOrder) this.#inOrder = type.receive(response, size, this.#inOrder);
+    else void type.receive(response, size);
   }
 
   /** Sends what there is to say. Answers come first: a server waits for them. */

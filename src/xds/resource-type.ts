@@ -9,6 +9,12 @@ export interface ResourceType<T> {
   /** A state-of-the-world response lists all there is: what it leaves out is deleted (LDS and CDS). */
   readonly fullState: boolean;
   /**
+   * Responses of such types are applied in the order in which they come, across types, because one refers to what another brings: a route to
+   * its cluster. Control planes rely on it when they send one after the other without waiting for answers
+   * (https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#eventual-consistency-considerations). Others pass a slow judge.
+   */
+  readonly inStreamOrder?: boolean;
+  /**
    * Where `update_success` and the like are counted: `cluster_manager.cds`, `listener_manager.lds`. Absent for types whose statistics
    * belong to each watcher (`cluster.NAME.update_success`).
    */

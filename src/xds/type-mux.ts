@@ -10,7 +10,7 @@ import { ResourceCache } from './resource-cache.js';
 import type { AcceptedResource, ResourceState, ResourceType, ResourceUpdate } from './resource-type.js';
 import type { Answer, ReceivedResponse, Subscription, Variant } from './subscription.js';
 import type { TypeStats } from './type-stats.js';
-import { WatchMap } from './watch-map.js';
+import { type Delivery, WatchMap } from './watch-map.js';
 
 export interface TypeMuxOptions<T> {
   readonly type: ResourceType<T>;
@@ -27,6 +27,10 @@ export interface TypeMuxOptions<T> {
 interface Arrived {
   readonly response: ReceivedResponse;
   readonly size: number;
+  /** What must be over before it is handled. */
+  readonly before: Promise<void> | undefined;
+  /** It is handled, dropped, or must wait for longer than others should wait for it. */
+  readonly done: () => void;
 }
 
 /**
@@ -52,6 +56,7 @@ export class TypeMux<T> {
   #closed = false;
   /** The interest's revision that the cache was last cut down to. */
   #retained = 0;
+  #version = '';
 
   constructor(options: TypeMuxOptions<T>) {
     this.#options = options;
@@ -70,6 +75,10 @@ export class TypeMux<T> {
       log,
       onTimeout,
     });
+  }
+
+  get inStreamOrder(): boolean {
+    return this.#options.type.inStreamOrder === true;
   }
 
   /** Bytes of the responses that wait for their turn. */
@@ -95,6 +104,11 @@ export class TypeMux<T> {
     if (this.#subscription.requested && !this.#subscription.pending) this.watches.asked();
   }
 
+  /** Of the last response that was accepted as a whole; '' before it, and where the control plane gives none. */
+  get version(): string {
+    return this.#version;
+  }
+
   states(): ResourceState[] {
     return this.#cache.states(this.#interest);
   }
@@ -116,13 +130,19 @@ export class TypeMux<T> {
 
   close(): void {
     this.#closed = true;
+    this.#stream++;
     this.#forgetStream();
     this.watches.close();
   }
 
-  receive(response: ReceivedResponse, size: number): void {
-    this.#arrived.push({ response, size });
+  /**
+   * Takes a response, to be handled when `before` is over. Resolves when nobody need wait for it any more: it is handled, dropped with its
+   * stream, or held up because too many rejections are not answered yet.
+   */
+  receive(response: ReceivedResponse, size: number, before?: Promise<void>): Promise<void> {
+    const over = new Promise<void>((done) => this.#arrived.push({ response, size, before, done }));
     void this.#work();
+    return over;
   }
 
   /** The next answer that may be sent, as a request. */
@@ -159,13 +179,20 @@ export class TypeMux<T> {
     if (this.#busy) return;
     this.#busy = true;
     for (let next = this.#next(); next; next = this.#next()) {
-      const { response } = next;
+      const { response, before, done } = next;
       const stream = this.#stream;
+      if (before) await before;
+      if (before && stream !== this.#stream) {
+        done();
+        continue;
+      }
       const error = await this.#handle(response).catch((failure: unknown) => this.#failed(response, failure));
+      done();
       if (stream === this.#stream && !this.#closed) this.#answers.push({ nonce: response.nonce, error });
       if (!this.#closed) this.#options.onProgress();
     }
     this.#busy = false;
+    for (const { done } of this.#arrived) done();
   }
 
   #next(): Arrived | undefined {
@@ -185,19 +212,24 @@ export class TypeMux<T> {
     }
 
     const { update, rejections } = this.#commit(response, plan, judged);
-    const failures = await this.#apply(update);
-    for (const { name } of failures.length > 0 ? update.changed : []) this.#cache.distrust(name);
-    if (rejections.length === 0 && failures.length === 0) {
+    const { refused, failures } = await this.#apply(update);
+    for (const { name } of failures.length > 0 ? update.changed : refused) this.#cache.distrust(name);
+    const bad = [
+      ...rejections,
+      ...refused.map(({ name, problems }) => ({ label: name, problems, judgedAt: undefined })),
+    ];
+    if (bad.length === 0 && failures.length === 0) {
+      this.#version = response.version;
       this.#subscription.accepted(response.version);
       stats.accepted(response.version, clock.monotonic() - started);
       return undefined;
     }
     stats.rejected();
     const error =
-      rejections.length > 0
-        ? errorDetail(rejections, response.resources.length)
+      bad.length > 0
+        ? errorDetail(bad, response.resources.length)
         : statusOf(`could not be applied: ${failures.join('; ')}`);
-    const known = failures.length === 0 && rejections.every(({ judgedAt }) => Number.isFinite(judgedAt));
+    const known = failures.length === 0 && bad.every(({ judgedAt }) => Number.isFinite(judgedAt));
     const { version, nonce } = response;
     log[known ? 'debug' : 'warn']({ type: type.shortName, version, nonce }, error.message);
     return error;
@@ -250,7 +282,7 @@ export class TypeMux<T> {
     return { update, rejections };
   }
 
-  async #apply(update: ResourceUpdate<T>): Promise<string[]> {
+  async #apply(update: ResourceUpdate<T>): Promise<Delivery> {
     this.#options.onApplying(true);
     try {
       return await this.watches.deliver(update);
@@ -260,6 +292,7 @@ export class TypeMux<T> {
   }
 
   #forgetStream(): void {
+    for (const { done } of this.#arrived) done();
     this.#arrived = [];
     this.#answers.clear();
   }

@@ -2,17 +2,21 @@ import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Interest } from './interest.js';
 import type { ResourceCache } from './resource-cache.js';
-import type { ResourceUpdate } from './resource-type.js';
+import type { RejectedResource, ResourceUpdate } from './resource-type.js';
 
 /** Whoever uses the resources of a type. */
 export interface Watcher<T> {
-  /** How long the first answer may take, counted while connected, from the request on; 0 means for ever. */
+  /**
+   * How long the first answer may take; 0 means for ever. Counted from the subscription on until the control plane said something of the
+   * type, later from the request on and only while connected.
+   */
   readonly initialFetchTimeoutMs: number;
   /**
    * Once per response that concerns the watcher, before it is answered; the answer waits for the promise. Requests for other
-   * names are held back until it is settled (1 s at most), so that a batch leads to one request.
+   * names are held back until it is settled (1 s at most), so that a batch leads to one request. It may resolve to those changed
+   * resources that can't be taken into service for all their good looks (an address in use): they are rejected after all.
    */
-  onUpdate(update: ResourceUpdate<T>): void | Promise<void>;
+  onUpdate(update: ResourceUpdate<T>): void | Promise<void> | Promise<readonly RejectedResource[] | undefined>;
   /** The stream was lost or not to be had. Nothing changes for resources; for `update_failure`. */
   onConnectionFailure?(): void;
 }
@@ -29,6 +33,13 @@ interface Watch<T> {
 
 export type WatchHandle<T> = Watch<T>;
 
+/** What came of an update where it was applied. */
+export interface Delivery {
+  readonly refused: readonly RejectedResource[];
+  /** Messages of watchers that threw: what they made of the update is not known. */
+  readonly failures: readonly string[];
+}
+
 /** Many watchers, one interest: who wants what, and who gets told. */
 export class WatchMap<T> {
   readonly #interest: Interest;
@@ -43,6 +54,8 @@ export class WatchMap<T> {
   readonly #wildcards = new Set<Watch<T>>();
   /** A wildcard was answered: its later watchers can be served from the cache. */
   #answered = false;
+  /** The control plane said something of this type at least once. */
+  #heard = false;
 
   constructor(options: {
     interest: Interest;
@@ -108,17 +121,15 @@ export class WatchMap<T> {
   asked(): void {
     for (const watch of this.#untimed) {
       for (const [name, timer] of watch.pending) {
-        if (timer) continue;
-        const expire = () => this.#expire(watch, name);
-        watch.pending.set(name, this.#clock.setTimeout(expire, watch.watcher.initialFetchTimeoutMs));
+        if (!timer) this.#startTimer(watch, name);
       }
     }
     this.#untimed.clear();
   }
 
-  /** Nobody can answer: the timers start over with the next stream. */
+  /** Nobody can answer. Timers start over with the next stream: that a control plane was lost says nothing about what is waited for. */
   disconnected(): void {
-    this.#stopTimers();
+    if (this.#heard) this.#stopTimers();
     for (const watch of this.#watches) this.#contain(watch, () => watch.watcher.onConnectionFailure?.());
   }
 
@@ -132,24 +143,26 @@ export class WatchMap<T> {
     for (const watch of this.#watches) {
       for (const [name, timer] of watch.pending) {
         timer?.cancel();
-        this.#await(watch, name);
+        watch.pending.set(name, undefined);
       }
+      if (watch.watcher.initialFetchTimeoutMs > 0 && watch.pending.size > 0) this.#untimed.add(watch);
     }
   }
 
-  /** Tells every watcher its part of an update. Resolves when all have taken it in, to the messages of those that failed. */
-  async deliver(update: ResourceUpdate<T>): Promise<string[]> {
+  /** Tells every watcher its part of an update. Resolves when all have taken it in. */
+  async deliver(update: ResourceUpdate<T>): Promise<Delivery> {
+    this.#heard = true;
     if (this.#wildcards.size > 0) this.#answered = true;
     const parts = this.#split(update);
     const failures: string[] = [];
-    const running: (void | Promise<void>)[] = [];
+    const running: (Promise<readonly RejectedResource[]> | undefined)[] = [];
     for (const [watch, part] of parts) {
       for (const name of mentioned(part)) this.#settle(watch, name);
       this.#settle(watch, '*');
       running.push(this.#contain(watch, () => watch.watcher.onUpdate(part), failures));
     }
-    await Promise.all(running);
-    return failures;
+    const refused = (await Promise.all(running)).flatMap((each) => each ?? []);
+    return { refused, failures };
   }
 
   #split(update: ResourceUpdate<T>): Map<Watch<T>, ResourceUpdate<T>> {
@@ -243,7 +256,15 @@ export class WatchMap<T> {
 
   #await(watch: Watch<T>, name: string): void {
     watch.pending.set(name, undefined);
-    if (watch.watcher.initialFetchTimeoutMs > 0) this.#untimed.add(watch);
+    if (watch.watcher.initialFetchTimeoutMs === 0) return;
+    // As Envoy: where there is no control plane to be heard of, starting has to end all the same.
+    if (this.#heard) this.#untimed.add(watch);
+    else this.#startTimer(watch, name);
+  }
+
+  #startTimer(watch: Watch<T>, name: string): void {
+    const expire = () => this.#expire(watch, name);
+    watch.pending.set(name, this.#clock.setTimeout(expire, watch.watcher.initialFetchTimeoutMs));
   }
 
   #settle(watch: Watch<T>, name: string): void {
@@ -252,16 +273,23 @@ export class WatchMap<T> {
   }
 
   /** A watcher's failure stays its own. */
-  #contain(watch: Watch<T>, call: () => void | Promise<void>, failures: string[] = []): void | Promise<void> {
-    const failed = (error: unknown) => {
+  #contain(
+    watch: Watch<T>,
+    call: () => ReturnType<Watcher<T>['onUpdate']>,
+    failures: string[] = [],
+  ): Promise<readonly RejectedResource[]> | undefined {
+    const failed = (error: unknown): readonly RejectedResource[] => {
       failures.push(error instanceof Error ? error.message : String(error));
       const names = watch.names === 'wildcard' ? '*' : [...watch.names].slice(0, 8).join(', ');
       this.#log.error({ err: error, names }, 'a watcher of xDS resources failed');
+      return [];
     };
     try {
-      return call()?.catch(failed);
+      const applying = call() as Promise<readonly RejectedResource[] | undefined> | undefined;
+      return applying?.then((refused) => refused ?? [], failed);
     } catch (error) {
       failed(error);
+      return undefined;
     }
   }
 }

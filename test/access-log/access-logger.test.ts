@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   constants,
@@ -13,7 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { createAccessLogManager } from '../../src/access-log/access-logger.js';
+import { checkTarget, createAccessLogManager } from '../../src/access-log/access-logger.js';
 import { HeaderMap } from '../../src/bridge/header-map.js';
 import { createLogging } from '../../src/log.js';
 import type { AccessLogConfig } from '../../src/model/listener.js';
@@ -223,6 +224,69 @@ describe('access log files', () => {
     drain();
     closeSync(reader);
     expect(received).to.equal(`${text}\n`.repeat(2000 - dropped));
+  });
+
+  it('a reader that never reads does not hold up the end', async () => {
+    const { clock, manager, counter } = bed();
+    const path = join(folder, 'fifo');
+    execFileSync('mkfifo', [path]);
+    const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    const logger = manager.createLogger([file(path)]);
+    for (let i = 0; i < 200; i++) logger.log(info, request('x'.repeat(999)), undefined);
+    let open = true;
+    void manager.close().then(() => {
+      open = false;
+    });
+    while (open) {
+      clock.advance(50);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    closeSync(reader);
+    expect(counter('filesystem.write_failed')).to.be.at.least(1);
+  });
+
+  for (const how of ['pipe', 'socket']) {
+    it(`nor does it when it reads our own stdout, a ${how}`, async () => {
+      const src = new URL('../../src/', import.meta.url).href;
+      const script = `
+        const { createAccessLogManager } = await import('${src}access-log/access-logger.js');
+        const { systemClock } = await import('${src}clock.js');
+        const { createStatsStore } = await import('${src}stats/create-store.js');
+        const log = { error() {}, warn() {} };
+        const manager = createAccessLogManager({ clock: systemClock, log, stats: createStatsStore() });
+        const format = { kind: 'text', text: 'x'.repeat(1000) };
+        const logger = manager.createLogger([{ target: { kind: 'stdout' }, format }]);
+        for (let i = 0; i < 500; i++) logger.log({}, undefined, undefined);
+        const alive = setInterval(() => undefined, 1000);
+        await manager.close();
+        clearInterval(alive);`;
+      const fifo = join(folder, 'stdout');
+      execFileSync('mkfifo', [fifo]);
+      const reader = openSync(fifo, constants.O_RDWR);
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+        stdio: ['ignore', how === 'pipe' ? reader : 'pipe', 'inherit'],
+        timeout: 10_000,
+        killSignal: 'SIGKILL',
+      });
+      const [code] = await once(child, 'exit');
+      closeSync(reader);
+      expect(code).to.equal(0);
+    });
+  }
+
+  it('tells beforehand whether a file can be opened', () => {
+    const path = join(folder, 'a.log');
+    expect(checkTarget(file(path))).to.deep.equal([]);
+    expect(readFileSync(path, 'utf8')).to.equal('');
+    expect(checkTarget({ target: { kind: 'stdout' }, format: undefined })).to.deep.equal([]);
+    const pipe = join(folder, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    expect(checkTarget(file(pipe)), 'a pipe that nobody reads yet').to.deep.equal([]);
+    for (const bad of [folder, join(folder, 'none', 'a.log'), 'a\0b']) {
+      const [problem] = checkTarget(file(bad));
+      expect(problem?.path).to.equal('path');
+      expect(problem?.message).to.match(/^unable to open file ".*": .*; make its folder/);
+    }
   });
 
   it('refuses a bad format', () => {

@@ -121,6 +121,7 @@ describe('admin', () => {
   ];
   let state: ServerState = 'LIVE';
   let quits = 0;
+  let reopened = 0;
   let base = '';
   let close: () => Promise<void>;
 
@@ -164,6 +165,9 @@ describe('admin', () => {
       },
       failHealthCheck: (failed: boolean) => {
         state = failed ? 'DRAINING' : 'LIVE';
+      },
+      reopenLogs: () => {
+        reopened++;
       },
       drainListeners: () => undefined,
     };
@@ -316,6 +320,33 @@ describe('admin', () => {
     ]);
     await get('/quitquitquit', 'POST');
     expect(quits).to.equal(1);
+  });
+
+  it('answers what scripts for Envoy ask', async () => {
+    expect(await get('/hot_restart_version')).to.include({ status: 200, body: 'disabled' });
+    expect(JSON.parse((await get('/runtime')).body)).to.deep.equal({ entries: {}, layers: [] });
+    expect(JSON.parse((await get('/certs')).body)).to.deep.equal({ certificates: [] });
+    expect(await get('/reopen_logs')).to.include({ status: 405 });
+    expect(await get('/reopen_logs', 'POST')).to.include({ status: 200, body: 'OK\n' });
+    expect(reopened).to.equal(1);
+    stats.counter('http.a.rq').value = 3;
+    stats.gauge('http.a.active').value = 3;
+    expect(await get('/reset_counters', 'POST')).to.include({ status: 200, body: 'OK\n' });
+    expect((await get('/stats?filter=^http.a')).body).to.equal('http.a.active: 3\nhttp.a.rq: 0\n');
+    expect(await get('/ready', 'PUT')).to.include({ status: 200 });
+  });
+
+  it('answers mistakes with the status that Envoy gives', async () => {
+    const statuses = {
+      '/clusters?filter=(': 400,
+      '/stats?type=foo': 400,
+      '/config_dump?resource=bootstrap': 400,
+      '/config_dump?resource=nothing': 404,
+      '/config_dump?resource=static_endpoint_configs': 404,
+      '/config_dump?resource=static_endpoint_configs&include_eds': 200,
+    };
+    for (const [path, status] of Object.entries(statuses)) expect((await get(path)).status, path).to.equal(status);
+    expect(JSON.parse((await get('/clusters?filter=nobody&format=json')).body)).to.deep.equal({});
   });
 
   it('refuses what it does not know and survives a failing endpoint', async () => {

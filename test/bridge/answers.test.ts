@@ -744,6 +744,7 @@ const preface: Case[] = [
     server: { onData: (c) => void (c.received().toString() === 'PROXY ping' && c.socket.write('ok')) },
     summary: '200 ok',
     received: 'PROXY ping',
+    reused: false,
   },
   {
     name: 'goes out although there is nothing else to write',

@@ -398,6 +398,18 @@ describe('exchange', () => {
       expect(server.connections).to.have.length(1);
     });
 
+    it('no connection is shared where the PROXY header names its client', async () => {
+      await setUp(answer, { onUpstreamData: () => 2 });
+      await harness.send({ method: 'GET', body: ['x'] }).ended();
+      for (const client of ['PROXY a ', 'PROXY b ']) {
+        const result = await harness.send({ method: 'GET', body: ['x'], preface: Buffer.from(client) }).ended();
+        expect(result.summary).to.equal('200 ok');
+      }
+      await harness.send({ method: 'GET', body: ['x'] }).ended();
+      const received = server.connections.map((connection) => connection.received().toString());
+      expect(received).to.deep.equal(['xx', 'PROXY a x', 'PROXY b x']);
+    });
+
     it('a fresh connection that fails is a failure', async () => {
       await setUp({ onData: close }, { ...frame, onUpstreamData: (_h, _b, end) => (end ? 1 : 2) });
       expect((await harness.send({ method: 'GET' }).ended()).summary).to.equal('failure upstream_closed');

@@ -117,7 +117,7 @@ const cases: readonly Case[] = [
     received: 'PROXY UNKNOWN\r\n[headers 0 true]',
     sends: ['x'],
     summary: '200 x[upstream 1 false]',
-    reused: true,
+    reused: false,
   },
   {
     name: 'an answer to the headers',

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { responseFlags } from '../../src/access-log/response-flags.js';
 import { HeaderMap } from '../../src/bridge/header-map.js';
 import type { DownstreamStream } from '../../src/bridge/stream.js';
+import { sendLocalReply } from '../../src/routing/local-reply.js';
 import { FakeClock } from '../support/fake-clock.js';
 import {
   echo,
@@ -103,6 +104,22 @@ describe('an HTTP/1 connection', () => {
         name: '502 instead of two lengths',
         answer: (s) => respond(s, 200, 'x', ['content-length', '2']),
         expected: /^HTTP\/1\.1 502 /,
+      },
+      {
+        name: '502 with no changes to headers that are not valid themselves',
+        answer: (s) => {
+          s.mutateReply = (headers) => headers.set('x-a', 'b\r\nx-c: d');
+          sendLocalReply(s, { status: 404, body: '', flags: 0, details: 'test' });
+        },
+        expected: /^HTTP\/1\.1 502 Bad Gateway\r\n(?!.*x-c)/s,
+      },
+      {
+        name: '500 when the handler throws, with the route’s headers',
+        answer: (s) => {
+          s.mutateReply = (headers) => headers.set('x-a', 'b');
+          throw new Error('handler');
+        },
+        expected: /^HTTP\/1\.1 500 Internal Server Error\r\nx-a: b\r\n/,
       },
       {
         name: '500 when the handler throws',
@@ -335,6 +352,25 @@ describe('an HTTP/1 connection', () => {
     expect(sent).to.equal(pieces);
   });
 
+  for (const bufferLimit of [1, 1024, 20_000]) {
+    it(`goes on after each stop, whatever the limit: ${bufferLimit} bytes`, async () => {
+      const server = await start({
+        bufferLimit,
+        handle: (s) => {
+          let left = 20;
+          const push = (): void => {
+            while (left > 0) if (!s.sendData(Buffer.alloc(3000, 'x'), --left === 0)) return;
+          };
+          s.start({ onData() {}, onWritable: push, onReset() {} });
+          s.sendHeaders(new HeaderMap([':status', '200']), false);
+          push();
+        },
+      });
+      const client = server.connect().write(get().repeat(2));
+      await client.receive(/\r\n0\r\n\r\n.*\r\n0\r\n\r\n$/s);
+    });
+  }
+
   describe('pipelining', () => {
     it('answers one at a time, in order', async () => {
       const streams: DownstreamStream[] = [];
@@ -417,6 +453,26 @@ describe('an HTTP/1 connection', () => {
         15_000,
       );
       expect(requests).to.equal(100);
+    });
+
+    it('refuses a request whose body broke while it waited for its turn', async () => {
+      const streams: DownstreamStream[] = [];
+      const handler = new RecordingHandler();
+      const server = await start({
+        handle: (s) => {
+          streams.push(s);
+          s.start(handler);
+        },
+      });
+      const client = server.connect();
+      client.write(`${get()}POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nz\r\n`);
+      await waitUntil(
+        () => streams.length === 1,
+        () => 'no request',
+      );
+      respond(streams[0] as DownstreamStream, 200, 'first');
+      expect(await client.receiveAll()).to.match(/first.*HTTP\/1\.1 400 Bad Request\r\n/s);
+      expect(handler.resets).to.deep.equal(['protocol_error']);
     });
 
     it('answers what came before an error, then refuses', async () => {
@@ -820,6 +876,15 @@ describe('an HTTP/1 connection', () => {
       );
       expect(clock.pending).to.equal(0);
     });
+  });
+
+  it('knows the address that x-forwarded-for tells from the connection’s own', async () => {
+    const server = await start({ handle: echo });
+    const client = server.connect().write(get('x-forwarded-for: 192.0.2.7\r\n'));
+    await client.receive(/"body"/);
+    const info = server.logged[0]?.info;
+    expect(info?.downstreamRemoteAddress).to.equal('192.0.2.7:0');
+    expect(info?.downstreamDirectRemoteAddress).to.equal(`127.0.0.1:${client.socket.localPort}`);
   });
 
   it('counts and logs', async () => {

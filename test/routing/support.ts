@@ -160,6 +160,7 @@ export function streamInfo(): StreamInfo {
 /** A codec's side of a request: checks the contract of DownstreamStream and records what is sent. */
 export class RecordingStream implements DownstreamStream {
   readonly info = streamInfo();
+  mutateReply: DownstreamStream['mutateReply'];
   handler: DownstreamHandler | undefined;
   headers: HeaderMap | undefined;
   body = '';

@@ -201,7 +201,7 @@ describe('cluster manager', () => {
       const next = put(clusterModel(edsDiscovery('svc')), '2');
       expect(active(manager).version).to.equal('1');
       expect(shown()?.warming?.waitingFor).to.deep.equal(['endpoints (EDS svc)']);
-      expect(gauge('cluster_manager.warming_clusters')).to.equal(1);
+      expect([gauge('cluster_manager.warming_clusters'), manager.warming]).to.deep.equal([1, 1]);
       expect(gauge('cluster.echo.warming_state')).to.equal(1);
       expect(warmed).to.deep.equal(['echo']);
       manager.setLoadAssignment('svc', assignment(here()));
@@ -215,7 +215,7 @@ describe('cluster manager', () => {
 
     it('ends without endpoints when there is no such resource', async () => {
       put(clusterModel(edsDiscovery()));
-      manager.setLoadAssignment('echo', undefined);
+      manager.setLoadAssignment('echo', 'does_not_exist');
       expect(await attempt(active(manager)).result).to.deep.equal({ kind: 'no_healthy_upstream' });
       expect(counter('cluster.echo.update_empty')).to.equal(1);
     });
@@ -234,7 +234,7 @@ describe('cluster manager', () => {
     it('a new version of a known service is warm at once', () => {
       put(clusterModel(edsDiscovery()), '1');
       manager.setLoadAssignment('echo', assignment(here()));
-      manager.setLoadAssignment('echo', undefined);
+      manager.setLoadAssignment('echo', 'does_not_exist');
       put(clusterModel(edsDiscovery(), { connectTimeoutMs: 1 }), '2');
       expect(active(manager).version).to.equal('2');
       expect(shown()?.hosts).to.have.length(1);

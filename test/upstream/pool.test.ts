@@ -203,6 +203,16 @@ describe('connection pool', () => {
       expect(gauge('upstream_cx_active')).to.equal(2);
     });
 
+    it('keeps no timer for a host without connections', async () => {
+      const cluster = setUp();
+      const one = await connected(cluster);
+      one.connection.release(true);
+      expect(clock.pending).to.equal(1);
+      server.sockets[0]?.destroy();
+      await eventually(() => gauge('upstream_cx_active') === 0);
+      expect(clock.pending).to.equal(0);
+    });
+
     it('keeps idle connections for ever when the idle timeout is 0', async () => {
       const cluster = setUp({ idleTimeoutMs: 0 });
       (await connected(cluster)).connection.release(true);

@@ -172,7 +172,7 @@ for (const variant of variants) {
       expect(other.log.lines).to.deep.equal([]);
       other.clock.advance(1);
       expect(other.log.lines[0]).to.contain('no connection within 700 ms');
-      expect(watcher.updates).to.deep.equal([]);
+      expect(watcher.updates.map(({ cause }) => cause)).to.deep.equal(['initial_fetch_timeout']);
       other.close();
       silent.close();
       for (const socket of sockets) socket.destroy();

@@ -256,6 +256,26 @@ for (const variant of variants) {
       );
     });
 
+    it('rejects what a watcher refuses, and only that; the version moves when it is taken', async () => {
+      let refuses = true;
+      const refusal = [{ name: 'b', problems: [{ path: '', message: 'its address is in use' }] }];
+      const watcher = new RecordingWatcher(0, async () => (refuses ? refusal : undefined));
+      h.client.subscribe(h.eds, ['a', 'b'], watcher);
+      await stream.next();
+      const send = (nonce: string) =>
+        respond(stream, { type: edsUrl, nonce, version: nonce, resources: { a: '1', b: '1' } });
+      send('n1');
+      expect((await stream.next()).error_detail?.message).to.equal(
+        '1 of 2 resources rejected: b: its address is in use',
+      );
+      expect(h.client.version(edsUrl)).to.equal('');
+      refuses = false;
+      send('n2');
+      expect((await stream.next()).error_detail).to.equal(null);
+      expect(h.eds.judged).to.deep.equal(['a', 'b', 'b']);
+      expect(h.client.version(edsUrl)).to.equal('n2');
+    });
+
     it('rejects what could not be applied, and takes it again when it comes again', async () => {
       let fail = true;
       h.client.subscribe(

@@ -78,10 +78,10 @@ export class RecordingWatcher implements Watcher<string> {
 
   constructor(
     readonly initialFetchTimeoutMs = 0,
-    readonly onApply: (update: ResourceUpdate<string>) => void | Promise<void> = () => {},
+    readonly onApply: Watcher<string>['onUpdate'] = () => {},
   ) {}
 
-  onUpdate(update: ResourceUpdate<string>): void | Promise<void> {
+  onUpdate(update: ResourceUpdate<string>): ReturnType<Watcher<string>['onUpdate']> {
     this.updates.push(update);
     for (const { name, verdict } of update.changed) {
       this.state.set(name, verdict.kind === 'active' ? verdict.model : verdict.kind);

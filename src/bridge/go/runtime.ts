@@ -130,8 +130,8 @@ export function createGoRuntime(options: GoRuntimeOptions): BridgeRuntime {
   }
 
   async function prepare(config: BridgeConfig): Promise<PreparedBridge> {
-    const host = nativeHost();
     const path = realPath(config);
+    const host = nativeHost();
     const distrust = trust.check(path);
     if (distrust !== undefined) throw new PluginProblem('library_path', distrust);
     const any = serializeAny(config.pluginConfig);

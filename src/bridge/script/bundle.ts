@@ -109,13 +109,25 @@ function describeMessage(path: string, { text, location }: Message): string {
 
 let builds = 0;
 let idle: NodeJS.Timeout | undefined;
+let restart: Promise<void> | undefined;
 
-/** esbuild works in a child process of its own, which is ended when there is nothing to build for a while. */
+/**
+ * esbuild works in a child process of its own, which is ended when there is nothing to build for a while. One that died (killed for its
+ * memory, say) is replaced, once per build.
+ */
 async function withService<T>(work: () => Promise<T>): Promise<T> {
   clearTimeout(idle);
   builds += 1;
   try {
-    return await work();
+    return await work().catch(async (error: Partial<BuildFailure>) => {
+      if (Array.isArray(error.errors)) throw error;
+      // All builds that it was busy with fail together: one restart is for all of them.
+      restart ??= stop().finally(() => {
+        restart = undefined;
+      });
+      await restart;
+      return work();
+    });
   } finally {
     builds -= 1;
     if (builds === 0) idle = setTimeout(() => void stop(), keepServiceMs).unref();

@@ -6,9 +6,9 @@ import type { Problem } from '../../model/verdict.js';
 import type { HttpTcpBridge } from '../api.js';
 import { describe } from '../plugin-error.js';
 import type { BridgeRuntime, PreparedBridge } from '../prepared-bridge.js';
-import { withTimeLimit } from './evaluate.js';
 import { identityOf } from './identity.js';
 import { createLibraries, type Library } from './libraries.js';
+import { createLimitedCalls } from './limited-calls.js';
 import { oncePerTurn } from './once-per-turn.js';
 import { type ParsedPlugin, PluginProblem, parsePlugin } from './plugin.js';
 import { createTrust } from './trust.js';
@@ -33,6 +33,7 @@ export function createScriptRuntime(options: ScriptRuntimeOptions): BridgeRuntim
   const trust = createTrust(pluginRoots.map((root) => resolve(cwd, root)));
   const resolveLinks = oncePerTurn((path) => realpathSync.native(path));
   const libraries = createLibraries(trust, timeLimitMs);
+  const limited = createLimitedCalls(timeLimitMs);
 
   function realPath(config: BridgeConfig): string {
     const path = resolve(cwd, config.libraryPath);
@@ -63,11 +64,11 @@ export function createScriptRuntime(options: ScriptRuntimeOptions): BridgeRuntim
     }
   }
 
-  function parse(library: Library, config: BridgeConfig): PreparedBridge {
+  async function parse(library: Library, config: BridgeConfig): Promise<PreparedBridge> {
     const { typeUrl, value } = config.pluginConfig;
     const unpack = (): unknown => (typeUrl === '' ? undefined : unpackPluginConfig(typeUrl, value));
     try {
-      const parsed = withTimeLimit(`parsing the configuration of plugin ${config.pluginName}`, timeLimitMs, () =>
+      const parsed = await limited(`parsing the configuration of plugin ${config.pluginName}`, () =>
         parsePlugin(library, config, unpack),
       );
       return createPreparedBridge(library, config, unpack, parsed);
@@ -81,7 +82,7 @@ export function createScriptRuntime(options: ScriptRuntimeOptions): BridgeRuntim
     async prepare(config) {
       try {
         const library = await load(config);
-        const bridge = parse(library, config);
+        const bridge = await parse(library, config);
         log.debug({ plugin: config.pluginName, library: library.path, hash: library.hash }, 'bridge prepared');
         return { ok: true, bridge };
       } catch (thrown) {

@@ -78,7 +78,7 @@ export function readAccessLogs(context: Context, logs: readonly AccessLog__Outpu
     if (config === undefined) continue;
     for (const problem of checkFormat(config.format))
       context.findings.unsupported.push({
-        path: `${at}.typed_config format${problem.path}`,
+        path: join(`${at}.typed_config.log_format`, problem.path),
         message: problem.message,
       });
     configs.push(config);

@@ -57,6 +57,18 @@ describe('script runtime', () => {
       expect(await (made.later as () => Promise<{ help: unknown }>)()).to.have.property('help');
     });
 
+    it('after esbuild’s process was killed', async () => {
+      for (const name of ['a.js', 'b.js', 'c.js']) folder.write(name, `${minimal} // ${name}`);
+      const bridges = [await folder.prepare('a.js')];
+      const children = readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8').trim().split(' ');
+      const builders = children.filter((pid) => readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'esbuild');
+      expect(builders).to.have.length(1);
+      process.kill(Number(builders[0]), 'SIGKILL');
+      bridges.push(...(await Promise.all([folder.prepare('b.js'), folder.prepare('c.js')])));
+      expect(bridges).to.have.length(3);
+      for (const bridge of bridges) bridge.release();
+    });
+
     it('without looking at a tsconfig.json further up', async () => {
       folder.write(
         'tsconfig.json',
