@@ -147,11 +147,15 @@ export function createGoRuntime(options: GoRuntimeOptions): BridgeRuntime {
     const plugin = host.addon.configure(library, config.pluginName, any);
     if (plugin < 0) throw problemOf({ during: 'config', problem: host.addon.error() }, path, config);
     log.debug({ plugin: config.pluginName, library: path, hash }, 'bridge prepared');
-    return createPreparedBridge(base, { host, number: plugin, name: config.pluginName, onUnknown });
-
-    function onUnknown(): void {
-      stats.counter(`bridge.${config.pluginName.replaceAll(':', '_')}.plugin_not_found`).value += 1;
-    }
+    const notFound = stats.counter(`bridge.${config.pluginName.replaceAll(':', '_')}.plugin_not_found`);
+    return createPreparedBridge(base, {
+      host,
+      number: plugin,
+      name: config.pluginName,
+      onUnknown() {
+        notFound.value += 1;
+      },
+    });
   }
 
   return {
