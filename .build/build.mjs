@@ -1,13 +1,15 @@
-// The one build step: protos → dist/schema.json and TypeScript types, then TypeScript → dist/.
+// The one build step: protos → dist/schema.json and TypeScript types, the native host of Go libraries, then TypeScript → dist/.
 import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildNative } from './native.mjs';
 import { buildSchema } from './schema.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 mkdirSync(join(root, 'dist'), { recursive: true });
 buildSchema(root);
+buildNative(root);
 const tsc = spawnSync(process.execPath, [join(root, 'node_modules', 'typescript', 'bin', 'tsc'), '-p', root], {
   stdio: 'inherit',
 });

@@ -2,10 +2,12 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { loadBootstrap } from './bootstrap/load.js';
 import { bootstrapReport } from './bootstrap/report.js';
-import { type CommandLine, parseCommandLine } from './command-line.js';
+import { loadNativeHost } from './bridge/go/native-host.js';
+import { type CommandLine, type PluginCheck, parseCommandLine } from './command-line.js';
 import { createLogging, type Logger, type Logging } from './log.js';
 import { formatAddress } from './model/endpoint.js';
 import { loadSchema, type Schema } from './protobuf/schema.js';
+import { checkPlugin } from './server/check-plugin.js';
 import { validateBootstrap } from './server/validate.js';
 import { type Server, startServer } from './server.js';
 
@@ -43,13 +45,32 @@ async function validate(schema: Schema, logging: Logging, commandLine: CommandLi
   const { ok, lines } = await validateBootstrap({
     ...loadOptions(schema, commandLine),
     pluginRoots,
-    log: logging.logger('bridge'),
+    logging,
   });
   for (const line of lines) console.log(line);
   console.log(
     ok ? `configuration '${sourceOf(commandLine)}' OK` : `${lines.length} problem${lines.length === 1 ? '' : 's'}`,
   );
   return ok ? 0 : 1;
+}
+
+async function check(schema: Schema, { file, name, config, pluginRoot }: PluginCheck): Promise<number> {
+  const { ok, lines } = await checkPlugin({
+    schema,
+    logging: createLogging('error'),
+    file,
+    name,
+    config,
+    pluginRoots: pluginRoot,
+  });
+  for (const line of lines) console.log(line);
+  return ok ? 0 : 1;
+}
+
+/** What --version says of Go libraries. */
+function goBridges(): string {
+  const native = loadNativeHost();
+  return native.available ? 'available' : `unavailable (${native.reason})`;
 }
 
 /** What a plugin's timer or a stray promise throws must not end the requests of everybody else: it is logged and counted. */
@@ -152,7 +173,8 @@ function openLogging({ logLevel, logPath, componentLogLevel }: CommandLine): Log
 }
 
 async function main(): Promise<number> {
-  const commandLine = parseCommandLine(process.argv);
+  const commandLine = parseCommandLine(process.argv, goBridges);
+  if (commandLine.mode === 'plugin_check') return check(loadSchema(), commandLine);
   const logging = openLogging(commandLine);
   const run = commandLine.mode === 'validate' ? validate : serve;
   return run(loadSchema(), logging, commandLine);

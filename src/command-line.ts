@@ -22,6 +22,17 @@ export interface CommandLine {
   readonly ignored: readonly string[];
 }
 
+/** `pontoon plugin check FILE` */
+export interface PluginCheck {
+  readonly mode: 'plugin_check';
+  readonly file: string;
+  /** undefined: only the library is looked at. */
+  readonly name?: string;
+  /** The plugin's configuration as JSON text. */
+  readonly config?: string;
+  readonly pluginRoot: readonly string[];
+}
+
 /** Flags that Envoy's users have in their start scripts and that have nothing to do here: accepted, so that the scripts go on working. */
 const ignoredFlags: readonly (readonly [string, string])[] = [
   ['--disable-hot-restart', 'there is no hot restart between processes'],
@@ -70,11 +81,19 @@ function wholeNumber(least: number): (value: string) => number {
   };
 }
 
-/** Parses `argv` (as in process.argv). Ends the process for --help, --version and mistakes, as commander does. */
-export function parseCommandLine(argv: readonly string[]): CommandLine {
+const pluginRootFlag = () =>
+  new Option('--plugin-root <dir>', 'where plugin libraries may come from; repeatable')
+    .argParser((dir: string, dirs: readonly string[]) => [...dirs, dir])
+    .default([], 'folders that only root and this user may write to');
+
+/**
+ * Parses `argv` (as in process.argv). Ends the process for --help, --version and mistakes, as commander does.
+ *
+ * @param goBridges what --version says of them
+ */
+export function parseCommandLine(argv: readonly string[], goBridges: () => string): CommandLine | PluginCheck {
   const command = new Command('pontoon')
     .description('An Envoy-compatible data plane that bridges HTTP to TCP protocols by plugins.')
-    .version(`pontoon ${version} (node ${process.version})`, '--version', 'print the version and exit')
     .option('-c, --config-path <file>', "Envoy's bootstrap, in YAML or JSON")
     .option('--config-yaml <text>', 'bootstrap text that is merged over the file')
     .addOption(
@@ -100,16 +119,32 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       wholeNumber(0),
       600,
     )
-    .addOption(
-      new Option('--plugin-root <dir>', 'where plugin libraries may come from; repeatable')
-        .argParser((dir: string, dirs: string[]) => [...dirs, dir])
-        .default([], 'folders that only root and this user may write to'),
-    )
+    .addOption(pluginRootFlag())
+    .option('--version', 'print the version and exit')
+    .on('option:version', () => {
+      console.log(`pontoon ${version} (node ${process.version})\ngo bridges: ${goBridges()}`);
+      process.exit(0);
+    })
     .addHelpText('after', "\nEnvoy's other flags are accepted where ignoring them is harmless: the log names them.")
-    .allowExcessArguments(false);
+    .allowExcessArguments(false)
+    .enablePositionalOptions()
+    .action(() => undefined);
+  let check: PluginCheck | undefined;
+  command
+    .command('plugin')
+    .description('look at plugin libraries')
+    .command('check <file>')
+    .description('judge a library, and a configuration of a plugin in it, as when a control plane sends it')
+    .option('--name <plugin>', "the plugin's name in the library")
+    .option('--config <json>', "the plugin's configuration, as the value of a TypedStruct")
+    .addOption(pluginRootFlag())
+    .action((file: string, options: Omit<PluginCheck, 'mode' | 'file'>) => {
+      check = { mode: 'plugin_check', file, ...options };
+    });
   for (const [flags, why] of ignoredFlags)
     command.addOption(new Option(flags, `accepted and ignored: ${why}`).hideHelp());
   command.parse([...argv]);
+  if (check !== undefined) return check;
   const options = command.opts<CommandLine & Record<string, unknown>>();
   if (options.configPath === undefined && options.configYaml === undefined) {
     command.error("error: nothing to run: give Envoy's bootstrap with -c FILE (or --config-yaml TEXT)");

@@ -14,6 +14,8 @@ export interface Logging {
   levels(): Record<string, LogLevel>;
   /** Sets one component's level, or all (component undefined). Returns false for an unknown component. */
   setLevel(level: LogLevel, component?: string): boolean;
+  /** Calls `listener` with the component's level, now and whenever it changes. */
+  watchLevel(component: string, listener: (level: LogLevel) => void): void;
 }
 
 const toPino: Record<LogLevel, string> = {
@@ -41,20 +43,22 @@ export function createLogging(level: LogLevel, path?: string): Logging {
       mkdir: path !== undefined,
     }),
   );
-  const children = new Map<string, { level: LogLevel; logger: pino.Logger }>();
+  const children = new Map<string, { level: LogLevel; logger: pino.Logger; watchers: ((level: LogLevel) => void)[] }>();
   let defaultLevel = level;
+  function childOf(component: string) {
+    let child = children.get(component);
+    if (!child) {
+      child = {
+        level: defaultLevel,
+        logger: root.child({ component }, { level: toPino[defaultLevel] }),
+        watchers: [],
+      };
+      children.set(component, child);
+    }
+    return child;
+  }
   return {
-    logger(component) {
-      let child = children.get(component);
-      if (!child) {
-        child = {
-          level: defaultLevel,
-          logger: root.child({ component }, { level: toPino[defaultLevel] }),
-        };
-        children.set(component, child);
-      }
-      return child.logger;
-    },
+    logger: (component) => childOf(component).logger,
     levels: () => Object.fromEntries([...children].map(([component, child]) => [component, child.level])),
     setLevel(next, component) {
       if (component !== undefined && !children.has(component)) return false;
@@ -63,8 +67,14 @@ export function createLogging(level: LogLevel, path?: string): Logging {
         if (component !== undefined && name !== component) continue;
         child.level = next;
         child.logger.level = toPino[next];
+        for (const watcher of child.watchers) watcher(next);
       }
       return true;
+    },
+    watchLevel(component, listener) {
+      const child = childOf(component);
+      child.watchers.push(listener);
+      listener(child.level);
     },
   };
 }

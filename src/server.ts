@@ -10,7 +10,7 @@ import type { AdminSources } from './admin/sources.js';
 import { statsEndpoints } from './admin/stats.js';
 import { createExchangeFactory } from './bridge/exchange-factory.js';
 import type { PreparedBridge } from './bridge/prepared-bridge.js';
-import { createScriptRuntime } from './bridge/script/runtime.js';
+import { createBridgeRuntime } from './bridge/runtime.js';
 import { systemClock } from './clock.js';
 import { explainBindError } from './listener/bound-socket.js';
 import { createListenerManager } from './listener/listener-manager.js';
@@ -72,8 +72,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   const stats = createStatsStore();
   const readiness = createReadiness();
   const accessLogs = createAccessLogManager({ clock, log: logging.logger('access_log'), stats });
-  const runtime = createScriptRuntime({
+  const runtime = createBridgeRuntime({
     log: logging.logger('bridge'),
+    goLog: logging.logger('golang'),
+    watchLogLevel: (listener) => logging.watchLevel('golang', listener),
+    stats,
     unpackPluginConfig: (typeUrl, value) => unpackPluginConfig(schema, typeUrl, value),
     pluginRoots: options.pluginRoots,
     cwd: process.cwd(),

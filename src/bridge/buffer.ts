@@ -123,8 +123,14 @@ export interface CallScope {
   active: boolean;
 }
 
+/** What is behind a PluginBuffer, for runtimes that move bytes without copying them in JavaScript. Throws outside of a call. */
+export let queueOf: (buffer: BufferInstance) => ByteQueue;
+
 /** The plugin's side of a ByteQueue. Bytes that it hands in are copied, because it may go on using its own array. */
 export class PluginBuffer implements BufferInstance {
+  static {
+    queueOf = (buffer) => (buffer as PluginBuffer).#open();
+  }
   readonly #queue: ByteQueue;
   readonly #scope: CallScope;
 

@@ -9,7 +9,7 @@ import type {
 import type { Host } from '../upstream/host.js';
 import type { BridgeStats } from './bridge-stats.js';
 import { ByteQueue, PluginBuffer } from './buffer.js';
-import type { Exchange, ExchangeFailure, ExchangeOptions } from './exchange.js';
+import { type Exchange, type ExchangeFailure, type ExchangeOptions, pluginErrorBody } from './exchange.js';
 import {
   afterEncodeData,
   afterEncodeHeaders,
@@ -21,6 +21,7 @@ import {
 } from './exchange-state.js';
 import { isIdempotent } from './idempotent.js';
 import { canReplace, isReusable, keepForReplay, type OpenState, openState, takeResponsePart } from './open-state.js';
+import { RecoveredPanic } from './plugin-error.js';
 import { RequestHeadersView } from './plugin-headers.js';
 import { type LocalReply, PluginSession } from './plugin-session.js';
 import { localReplyHeaders } from './response-headers.js';
@@ -411,6 +412,10 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     if (reply === undefined) return;
     this.#stats.localReplies.value += 1;
     this.#endAnswered(open);
+    this.#sendLocalReply(reply);
+  }
+
+  #sendLocalReply(reply: LocalReply): void {
     if (this.#silenced) return;
     const body = reply.status === 204 || reply.status === 304 ? nothing : reply.body;
     this.#options.callbacks.onLocalReply(reply.status, body, localReplyHeaders(reply.headers));
@@ -429,6 +434,13 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
 
   #failPlugin(error: Error): void {
     this.#countPluginError(error);
+    const state = this.#state;
+    if (error instanceof RecoveredPanic && state.name === 'open' && state.response === undefined) {
+      const status = Number(state.responseHeaders.get(':status') ?? 200);
+      this.#end(false);
+      this.#sendLocalReply({ status, body: Buffer.from(pluginErrorBody), headers: state.responseHeaders });
+      return;
+    }
     this.#fail({
       kind: 'plugin_error',
       plugin: this.#options.cluster.pipeline.config.pluginName,

@@ -15,6 +15,11 @@ export class HeaderMap {
     return this.#pairs.length / 2;
   }
 
+  /** name, value, name, value …, not copied. */
+  get pairs(): readonly string[] {
+    return this.#pairs;
+  }
+
   /** The first value of `name`. */
   get(name: string): string | undefined {
     const pairs = this.#pairs;

@@ -5,11 +5,18 @@ const longest = 4096;
  * The stack is the plugin's where it has one, with its source's places after `mapStack`.
  */
 export function pluginError(call: string, thrown: unknown, mapStack?: (stack: string) => string): Error {
-  const error = new Error(`${call}: ${describe(thrown)}`);
+  const text = `${call}: ${describe(thrown)}`;
+  const error = thrown instanceof RecoveredPanic ? new RecoveredPanic(text) : new Error(text);
   const stack = stackOf(thrown);
   if (stack !== undefined) error.stack = mapStack?.(stack) ?? stack;
   return error;
 }
+
+/**
+ * A Go plugin panicked, and its SDK recovered: it has answered EndStream with its fixed text for it. Unlike after other plugin errors the client gets that text
+ * with the status that was set before.
+ */
+export class RecoveredPanic extends Error {}
 
 /** One line for people. Never throws. */
 export function describe(thrown: unknown): string {

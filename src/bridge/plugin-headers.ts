@@ -3,8 +3,18 @@ import type { CallScope } from './buffer.js';
 import type { HeaderMap } from './header-map.js';
 import { checkHeaderName, checkHeaderValue, checkStatus } from './response-headers.js';
 
+/** What is behind a view, for runtimes that copy all headers at once. */
+export let requestHeadersOf: (view: RequestHeaderMap) => HeaderMap;
+
+/** undefined: the headers were sent, and may not be looked at any more. */
+export let responseHeadersOf: (view: ResponseHeaderMap) => HeaderMap | undefined;
+
 /** The plugin's read-only view of the request's headers. It may be kept for as long as the plugin likes. */
 export class RequestHeadersView implements RequestHeaderMap {
+  static {
+    requestHeadersOf = (view) => (view as RequestHeadersView).#headers;
+  }
+
   readonly #headers: HeaderMap;
 
   constructor(headers: HeaderMap) {
@@ -46,6 +56,13 @@ export class RequestHeadersView implements RequestHeaderMap {
 
 /** The plugin's view of the response's headers: it works during the plugin's calls, until the headers are sent. */
 export class ResponseHeadersView implements ResponseHeaderMap {
+  static {
+    responseHeadersOf = (view) => {
+      const own = view as ResponseHeadersView;
+      return own.#sent ? undefined : own.#headers;
+    };
+  }
+
   readonly #headers: HeaderMap;
   readonly #scope: CallScope;
   #sent = false;

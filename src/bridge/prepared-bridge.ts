@@ -20,7 +20,7 @@ export interface PreparedBridge {
   release(): void;
 }
 
-/** Loads libraries and parses plugin configurations. Scripts today; Go libraries behind the same interface. */
+/** Loads libraries and parses plugin configurations: one runtime for scripts, one for Go libraries, and both as one in runtime.ts. */
 export interface BridgeRuntime {
   /** Never rejects: what is wrong with the library or its configuration comes back as problems with paths inside `Config`. */
   prepare(

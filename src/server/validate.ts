@@ -1,8 +1,9 @@
 import { type BootstrapProblem, type LoadOptions, loadBootstrap } from '../bootstrap/load.js';
 import { bootstrapReport } from '../bootstrap/report.js';
-import { createScriptRuntime } from '../bridge/script/runtime.js';
-import type { Logger } from '../log.js';
+import { createBridgeRuntime } from '../bridge/runtime.js';
+import type { Logging } from '../log.js';
 import type { Problem } from '../model/verdict.js';
+import { createStatsStore } from '../stats/create-store.js';
 import { judgeBridge, judgeListener } from './resource-types.js';
 import { unpackPluginConfig } from './unpack-plugin-config.js';
 
@@ -23,13 +24,17 @@ export function inStatic(
 
 /** `--mode validate`: judges the bootstrap and its plugins as starting would. Nothing is started. */
 export async function validateBootstrap(
-  options: LoadOptions & { readonly pluginRoots: readonly string[]; readonly log: Logger },
+  options: LoadOptions & { readonly pluginRoots: readonly string[]; readonly logging: Logging },
 ): Promise<Validation> {
   const loaded = loadBootstrap(options);
   if (!loaded.ok) return { ok: false, lines: bootstrapReport(loaded) };
-  const { schema, log, pluginRoots, file = '--config-yaml' } = options;
-  const runtime = createScriptRuntime({
-    log,
+  const { schema, logging, pluginRoots, file = '--config-yaml' } = options;
+  const runtime = createBridgeRuntime({
+    log: logging.logger('bridge'),
+    goLog: logging.logger('golang'),
+    watchLogLevel: (listener) => logging.watchLevel('golang', listener),
+    stats: createStatsStore(),
+    judgeOnly: true,
     unpackPluginConfig: (typeUrl, value) => unpackPluginConfig(schema, typeUrl, value),
     pluginRoots,
     cwd: process.cwd(),

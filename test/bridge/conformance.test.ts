@@ -1,9 +1,12 @@
 import { expect } from 'chai';
 import type { BridgeCallbacks, HttpTcpBridge } from '../../src/bridge/api.js';
+import type { PreparedBridge } from '../../src/bridge/prepared-bridge.js';
+import { buildPeer } from '../support/go-libraries.js';
 import { startTcpServer, type TcpServer } from '../support/tcp-server.js';
+import { createGoTest, type GoTest } from './go/harness.js';
 import { createHarness, eventually, type Harness, type Sent, type TestRequest } from './harness.js';
 
-/** The eight plugins that Envoy tests its bridge with (contrib/golang/upstreams/http/tcp/test), as scripts. */
+/** The eight plugins that Envoy tests its bridge with (contrib/golang/upstreams/http/tcp/test), as scripts; in Go they are in test/peers/go-bridges/conformance. */
 const plugins: Record<string, (callbacks: BridgeCallbacks) => HttpTcpBridge> = {
   streaming: () => {
     let first = true;
@@ -90,103 +93,123 @@ const plugins: Record<string, (callbacks: BridgeCallbacks) => HttpTcpBridge> = {
   }),
 };
 
-describe("Envoy's own bridges", () => {
-  let server: TcpServer;
-  let harness: Harness;
+/** What the client gets after a panic: Envoy's SDK recovers it in Go, and answers with a text and the status that was set before. */
+const afterPanic = {
+  script: 'failure plugin_error',
+  go: 'local 200 error happened in golang http-tcp bridge\r\n',
+};
 
-  async function start(name: string, request: TestRequest): Promise<Sent> {
-    server = await startTcpServer();
-    const createBridge = plugins[name] as (callbacks: BridgeCallbacks) => HttpTcpBridge;
-    harness = createHarness({ createBridge: (_config, callbacks) => createBridge(callbacks) }, server.port);
-    const sent = harness.send({ headers: { 'data-to-upstream': 'data-to-upstream-value' }, ...request });
-    await eventually(() => server.connections.length === 1);
-    return sent;
-  }
+for (const runtime of ['script', 'go'] as const) {
+  describe(`Envoy's own bridges, ${runtime}`, () => {
+    let go: GoTest;
+    let server: TcpServer;
+    let harness: Harness<PreparedBridge>;
 
-  const received = (text: string): Promise<void> =>
-    eventually(() => server.connections[0]?.received().toString() === text, `the server received ${text}`);
-  const write = (text: string): unknown => server.connections[0]?.socket.write(text);
-  const open: TestRequest = { more: true };
+    before(async function () {
+      if (runtime === 'go') go = createGoTest(await buildPeer(this, 'conformance'));
+    });
 
-  afterEach(async () => {
-    await harness.close();
-    await server.close();
+    async function createFor(name: string, port: number): Promise<Harness<PreparedBridge>> {
+      if (runtime === 'go') return createHarness(await go.prepare(name), port);
+      const createBridge = plugins[name] as (callbacks: BridgeCallbacks) => HttpTcpBridge;
+      return createHarness({ createBridge: (_config, callbacks) => createBridge(callbacks) }, port);
+    }
+
+    async function start(name: string, request: TestRequest): Promise<Sent> {
+      server = await startTcpServer();
+      harness = await createFor(name, server.port);
+      const sent = harness.send({ headers: { 'data-to-upstream': 'data-to-upstream-value' }, ...request });
+      await eventually(() => server.connections.length === 1);
+      return sent;
+    }
+
+    const received = (text: string): Promise<void> =>
+      eventually(() => server.connections[0]?.received().toString() === text, `the server received ${text}`);
+    const write = (text: string): unknown => server.connections[0]?.socket.write(text);
+    const open: TestRequest = { more: true };
+
+    afterEach(async () => {
+      await harness.close();
+      await server.close();
+    });
+
+    it('streaming', async () => {
+      const { exchange, result, cancel } = await start('streaming', open);
+      exchange.onRequestData(Buffer.from('http_data-1'), false);
+      await received('streaming-http-to-tcp:http_data-1');
+      write('tcp_resp-1');
+      await eventually(() => result.body === 'streaming-tcp-to-http:tcp_resp-1');
+      exchange.onRequestData(Buffer.from('http_data-2'), false);
+      await received('streaming-http-to-tcp:http_data-1streaming-http-to-tcp:http_data-2');
+      write('tcp_resp-2-end');
+      await eventually(() => result.body === 'streaming-tcp-to-http:tcp_resp-1tcp_resp-2-end');
+      cancel();
+    });
+
+    it('buffered', async () => {
+      const { exchange, ended } = await start('buffered', open);
+      exchange.onRequestData(Buffer.from('http_data-1'), false);
+      exchange.onRequestData(Buffer.from('http_data-2'), true);
+      await received('buffered-http-to-tcp:http_data-1http_data-2');
+      write('tcp_resp-1');
+      write('tcp_resp-2-end');
+      expect((await ended()).summary).to.equal('200 buffered-tcp-to-http:tcp_resp-1tcp_resp-2-end');
+    });
+
+    it('add_data', async () => {
+      const { cancel } = await start('add_data', {});
+      await received('data-to-upstream-value');
+      cancel();
+    });
+
+    it('local_reply, encodeHeaders', async () => {
+      const { ended } = await start('local_reply', {});
+      expect((await ended()).summary).to.equal('local 200 local_reply-http-to-tcp-encode_headers');
+    });
+
+    it('local_reply, encodeData', async () => {
+      const { exchange, ended } = await start('local_reply', open);
+      exchange.onRequestData(Buffer.from('please-local-reply'), false);
+      expect((await ended()).summary).to.equal('local 200 local_reply-http-to-tcp-encode_data');
+    });
+
+    it('header_op', async () => {
+      const { result, cancel } = await start('header_op', {});
+      await received('header_op-http-to-tcp-encode_headers-golang.bridge.com:80');
+      write('tcp_resp-1');
+      await eventually(() => result.headers !== undefined);
+      expect(result.status).to.equal('202');
+      expect(result.headers?.values('from-tcp')).to.deep.equal(['a', 'b']);
+      expect(result.headers?.has('gone')).to.equal(false);
+      cancel();
+    });
+
+    it('property', async () => {
+      const { ended } = await start('property', {});
+      expect((await ended()).summary).to.equal(
+        'local 200 property-http-to-tcp-encode_headers-route_config_0-cluster_0',
+      );
+    });
+
+    it('panic, encodeHeaders', async () => {
+      expect((await (await start('panic', {})).ended()).summary).to.equal(afterPanic[runtime]);
+    });
+
+    it('panic, encodeData', async () => {
+      expect((await (await start('panic', { body: ['http_data-1'] })).ended()).summary).to.equal(afterPanic[runtime]);
+    });
+
+    it('panic, onUpstreamData', async () => {
+      const { ended } = await start('panic', { body: ['http_data-1'], more: true });
+      write('tcp_resp-1');
+      expect((await ended()).summary).to.equal(afterPanic[runtime]);
+    });
+
+    it('self_half_close', async () => {
+      const { ended } = await start('self_half_close', { body: [''] });
+      await eventually(() => server.connections[0]?.ended === true);
+      server.connections[0]?.socket.end();
+      expect((await ended()).summary).to.equal('200 ');
+    });
   });
-
-  it('streaming', async () => {
-    const { exchange, result, cancel } = await start('streaming', open);
-    exchange.onRequestData(Buffer.from('http_data-1'), false);
-    await received('streaming-http-to-tcp:http_data-1');
-    write('tcp_resp-1');
-    await eventually(() => result.body === 'streaming-tcp-to-http:tcp_resp-1');
-    exchange.onRequestData(Buffer.from('http_data-2'), false);
-    await received('streaming-http-to-tcp:http_data-1streaming-http-to-tcp:http_data-2');
-    write('tcp_resp-2-end');
-    await eventually(() => result.body === 'streaming-tcp-to-http:tcp_resp-1tcp_resp-2-end');
-    cancel();
-  });
-
-  it('buffered', async () => {
-    const { exchange, ended } = await start('buffered', open);
-    exchange.onRequestData(Buffer.from('http_data-1'), false);
-    exchange.onRequestData(Buffer.from('http_data-2'), true);
-    await received('buffered-http-to-tcp:http_data-1http_data-2');
-    write('tcp_resp-1');
-    write('tcp_resp-2-end');
-    expect((await ended()).summary).to.equal('200 buffered-tcp-to-http:tcp_resp-1tcp_resp-2-end');
-  });
-
-  it('add_data', async () => {
-    const { cancel } = await start('add_data', {});
-    await received('data-to-upstream-value');
-    cancel();
-  });
-
-  it('local_reply, encodeHeaders', async () => {
-    const { ended } = await start('local_reply', {});
-    expect((await ended()).summary).to.equal('local 200 local_reply-http-to-tcp-encode_headers');
-  });
-
-  it('local_reply, encodeData', async () => {
-    const { exchange, ended } = await start('local_reply', open);
-    exchange.onRequestData(Buffer.from('please-local-reply'), false);
-    expect((await ended()).summary).to.equal('local 200 local_reply-http-to-tcp-encode_data');
-  });
-
-  it('header_op', async () => {
-    const { result, cancel } = await start('header_op', {});
-    await received('header_op-http-to-tcp-encode_headers-golang.bridge.com:80');
-    write('tcp_resp-1');
-    await eventually(() => result.headers !== undefined);
-    expect(result.status).to.equal('202');
-    expect(result.headers?.values('from-tcp')).to.deep.equal(['a', 'b']);
-    expect(result.headers?.has('gone')).to.equal(false);
-    cancel();
-  });
-
-  it('property', async () => {
-    const { ended } = await start('property', {});
-    expect((await ended()).summary).to.equal('local 200 property-http-to-tcp-encode_headers-route_config_0-cluster_0');
-  });
-
-  it('panic, encodeHeaders', async () => {
-    expect((await (await start('panic', {})).ended()).summary).to.equal('failure plugin_error');
-  });
-
-  it('panic, encodeData', async () => {
-    expect((await (await start('panic', { body: ['http_data-1'] })).ended()).summary).to.equal('failure plugin_error');
-  });
-
-  it('panic, onUpstreamData', async () => {
-    const { ended } = await start('panic', { body: ['http_data-1'], more: true });
-    write('tcp_resp-1');
-    expect((await ended()).summary).to.equal('failure plugin_error');
-  });
-
-  it('self_half_close', async () => {
-    const { ended } = await start('self_half_close', { body: [''] });
-    await eventually(() => server.connections[0]?.ended === true);
-    server.connections[0]?.socket.end();
-    expect((await ended()).summary).to.equal('200 ');
-  });
-});
+}

@@ -208,12 +208,12 @@ export interface Sent {
   cancel(): void;
 }
 
-export interface Harness {
+export interface Harness<Bridge extends PreparedBridge = TestBridge> {
   readonly log: TestLog;
   readonly manager: ClusterManager<PreparedBridge>;
   readonly cluster: ActiveCluster<PreparedBridge>;
-  readonly bridge: TestBridge;
-  /** A statistic of the plugin `test`. */
+  readonly bridge: Bridge;
+  /** A statistic of the bridge's plugin. */
   stat(name: string): number;
   /** Connections that exchanges have at this moment. */
   leased(): number;
@@ -224,7 +224,17 @@ export interface Harness {
 const limits = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 };
 
 /** Exchanges of one plugin on one server, over the real cluster manager and pool. */
-export function createHarness(plugin: TestPlugin, port: number, overrides: Partial<Cluster> = {}): Harness {
+export function createHarness(
+  plugin: PreparedBridge,
+  port: number,
+  overrides?: Partial<Cluster>,
+): Harness<PreparedBridge>;
+export function createHarness(plugin: TestPlugin, port: number, overrides?: Partial<Cluster>): Harness;
+export function createHarness(
+  plugin: TestPlugin | PreparedBridge,
+  port: number,
+  overrides: Partial<Cluster> = {},
+): Harness<PreparedBridge> {
   const stats = createStatsStore();
   const log = testLog();
   const manager = createClusterManager<PreparedBridge>({
@@ -234,7 +244,7 @@ export function createHarness(plugin: TestPlugin, port: number, overrides: Parti
     drainTimeMs: 100,
     onEdsInterest: () => undefined,
   });
-  const bridge = prepare(plugin);
+  const bridge = 'libraryHash' in plugin ? plugin : prepare(plugin);
   const model: Cluster = {
     name: 'cluster_0',
     statName: 'cluster_0',
@@ -283,7 +293,7 @@ export function createHarness(plugin: TestPlugin, port: number, overrides: Parti
     cluster,
     bridge,
     stat: (name) => {
-      const full = `bridge.test.${name}`;
+      const full = `bridge.${bridge.config.pluginName}.${name}`;
       return name.endsWith('_active') ? stats.gauge(full).value : stats.counter(full).value;
     },
     leased: () =>

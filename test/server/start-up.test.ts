@@ -144,7 +144,7 @@ describe('starting up', function () {
         .log()
         .split('\n')
         .filter((each) => each.includes('rejected'))) {
-        expect(line).to.match(/library_path: \S+\.so is a Go library|"name":"bad"/);
+        expect(line).to.match(/library_path: \S+\.so does not exist|"name":"bad"/);
       }
       expect(await pontoon.stat('listener_manager.lds.update_rejected'), 'LDS').to.equal(0);
     });

@@ -6,7 +6,11 @@ import type { Library } from './libraries.js';
  * What `PreparedBridge.id` says: the library's real path and content, the plugin, and what its configuration means. A Struct that was only serialized in another
  * order (Go does that at random) means the same.
  */
-export function identityOf(library: Library, config: BridgeConfig, unpack: () => unknown): string {
+export function identityOf(
+  library: Pick<Library, 'path' | 'hash'>,
+  config: BridgeConfig,
+  unpack: () => unknown,
+): string {
   const { typeUrl, value } = config.pluginConfig;
   const hash = createHash('sha256');
   // The length sees what unpacking leaves out, such as the type_url inside a TypedStruct.

@@ -26,7 +26,6 @@ export interface ScriptRuntimeOptions {
 }
 
 const scriptExtensions: ReadonlySet<string> = new Set(['.js', '.mjs', '.cjs', '.ts', '.mts']);
-const goExtensions: ReadonlySet<string> = new Set(['.so', '.dylib']);
 
 /** The runtime of libraries in TypeScript or JavaScript (bridge.md section 4). */
 export function createScriptRuntime(options: ScriptRuntimeOptions): BridgeRuntime {
@@ -39,16 +38,10 @@ export function createScriptRuntime(options: ScriptRuntimeOptions): BridgeRuntim
   function realPath(config: BridgeConfig): string {
     const path = resolve(cwd, config.libraryPath);
     const extension = extname(path);
-    if (goExtensions.has(extension)) {
-      throw new PluginProblem(
-        'library_path',
-        `${path} is a Go library: Go bridges are not available in this build yet, use a script library (.js, .mjs, .cjs, .ts, .mts)`,
-      );
-    }
     if (!scriptExtensions.has(extension)) {
       throw new PluginProblem(
         'library_path',
-        `${path} has no known extension: use a script library (.js, .mjs, .cjs, .ts, .mts)`,
+        `${path} has no known extension: use a script library (.js, .mjs, .cjs, .ts, .mts) or a Go library (.so)`,
       );
     }
     try {

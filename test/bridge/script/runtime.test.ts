@@ -185,12 +185,6 @@ describe('script runtime', () => {
         expect: ['library_path', 'cannot be described'],
       },
       { name: 'an unknown extension', file: 'lib.py', source: '', expect: ['library_path', 'no known extension'] },
-      {
-        name: 'a Go library',
-        file: 'lib.so',
-        source: '',
-        expect: ['library_path', 'Go bridges are not available in this build yet'],
-      },
       { name: 'a folder', file: 'lib.js/x', source: '', expect: ['library_path', 'not a file'] },
       {
         name: 'a file that is too large',

@@ -1,0 +1,177 @@
+import { readFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import type { LogLevel } from '../../log.js';
+import { logLevels } from '../../log.js';
+
+/** The functions of src/bridge/go/native/module.cc. */
+interface Addon {
+  start(options: {
+    frame: Uint32Array;
+    scratch: Uint8Array;
+    headers(isRequest: boolean): string;
+    text(id: number): string;
+    logs(lines: (number | string)[], rogues: (number | string)[], dropped: number): void;
+  }): void;
+  setLogLevel(level: number): void;
+  glibcVersion(): string;
+  dieWithParent(): void;
+  open(path: string): number;
+  initialize(library: number): void;
+  configure(library: number, plugin: string, any: Uint8Array): number;
+  destroyConfig(plugin: number): void;
+  error(): string;
+  headerChanges(): string;
+  chunks(): (Buffer | number)[];
+  acquire(plugin: number): number;
+  call(body: Buffer | readonly Buffer[] | undefined): number;
+  destroy(request: number): boolean;
+  /** How many exchanges Go knows of, and those whose memory is never used again. */
+  liveRequests(): number;
+  liveConfigs(): number;
+}
+
+/** What a call may ask of the exchange that it is made for. */
+export interface CallContext {
+  /** All names and values, joined by NUL: the request's, or the response's. */
+  headersText(isRequest: boolean): string;
+  routeName(): string;
+  clusterName(): string;
+}
+
+/** What Go's threads have to say. */
+export interface HostListener {
+  /** `plugin` is '' where it is not known: on a goroutine. */
+  onLog(level: LogLevel, plugin: string, text: string): void;
+  /** A goroutine made calls into the host that it must not make; they did nothing. */
+  onRogueCalls(plugin: string, hostFunction: string, count: number): void;
+  /** Log lines that came too fast. */
+  onDropped(count: number): void;
+}
+
+/** Indices and bits of the frame, as in module.cc. */
+export const frameIndex = {
+  // Results.
+  flags: 0,
+  drained: 1,
+  front: 2,
+  back: 3,
+  // Arguments.
+  request: 4,
+  phase: 5,
+  end: 6,
+  headerCount: 7,
+  headerBytes: 8,
+  headersOut: 9,
+} as const;
+export const frameFlag = {
+  bodyInScratch: 1,
+  bodyInList: 2,
+  headerChanges: 4,
+  halfCloseOn: 8,
+  halfCloseOff: 16,
+  unknownPlugin: 32,
+  panicked: 64,
+} as const;
+export const phase = { encodeHeaders: 1, encodeData: 2, onUpstreamData: 3 } as const;
+
+/** The host of Go libraries in this process. */
+export interface NativeHost {
+  readonly addon: Addon;
+  readonly frame: Uint32Array;
+  readonly scratch: Buffer;
+  /** The exchange whose call is made next. */
+  setContext(context: CallContext | undefined): void;
+  setLogLevel(level: LogLevel): void;
+  /** The latest listener gets all. */
+  listen(listener: HostListener): void;
+}
+
+export type NativeHostResult =
+  | { readonly available: true; readonly host: NativeHost }
+  | { readonly available: false; readonly reason: string };
+
+const addonPath = fileURLToPath(new URL('../../../native/pontoon_go.node', import.meta.url));
+const reasonPath = fileURLToPath(new URL('../../../native/unavailable.txt', import.meta.url));
+
+/** Go's levels by number (api.h of the SDK); `off` is 6. */
+const goLevels: readonly LogLevel[] = logLevels;
+/** The SDK says by error lines what we need to know: why a configuration was refused, that a plugin is not there, that one panicked. */
+const leastTalkative = goLevels.indexOf('error');
+
+let loaded: NativeHostResult | undefined;
+
+/** Loads the add-on, once per process: its functions must be visible to all libraries before the first is opened. */
+export function loadNativeHost(): NativeHostResult {
+  loaded ??= load();
+  return loaded;
+}
+
+function load(): NativeHostResult {
+  try {
+    return { available: true, host: startHost(openAddon()) };
+  } catch (error) {
+    return { available: false, reason: whyUnavailable(error) };
+  }
+}
+
+function openAddon(): Addon {
+  const module: { exports: unknown } = { exports: {} };
+  process.dlopen(module, addonPath, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL);
+  return module.exports as Addon;
+}
+
+/** The build has written down why there is no add-on. */
+function whyUnavailable(error: unknown): string {
+  try {
+    return readFileSync(reasonPath, 'utf8').trim();
+  } catch {
+    const message = error instanceof Error ? error.message : String(error);
+    return message.includes('No such file')
+      ? 'their native part was not built: run npm run build, or node .build/native.mjs in an installed package'
+      : message;
+  }
+}
+
+function startHost(addon: Addon): NativeHost {
+  const frame = new Uint32Array(Object.keys(frameIndex).length);
+  const scratch = Buffer.alloc(65_536);
+  let context: CallContext | undefined;
+  let listener: HostListener | undefined;
+  addon.start({
+    frame,
+    scratch,
+    headers: (isRequest) => context?.headersText(isRequest) ?? '',
+    text: (id) => (id === 1 ? context?.routeName() : context?.clusterName()) ?? '',
+    logs(lines, rogues, dropped) {
+      if (listener !== undefined) deliver(listener, lines, rogues, dropped);
+    },
+  });
+  return {
+    addon,
+    frame,
+    scratch,
+    setContext(next) {
+      context = next;
+    },
+    setLogLevel: (level) => addon.setLogLevel(Math.min(goLevels.indexOf(level), leastTalkative)),
+    listen(next) {
+      listener = next;
+    },
+  };
+}
+
+function deliver(
+  listener: HostListener,
+  lines: (number | string)[],
+  rogues: (number | string)[],
+  dropped: number,
+): void {
+  for (let i = 0; i < lines.length; i += 3) {
+    const level = goLevels[Number(lines[i])] ?? 'error';
+    listener.onLog(level, String(lines[i + 1]), String(lines[i + 2]));
+  }
+  for (let i = 0; i < rogues.length; i += 3)
+    listener.onRogueCalls(String(rogues[i]), String(rogues[i + 1]), Number(rogues[i + 2]));
+  if (dropped > 0) listener.onDropped(dropped);
+}
