@@ -1,4 +1,5 @@
 import type { Cluster } from '../model/cluster.js';
+import { formatAddress } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
 import type { Problem, Resource } from '../model/verdict.js';
 import type { Bootstrap__Output } from '../protobuf/generated/envoy/config/bootstrap/v3/Bootstrap.js';
@@ -44,6 +45,25 @@ function judge<T>(
   return judged;
 }
 
+/** Two listeners can't have one address; port 0 is another one each time. */
+function addressConflicts(listeners: readonly Resource<Listener>[]): Problem[] {
+  const problems: Problem[] = [];
+  const owners = new Map<string, string>();
+  for (const [index, { name, verdict }] of listeners.entries()) {
+    if (verdict.kind !== 'active') continue;
+    for (const address of verdict.model.addresses) {
+      if (address.kind === 'tcp' && address.port === 0) continue;
+      const text = formatAddress(address);
+      const owner = owners.get(text);
+      owners.set(text, owner ?? name);
+      if (owner === undefined) continue;
+      const message = `${text} is the address of listener ${owner} already; give one of them another address`;
+      problems.push({ path: `static_resources.listeners[${index}].address`, message });
+    }
+  }
+  return problems;
+}
+
 export interface StaticResources {
   readonly clusters: readonly Resource<Cluster>[];
   readonly listeners: readonly Resource<Listener>[];
@@ -67,6 +87,6 @@ export function readStaticResources(schema: Schema, bootstrap: Bootstrap__Output
   return {
     clusters: clusters.resources,
     listeners: listeners.resources,
-    problems: [...clusters.problems, ...listeners.problems],
+    problems: [...clusters.problems, ...listeners.problems, ...addressConflicts(listeners.resources)],
   };
 }

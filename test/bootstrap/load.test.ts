@@ -7,6 +7,7 @@ import { type LoadedBootstrap, type LoadOptions, loadBootstrap } from '../../src
 import { bootstrapReport } from '../../src/bootstrap/report.js';
 import type { Bootstrap } from '../../src/model/bootstrap.js';
 import { loadSchema } from '../../src/protobuf/schema.js';
+import { httpListener } from '../support/pontoon.js';
 
 const schema = loadSchema();
 const docs = fileURLToPath(new URL('../../../test/fixtures/envoy-docs/', import.meta.url));
@@ -189,6 +190,20 @@ watchdogs: {}
       );
       expect(clusters[0]?.verdict).to.have.property('kind', 'parked');
     });
+  });
+
+  it('refuses two listeners with one address, unless its port is 0', () => {
+    const listeners = (port: number): string =>
+      report(
+        `static_resources: { listeners: [${httpListener('a', 'a', 'route_config: { name: r }')}, ${httpListener('b', 'b', 'route_config: { name: r }')}] }`.replaceAll(
+          'port_value: 0',
+          `port_value: ${port}`,
+        ),
+      );
+    expect(listeners(0)).to.equal('');
+    expect(listeners(8080)).to.equal(
+      '--config-yaml: static_resources.listeners[1].address: 127.0.0.1:8080 is the address of listener a already; give one of them another address',
+    );
   });
 
   it('tells all problems, with file, path and what is allowed', () => {
