@@ -103,7 +103,7 @@ describe('bad input at the start', function () {
         const fixed = listener.replace('port_value: 0', `port_value: ${free}`);
         return staticBootstrap({ clusters: [bridge], listeners: [fixed, fixed.replace('name: http', 'name: other')] });
       },
-      says: 'pontoon: FILE: listener other: has the address of listener http; give one of them another address, or remove it',
+      says: 'FILE: static_resources\\.listeners\\[1\\]\\.address: 127\\.0\\.0\\.1:\\d+ is the address of listener http already; give one of them another address',
     },
     {
       name: 'two clusters of one name',
