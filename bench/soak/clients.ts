@@ -45,10 +45,14 @@ export class Clients {
   }
 
   async #worker(): Promise<void> {
-    let connection = this.#connect();
+    let last: Exchange | undefined;
+    const describe = () =>
+      last ? `after ${last.manner} ${JSON.stringify(last.instruction)}` : 'before the first request';
+    let connection = this.#connect(describe);
     while (this.#begun < this.#options.exchanges) {
       this.#begun++;
       const exchange = this.#plan();
+      last = exchange;
       const watchdog = setTimeout(() => {
         this.#violate(exchange, `hangs for ${longestMs / 1000} s`);
         connection.close();
@@ -58,15 +62,16 @@ export class Clients {
       this.ended++;
       if (keep && !connection.closing) continue;
       connection.close();
-      connection = this.#connect();
+      connection = this.#connect(describe);
     }
     connection.close();
   }
 
-  #connect(): ClientConnection {
+  /** `describe`: what the worker did last, for the report of a connection that ended while no request ran. */
+  #connect(describe: () => string): ClientConnection {
     const { host, port } = this.#options;
     // The next exchange fails on it, and is judged.
-    return new ClientConnection({ host, port }, (error) => this.#violations(`between requests: ${error.message}`));
+    return new ClientConnection({ host, port }, (error) => this.#violations(`${describe()}: ${error.message}`));
   }
 
   #below(limit: number): number {
