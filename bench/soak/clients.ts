@@ -217,7 +217,7 @@ export class Clients {
       () => 'cut',
     );
     if (manner === 'half-close') {
-      socket.end();
+      connection.halfClose();
       this.#count(exchange, await response);
       return;
     }

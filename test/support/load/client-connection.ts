@@ -25,6 +25,8 @@ export class ClientConnection {
   /** In the order of their requests. */
   readonly #waiting: Waiting[] = [];
   #over = false;
+  /** We closed our side: the proxy may close its own at any time. */
+  #leaving = false;
 
   /** `onFailure`: the connection ended, or spoke, while no request ran. */
   constructor(address: { readonly host: string; readonly port: number }, onFailure: (error: Error) => void) {
@@ -52,6 +54,12 @@ export class ClientConnection {
     const responses = [this.#response(), this.#response()] as const;
     this.socket.write(Buffer.concat([first, second]));
     return responses;
+  }
+
+  /** Ends our side; a response may still come. */
+  halfClose(): void {
+    this.#leaving = true;
+    this.socket.end();
   }
 
   close(): void {
@@ -92,7 +100,7 @@ export class ClientConnection {
     this.socket.destroy();
     const waiting = this.#waiting.splice(0);
     for (const { reject } of waiting) reject(new Error(`${why}, with ${this.#received.length} bytes of the response`));
-    if (waiting.length === 0 && !this.closing) this.#onFailure(new Error(why));
+    if (waiting.length === 0 && !this.closing && !this.#leaving) this.#onFailure(new Error(why));
   }
 }
 
