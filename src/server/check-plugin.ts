@@ -1,12 +1,10 @@
 import { extname } from 'node:path';
-import { createBridgeRuntime } from '../bridge/runtime.js';
 import type { Logging } from '../log.js';
 import type { BridgeConfig } from '../model/cluster.js';
 import type { Problem } from '../model/verdict.js';
 import { parseJson } from '../protobuf/json.js';
 import type { Schema } from '../protobuf/schema.js';
-import { createStatsStore } from '../stats/create-store.js';
-import { unpackPluginConfig } from './unpack-plugin-config.js';
+import { createJudgeRuntime } from './judge-runtime.js';
 
 export interface PluginCheckOptions {
   readonly schema: Schema;
@@ -25,19 +23,10 @@ export interface PluginCheckResult {
 
 /** `pontoon plugin check`: judges a library, and a configuration, by the code that judges what a control plane sends. */
 export async function checkPlugin(options: PluginCheckOptions): Promise<PluginCheckResult> {
-  const { schema, logging, file, name, pluginRoots } = options;
+  const { schema, file, name } = options;
   const pluginConfig = readConfig(schema, options.config);
   if ('problems' in pluginConfig) return { ok: false, lines: linesOf(file, pluginConfig.problems) };
-  const runtime = createBridgeRuntime({
-    log: logging.logger('bridge'),
-    goLog: logging.logger('golang'),
-    watchLogLevel: (listener) => logging.watchLevel('golang', listener),
-    stats: createStatsStore(),
-    unpackPluginConfig: (typeUrl, value) => unpackPluginConfig(schema, typeUrl, value),
-    pluginRoots,
-    cwd: process.cwd(),
-    judgeOnly: true,
-  });
+  const runtime = createJudgeRuntime(options);
   const judged = await runtime.prepare({
     libraryId: 'check',
     libraryPath: file,

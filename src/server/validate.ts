@@ -1,11 +1,9 @@
 import { type BootstrapProblem, type LoadOptions, loadBootstrap } from '../bootstrap/load.js';
 import { bootstrapReport } from '../bootstrap/report.js';
-import { createBridgeRuntime } from '../bridge/runtime.js';
 import type { Logging } from '../log.js';
 import type { Problem } from '../model/verdict.js';
-import { createStatsStore } from '../stats/create-store.js';
+import { createJudgeRuntime } from './judge-runtime.js';
 import { judgeBridge, judgeListener } from './resource-types.js';
-import { unpackPluginConfig } from './unpack-plugin-config.js';
 
 export interface Validation {
   readonly ok: boolean;
@@ -28,17 +26,8 @@ export async function validateBootstrap(
 ): Promise<Validation> {
   const loaded = loadBootstrap(options);
   if (!loaded.ok) return { ok: false, lines: bootstrapReport(loaded) };
-  const { schema, logging, pluginRoots, file = '--config-yaml' } = options;
-  const runtime = createBridgeRuntime({
-    log: logging.logger('bridge'),
-    goLog: logging.logger('golang'),
-    watchLogLevel: (listener) => logging.watchLevel('golang', listener),
-    stats: createStatsStore(),
-    judgeOnly: true,
-    unpackPluginConfig: (typeUrl, value) => unpackPluginConfig(schema, typeUrl, value),
-    pluginRoots,
-    cwd: process.cwd(),
-  });
+  const { file = '--config-yaml' } = options;
+  const runtime = createJudgeRuntime(options);
   const problems: BootstrapProblem[] = [];
   for (const [index, { verdict }] of loaded.bootstrap.clusters.entries()) {
     const judged = await judgeBridge(verdict, runtime);
