@@ -21,7 +21,7 @@ import {
 } from './exchange-state.js';
 import { isIdempotent } from './idempotent.js';
 import { canReplace, isReusable, keepForReplay, type OpenState, openState, takeResponsePart } from './open-state.js';
-import { RecoveredPanic } from './plugin-error.js';
+import { PluginNotFound, RecoveredPanic } from './plugin-error.js';
 import { RequestHeadersView } from './plugin-headers.js';
 import { type LocalReply, PluginSession } from './plugin-session.js';
 import { localReplyHeaders } from './response-headers.js';
@@ -488,14 +488,20 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     this.#stats.pluginErrors.value += 1;
     const { cluster } = this.#options;
     const { pluginName, libraryPath } = cluster.pipeline.config;
+    const where = { plugin: pluginName, library: libraryPath, cluster: cluster.config.name };
+    if (error instanceof PluginNotFound) {
+      this.#stats.pluginNotFound.value += 1;
+      cluster.stats.counter('bridge.plugin_not_found').value += 1;
+      if (!error.isFirst) return;
+      this.#log.error(
+        where,
+        `library ${libraryPath} of cluster ${where.cluster} has no plugin ${JSON.stringify(pluginName)}: all its requests are answered 500 until its plugin_name or the library is another one`,
+      );
+      return;
+    }
     this.#log.error(
-      {
-        plugin: pluginName,
-        library: libraryPath,
-        cluster: cluster.config.name,
-        err: error,
-      },
-      `plugin ${pluginName} of cluster ${cluster.config.name} failed: ${error.message}`,
+      { ...where, err: error },
+      `plugin ${pluginName} of cluster ${where.cluster} failed: ${error.message}`,
     );
   }
 
