@@ -1,74 +1,31 @@
 import { expect } from 'chai';
-import { bridges } from '../../plugins/length-prefixed/index.js';
-import type { PluginConfig } from '../../src/bridge/api.js';
-import type { FakeClock } from '../support/fake-clock.js';
-import { frame, startFramedTestServer, withId } from '../support/framed-server.js';
-import type { ServerConnection, TcpServer } from '../support/tcp-server.js';
-import {
-  createHarness,
-  eventually,
-  type Harness,
-  type Sent,
-  type TestPlugin,
-  type TestRequest,
-  turns,
-} from './harness.js';
-
-const plugin = bridges.length_prefixed;
-
-/** The plugin length_prefixed as a cluster with this plugin_config has it. */
-function configured(config: unknown): TestPlugin {
-  const given: PluginConfig = { typeUrl: '', value: new Uint8Array(), unpack: () => config };
-  const framing = plugin.parseConfig?.(given) as never;
-  return {
-    createBridge: (_config, callbacks) => plugin.createBridge(framing, callbacks),
-    multiplexing: () => plugin.multiplexing?.(framing),
-  };
-}
-
-/** What a server has been asked and has not answered yet. */
-interface Asked {
-  readonly payload: Buffer;
-  readonly connection: ServerConnection;
-  answer(payload?: Buffer): void;
-}
+import { frame, withId } from '../support/framed-server.js';
+import type { TcpServer } from '../support/tcp-server.js';
+import { eventually, type Harness, type Sent, type TestPlugin, turns } from './harness.js';
+import { type Asked, configured, leftOver, type Sharing, share, textOf } from './sharing.js';
 
 describe('exchanges on shared connections', () => {
+  let sharing: Sharing;
   let server: TcpServer;
   let harness: Harness;
-  let asked: Asked[];
+  let asked: readonly Asked[];
 
   /** Without `onAsked` the test answers. */
-  async function setUp(given: TestPlugin, onAsked?: (one: Asked) => void, overrides = {}, clock?: FakeClock) {
-    asked = [];
-    server = await startFramedTestServer((payload, connection) => {
-      const one: Asked = {
-        payload,
-        connection,
-        answer: (reply = payload) => void connection.socket.write(frame(reply)),
-      };
-      asked.push(one);
-      onAsked?.(one);
-    });
-    harness = createHarness(given, server.port, overrides, clock);
+  async function setUp(given: TestPlugin, onAsked?: (one: Asked) => void): Promise<void> {
+    sharing = await share(given, onAsked && { onAsked });
+    ({ server, harness, asked } = sharing);
   }
 
   afterEach(async () => {
-    await harness.close();
-    await server.close();
-    expect(harness.stat('exchanges_active')).to.equal(0);
-    expect(harness.leased()).to.equal(0);
-    expect(harness.clusterStat('multiplexing.abandoned')).to.equal(0);
-    expect(harness.clusterStat('upstream_rq_active')).to.equal(0);
-    expect(harness.clusterStat('upstream_cx_active')).to.equal(0);
+    await sharing.close();
+    expect(leftOver(sharing)).to.deep.equal({});
   });
 
   const byId = { correlation: 'id' };
   const inOrder = { correlation: 'in_order' };
-  const send = (text: string, more: TestRequest = {}): Sent => harness.send({ body: [withId(7, text)], ...more });
-  const textOf = ({ result }: Sent): string => result.body.slice(4);
-  const askedFor = async (count: number): Promise<void> => eventually(() => asked.length === count);
-  const openConnections = (): number => server.connections.filter(({ closed }) => !closed).length;
+  const send: Sharing['send'] = (...request) => sharing.send(...request);
+  const askedFor = (count: number): Promise<void> => sharing.askedFor(count);
+  const openConnections = (): number => sharing.openConnections();
 
   for (const config of [byId, inOrder]) {
     describe(`length_prefixed, ${config.correlation}`, () => {
@@ -260,7 +217,7 @@ describe('exchanges on shared connections', () => {
         const [shared, named] = [send('shared'), send('named', { preface: frame('PROXY') })];
         await Promise.all([shared.ended(), named.ended()]);
         expect(server.connections).to.have.length(2);
-        expect(server.connections.filter(({ ended }) => ended)).to.have.length(1);
+        await eventually(() => server.connections.filter(({ ended }) => ended).length === 1);
       });
 
       it('a replaced version finishes what is in flight on its connection, and takes nothing new', async () => {
