@@ -14,21 +14,22 @@ export interface QueuedFrame {
 const orderMatters = 262_144;
 
 /**
- * The frames that wait for a shared connection, in fair order: each is placed as many bytes behind the one that went last as it is long. So small frames pass
- * large ones that came before them, but no more bytes of them than the large one has (self-clocked fair queueing, Golestani, INFOCOM 1994).
+ * The frames that wait for a shared connection, in fair order: each is placed as many bytes behind what went before it as it is long. So small frames pass large
+ * ones that came before them, but no more bytes of them than the large one has.
  */
 export class WriteQueue {
   #frames: QueuedFrame[] = [];
   #begin = 0;
   #bytes = 0;
-  #clock = 0;
+  /** Of all that were taken, bytes. */
+  #gone = 0;
 
   get bytes(): number {
     return this.#bytes;
   }
 
   add(frame: QueuedFrame): void {
-    frame.place = this.#clock + frame.size;
+    frame.place = this.#gone + frame.size;
     this.#bytes += frame.size;
     this.#frames.push(frame);
   }
@@ -42,7 +43,7 @@ export class WriteQueue {
     else this.#frames.splice(index, 1);
     this.#shrink();
     this.#bytes -= frame.size;
-    this.#clock = Math.max(this.#clock, frame.place);
+    this.#gone += frame.size;
     return frame;
   }
 
