@@ -14,8 +14,8 @@ export interface QueuedFrame {
 const orderMatters = 262_144;
 
 /**
- * The frames that wait for a shared connection, in fair order: each is placed as many bytes behind what went before it as it is long. So small frames pass large
- * ones that came before them, but no more bytes of them than the large one has.
+ * The frames that wait for a shared connection, in fair order: each is placed as many bytes behind what went before it as it is long. So small frames pass a large
+ * one that came before them, but none that comes when as many bytes have gone meanwhile as the large one has.
  */
 export class WriteQueue {
   #frames: QueuedFrame[] = [];
