@@ -10,6 +10,7 @@ import type {
   UpstreamConnectionHandler,
 } from '../upstream/connection.js';
 import type { Host } from '../upstream/host.js';
+import { joinSmall } from '../upstream/join-small.js';
 import type { BridgeStats } from './bridge-stats.js';
 import { ByteQueue, PluginBuffer } from './buffer.js';
 import { type Exchange, type ExchangeFailure, type ExchangeOptions, pluginErrorBody } from './exchange.js';
@@ -52,7 +53,6 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #onDrainTimeout = (): void => this.#dispatch({ kind: 'drain_timeout' });
-  readonly #onRequestWritten = (): void => this.#dispatch({ kind: 'request_written' });
 
   #state: ExchangeState;
   #busy = false;
@@ -128,6 +128,10 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
 
   onClose(reason: string): void {
     this.#dispatch({ kind: 'upstream_close', reason });
+  }
+
+  #onRequestWritten(): void {
+    this.#dispatch({ kind: 'request_written' });
   }
 
   #dispatch(event: ExchangeEvent): void {
@@ -321,7 +325,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       this.#gatherFrame(open, connection, queue);
       return;
     }
-    for (const piece of queue.take()) this.#write(open, connection, piece);
+    if (queue.length > 0) for (const piece of joinSmall(queue.take())) this.#write(open, connection, piece);
     if (next === 'sent') this.#finishRequest(open, connection);
   }
 
@@ -337,7 +341,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   }
 
   #finishRequest(open: OpenState, connection: ExclusiveConnection): void {
-    if (open.session.oneWay) connection.afterWrites(this.#onRequestWritten);
+    if (open.session.oneWay) connection.afterWrites(() => this.#onRequestWritten());
     if (!open.session.selfHalfClose) return;
     open.halfClosed = true;
     connection.halfClose();
@@ -364,7 +368,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   #sendFrame(open: OpenState, connection: ConnectionShare, frame: Buffer[]): void {
     this.#noteWrite();
     try {
-      connection.send(frame, open.session.oneWay ? this.#onRequestWritten : undefined);
+      connection.send(frame, open.session.oneWay ? () => this.#onRequestWritten() : undefined);
     } catch (thrown) {
       this.#failPlugin(pluginError('the request for a shared connection', thrown));
     }
