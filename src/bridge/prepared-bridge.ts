@@ -1,5 +1,6 @@
 import type { BridgeConfig } from '../model/cluster.js';
 import type { Problem } from '../model/verdict.js';
+import type { FrameProtocol } from '../upstream/frame-protocol.js';
 import type { BridgeCallbacks, HttpTcpBridge } from './api.js';
 
 /** A library's content in a place where nobody changes it any more: what other processes load instead of the file that was judged. */
@@ -43,6 +44,8 @@ export interface CallMark {
 export interface PreparedBridge extends JudgedBridge {
   readonly mark: CallMark;
   readonly maxResponseBuffer: number;
+  /** How exchanges share connections; without it each has one to itself. */
+  readonly frames?: FrameProtocol | undefined;
   /** Makes a stack trace of the plugin readable: places in the bundle become places in its source files. */
   readonly mapStack?: (stack: string) => string;
   /** May throw: a plugin error of that exchange. */

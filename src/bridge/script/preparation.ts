@@ -7,6 +7,7 @@ import { oncePerTurn } from '../library/once-per-turn.js';
 import { realPathOf } from '../library/path.js';
 import { PluginProblem } from '../library/problem.js';
 import { createTrust } from '../library/trust.js';
+import { markFrames } from '../multiplexing.js';
 import { describe } from '../plugin-error.js';
 import type { CallMark, PreparedBridge, StoredLibrary } from '../prepared-bridge.js';
 import { createLibraries } from './libraries.js';
@@ -117,6 +118,7 @@ function createPreparedBridge(
     ...base,
     libraryHash: library.hash,
     maxResponseBuffer: parsed.maxResponseBuffer,
+    frames: parsed.frames && markFrames(parsed.frames, base.mark),
     mapStack: library.mapStack,
     createBridge(callbacks): HttpTcpBridge {
       if (live === undefined) throw new Error(`plugin ${base.config.pluginName} was released already`);
