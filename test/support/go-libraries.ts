@@ -16,15 +16,13 @@ export const buildPeer = (context: Mocha.Context, folder: string): Promise<strin
   buildGoLibrary(context, peers, folder);
 
 /**
- * Builds a `main` package as a c-shared library, if its module has changed since, and gives its path. Where that is impossible the suite is skipped, with the reason
+ * `compileGoLibrary` for a suite: where it is impossible, the suite is skipped, with the reason
  * on stderr, unless CI=true: then it fails. Raises the caller's timeout: the first build fetches modules.
  */
 export async function buildGoLibrary(context: Mocha.Context, module: string, folder = '.'): Promise<string> {
   context.timeout(600_000);
   try {
-    const native = loadNativeHost();
-    if (!native.available) throw new Error(native.reason);
-    return await build(module, folder);
+    return await compileGoLibrary(module, folder);
   } catch (error) {
     const reason = `Go bridges cannot be tested: ${error instanceof Error ? error.message : String(error)}`;
     if (process.env.CI === 'true') throw new Error(reason);
@@ -33,7 +31,13 @@ export async function buildGoLibrary(context: Mocha.Context, module: string, fol
   }
 }
 
-async function build(module: string, folder: string): Promise<string> {
+/**
+ * Builds a `main` package as a c-shared library, if its module has changed since, and gives its path.
+ * @throws Error where that, or running such a library, is impossible
+ */
+export async function compileGoLibrary(module: string, folder: string): Promise<string> {
+  const native = loadNativeHost();
+  if (!native.available) throw new Error(native.reason);
   const hash = createHash('sha256').update(folder);
   for (const file of readdirSync(module, { recursive: true, encoding: 'utf8' }).sort()) {
     if (/\.(go|mod|sum)$/.test(file)) hash.update(file).update(readFileSync(join(module, file)));
