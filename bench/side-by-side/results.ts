@@ -57,7 +57,7 @@ export interface Judged {
 export interface ThroughputRound extends Judged {
   readonly requests: number;
   readonly requestsPerSecond: number;
-  /** Of the proxy's whole process tree, per request. */
+  /** Of the proxy's whole process tree, per request; those that were under way at the end count half. */
   readonly cpuUs: number;
   /** CPUs that the load and the server behind the proxy used: near what they have, they and not the proxy were the limit. */
   readonly loadCpus: number;

@@ -61,7 +61,8 @@ async function runRound(
   plan: ThroughputPlan,
   all: readonly Running[],
 ): Promise<ThroughputRound> {
-  const { body, connections } = plan;
+  const { body, connections, longer = 1 } = plan;
+  const seconds = bench.settings.seconds * longer;
   const problems: string[] = [];
   const check = () =>
     probe(peer.port, body, peer.peer.upstream !== 'none').catch((error: Error) => problems.push(error.message));
@@ -69,10 +70,10 @@ async function runRound(
   const before = await peer.served();
   const beside = startBeside(peer, plan);
   const waiting = all.filter((one) => one !== peer).map(({ pid }) => pid);
-  const load = { port: peer.port, connections, body, seconds: bench.settings.seconds };
+  const load = { port: peer.port, connections, body, seconds };
   const { result, usage, held } = await measured(peer.pid, waiting, async () => {
     const sent = runWrk(bench.wrk, bench.cpus.load, load);
-    await Promise.race([sent, sleep(bench.settings.seconds * 500)]);
+    await Promise.race([sent, sleep(seconds * 500)]);
     const processes = readTree(peer.pid).length > 1 ? [...connectionsPerProcess(peer.pid, peer.port).values()] : [];
     return { result: await sent, held: processes };
   });
@@ -85,7 +86,8 @@ async function runRound(
   return {
     requests: result.requests,
     requestsPerSecond: (result.requests / result.durationUs) * 1e6,
-    cpuUs: usage.cpuUs / Math.max(1, result.requests),
+    // What is under way at the end is half done, as a mean.
+    cpuUs: usage.cpuUs / (result.requests + connections / 2),
     loadCpus: usage.loadCpus,
     foreignCpus: usage.foreignCpus,
     p50Us: result.p50Us,
