@@ -53,7 +53,7 @@ export const throughputGroups: readonly ThroughputGroup[] = [
         connections,
         beside: nothing,
         // Half a gigabyte is under way at once.
-        ...(id === '1m' && connections === 512 && { longer: 3 }),
+        ...(id === '1m' && connections === 512 && { longer: 2 }),
       })),
     ),
   },
@@ -71,7 +71,7 @@ export const throughputGroups: readonly ThroughputGroup[] = [
   },
   {
     group: 'churn',
-    peers: ['pontoon-ads'],
+    peers: ['pontoon-ads', 'envoy-files'],
     cpus: 'proxy',
     cases: [
       { id: 'churn-off', title: 'configuration at rest', body: 128, connections: 32, beside: nothing },

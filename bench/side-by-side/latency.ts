@@ -3,11 +3,12 @@ import { type LatencyPlan, latencyPeers, latencyShare } from './cases.js';
 import { openLoopProblems, runOpenLoop } from './load/open-loop.js';
 import { runWrk } from './load/wrk.js';
 import { type LatencyCase, type LatencyRound, spreadOf } from './results.js';
-import { rotated, startAll } from './rounds.js';
+import { rotated, startAll, warmUp } from './rounds.js';
 
 /** Latency of all peers at the same absolute rate, a share of what Envoy serves at most. Without Envoy, of what the first peer serves. */
 export async function runLatency(bench: Bench, cases: readonly LatencyPlan[]): Promise<LatencyCase[]> {
   const { running, missing } = await startAll(bench, latencyPeers, bench.cpus.proxy);
+  await warmUp(bench, running, cases);
   const results: LatencyCase[] = [];
   for (const plan of cases) {
     const yardstick = running.find(({ name }) => name === 'envoy') ?? running[0];

@@ -6,7 +6,7 @@ import {
   type LatencyCase,
   type Results,
   type Row,
-  type Spread,
+  showSpread,
   type ThroughputCase,
   type ThroughputRound,
 } from './results.js';
@@ -77,8 +77,6 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 const thousands = (value: number) => Math.round(value).toLocaleString('en');
 const milliseconds = (us: number) => (us / 1000).toFixed(2);
-const spread = ({ median, min, max }: Spread, show: (value: number) => string) =>
-  min === max ? show(median) : `${show(median)} (${show(min)}–${show(max)})`;
 const fixed = (digits: number) => (value: number) => value.toFixed(digits);
 
 /** What a row is called, with a mark where it can't be relied on. */
@@ -122,7 +120,7 @@ function column<Round extends Judged>(
 ): (row: Row<Round>) => string {
   return (row) => {
     const found = figure(row, of);
-    return found === undefined ? '' : spread(found, show);
+    return found === undefined ? '' : showSpread(found, show);
   };
 }
 

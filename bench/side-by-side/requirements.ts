@@ -1,3 +1,4 @@
+import { latencyCases } from './cases.js';
 import {
   type EnduranceRound,
   figure,
@@ -5,6 +6,7 @@ import {
   type Results,
   type Row,
   type Spread,
+  showSpread,
   type ThroughputRound,
 } from './results.js';
 
@@ -45,7 +47,7 @@ export function judge(results: Results): readonly Verdict[] {
     cpuRatio(results, '1 MiB bodies, exclusive, script', '1m-32', 'pontoon-script', 1),
     cpuRatio(results, '1 MiB bodies, multiplexed in order', 'mux-1m', 'pontoon-in-order', 1),
     cpuRatio(results, '1 MiB bodies, multiplexed by id', 'mux-1m', 'pontoon-by-id', 1),
-    ...results.latency.flatMap(({ id, title }) => [
+    ...latencyCases.flatMap(({ id, title }) => [
       latencyOf(results, id, title, 'pontoon-script'),
       latencyOf(results, id, title, 'pontoon-go'),
     ]),
@@ -84,8 +86,7 @@ function throughputRow(results: Results, id: string, peer: string): Row<Throughp
   return results.throughput.find((one) => one.id === id)?.rows.find((row) => row.peer === peer);
 }
 
-const range = ({ median, min, max }: Spread, digits: number) =>
-  `${median.toFixed(digits)} (${min.toFixed(digits)}–${max.toFixed(digits)})`;
+const range = (spread: Spread, digits: number) => showSpread(spread, (value) => value.toFixed(digits));
 const cpuOf = ({ cpuUs }: ThroughputRound) => cpuUs;
 
 function cpuRatio(results: Results, title: string, id: string, peer: string, limit: number): Verdict {

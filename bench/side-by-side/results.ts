@@ -149,3 +149,8 @@ export function figure<Round extends Judged>(
   if (row === undefined || row.rounds.length === 0 || validRounds(row).length < row.rounds.length) return undefined;
   return spreadOf(row.rounds.map(of));
 }
+
+/** The median, and in parentheses the least and the greatest; one value alone. */
+export function showSpread({ median, min, max }: Spread, show: (value: number) => string): string {
+  return min === max ? show(median) : `${show(median)} (${show(min)}–${show(max)})`;
+}

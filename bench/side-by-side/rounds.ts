@@ -1,4 +1,5 @@
 import type { Bench, Running } from './bench.js';
+import { runWrk } from './load/wrk.js';
 import type { PeerName } from './peers/index.js';
 
 export interface Missing {
@@ -28,4 +29,25 @@ export async function startAll(
 export function rotated<Item>(items: readonly Item[], round: number): readonly Item[] {
   const first = items.length === 0 ? 0 : round % items.length;
   return [...items.slice(first), ...items.slice(0, first)];
+}
+
+/** What compilers that learn from a program's run need to see of it. */
+const warmRequests = 30_000;
+const warmLimitMs = 10_000;
+
+/** So that the first round has no other conditions than the later ones. A single round is no measurement, and needs none. */
+export async function warmUp(
+  { wrk, cpus, settings }: Bench,
+  peers: readonly Running[],
+  cases: readonly { readonly body: number; readonly connections: number }[],
+): Promise<void> {
+  if (settings.rounds === 1) return;
+  for (const { port } of peers) {
+    const started = performance.now();
+    const load = (one: { readonly body: number; readonly connections: number }) =>
+      runWrk(wrk, cpus.load, { port, body: one.body, connections: one.connections, seconds: 1 });
+    for (let answered = 0; answered < warmRequests && performance.now() - started < warmLimitMs; )
+      answered += (await load({ body: 128, connections: 32 })).requests;
+    for (const one of cases) await load(one);
+  }
 }

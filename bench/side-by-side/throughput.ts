@@ -7,7 +7,7 @@ import { problemsOf, runWrk } from './load/wrk.js';
 import { connectionsPerProcess } from './measure/connections.js';
 import { readTree, treeResidentMiB } from './measure/process-tree.js';
 import type { Row, ThroughputCase, ThroughputRound } from './results.js';
-import { rotated, startAll } from './rounds.js';
+import { rotated, startAll, warmUp } from './rounds.js';
 
 /** All rounds of the cases of one group: the peers run all the time, one of them under load. */
 export async function runThroughput(
@@ -19,9 +19,7 @@ export async function runThroughput(
   const rows = new Map(
     cases.map(({ id }) => [id, new Map(running.map(({ name }) => [name, [] as ThroughputRound[]]))]),
   );
-  if (bench.settings.rounds > 1) {
-    for (const plan of cases) for (const one of running) await warmUp(bench, one, plan);
-  }
+  await warmUp(bench, running, cases);
   for (let round = 0; round < bench.settings.rounds; round++) {
     for (const plan of cases) {
       for (const one of rotated(running, round)) {
@@ -49,11 +47,6 @@ const summary = ({ cpuUs, requestsPerSecond, problems }: ThroughputRound) =>
   problems.length > 0
     ? `NOT VALID: ${problems.join('; ')}`
     : `${cpuUs.toFixed(1)} µs CPU, ${Math.round(requestsPerSecond)}/s`;
-
-/** So that the first round has no other conditions than the later ones. */
-async function warmUp({ wrk, cpus }: Bench, { port }: Running, { connections, body }: ThroughputPlan): Promise<void> {
-  await runWrk(wrk, cpus.load, { port, connections, body, seconds: 1 });
-}
 
 async function runRound(
   bench: Bench,

@@ -115,7 +115,7 @@ describe("the benchmark's report", () => {
               },
             ],
           }),
-          /^p99 .*128 B, Pontoon, script$/,
+          /^p99 .*128 B, 32 connections, Pontoon, script$/,
         );
       expect(of(2.8)).to.include({ wanted: 'at most 2.8 ms', verdict: 'holds' });
       expect(of(3.5)).to.include({ verdict: 'missed', by: '25 %' });

@@ -19,7 +19,7 @@ export function cluster(upstreamPort: number, upstreamConfig: object): object {
   };
 }
 
-export function listener(port: number): object {
+export function listener(port: number, ofRoutes: object = {}): object {
   return {
     name: 'http',
     address: address(port),
@@ -36,6 +36,7 @@ export function listener(port: number): object {
               codec_type: 'HTTP1',
               route_config: {
                 name: 'routes',
+                ...ofRoutes,
                 virtual_hosts: [
                   {
                     name: 'all',
@@ -62,6 +63,17 @@ export function staticBootstrap(listenerPort: number, ofCluster: object): string
   return JSON.stringify({
     admin: { address: address(0) },
     static_resources: { listeners: [listener(listenerPort)], clusters: [ofCluster] },
+  });
+}
+
+/** The cluster comes from a file, which is read again when another is moved in its place. */
+export function fileBootstrap(listenerPort: number, path: string): string {
+  return JSON.stringify({
+    node: { id: 'bench', cluster: 'bench' },
+    admin: { address: address(0) },
+    dynamic_resources: { cds_config: { resource_api_version: 'V3', path_config_source: { path } } },
+    // The cluster is not there yet when the routes are read.
+    static_resources: { listeners: [listener(listenerPort, { validate_clusters: false })] },
   });
 }
 

@@ -1,5 +1,5 @@
 import { constant } from './constant.js';
-import { envoy } from './envoy.js';
+import { envoy, envoyFiles } from './envoy.js';
 import { haproxy } from './haproxy.js';
 import { nginx } from './nginx.js';
 import type { Peer } from './peer.js';
@@ -15,6 +15,7 @@ export const peers = {
   'pontoon-isolate': pontoonWorkers('Pontoon, one worker (`--isolate`)', ['--isolate'], 2),
   'pontoon-ads': pontoonAds,
   envoy,
+  'envoy-files': envoyFiles,
   nginx,
   haproxy,
   constant,

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { probe } from '../load/probe.js';
 import { type LaunchOptions, launch } from '../tools/launch.js';
@@ -54,6 +56,13 @@ export async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve));
   if (address === null || typeof address === 'string') throw new Error('no free port');
   return address.port;
+}
+
+/** A statistic of Pontoon or Envoy, whose admin address is in the file `admin` of the folder. */
+export async function readStat(folder: string, name: string): Promise<number> {
+  const admin = readFileSync(join(folder, 'admin'), 'utf8').trim();
+  const response = await fetch(`http://${admin}/stats?filter=^${name.replaceAll('.', '\\.')}$`);
+  return Number((await response.text()).split(':').pop());
 }
 
 const startLimitMs = 60_000;

@@ -1,4 +1,4 @@
-import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { realpathSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { startControlPlane } from '../../../control-plane-sample/control-plane.js';
 import { createLogging } from '../../../src/log.js';
@@ -9,7 +9,7 @@ import { run, Unavailable } from '../tools/commands.js';
 import { projectRoot } from '../tools/paths.js';
 import { idHeader } from '../upstream/upstream.js';
 import { adsBootstrap, cluster, listener, staticBootstrap } from './bootstrap.js';
-import { type ChangingConfig, freePort, type Peer, type RunningPeer, type Site, startProxy } from './peer.js';
+import { type ChangingConfig, freePort, type Peer, type RunningPeer, readStat, type Site, startProxy } from './peer.js';
 
 const cli = join(projectRoot, 'dist', 'src', 'cli.js');
 const plugin = 'length_prefixed';
@@ -153,9 +153,3 @@ export const pontoonAds: Peer = {
     }
   },
 };
-
-async function readStat(folder: string, name: string): Promise<number> {
-  const admin = readFileSync(join(folder, 'admin'), 'utf8').trim();
-  const response = await fetch(`http://${admin}/stats?filter=^${name.replaceAll('.', '\\.')}$`);
-  return Number((await response.text()).split(':').pop());
-}
