@@ -8,6 +8,7 @@ import type { Peer, RunningPeer } from './peers/peer.js';
 import type { Settings } from './results.js';
 import { Unavailable } from './tools/commands.js';
 import { debianTool, type Tool } from './tools/debian.js';
+import { projectRoot } from './tools/paths.js';
 import { type CountingServer, type Counts, startServer, type UpstreamKind } from './upstream/upstream.js';
 
 /** What all cases of one run share. */
@@ -77,7 +78,7 @@ export async function openBench(settings: Settings, wanted: readonly string[]): 
         running.add(one);
         return one;
       } catch (error) {
-        if (error instanceof Unavailable) return { name, unavailable: error.message };
+        if (error instanceof Unavailable) return { name, unavailable: withoutPaths(error.message, folder) };
         throw error;
       }
     },
@@ -88,6 +89,9 @@ export async function openBench(settings: Settings, wanted: readonly string[]): 
     },
   };
 }
+
+/** Reasons get into the report, which is not about this machine. */
+const withoutPaths = (text: string, folder: string) => text.replaceAll(projectRoot, '').replaceAll(folder, '');
 
 /** Time that passed, and what was used meanwhile. */
 export interface Usage {

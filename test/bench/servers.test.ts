@@ -161,6 +161,13 @@ describe("the benchmark's programs in C", function () {
       });
     }
 
+    it('has no answers from a server that is gone', async () => {
+      const gone = await start('http');
+      await gone.stop();
+      const result = await runOpenLoop(cpus, { ...load, port: gone.port });
+      expect(result).to.include({ due: 100, answered: 0, failed: 100 });
+    });
+
     it('counts the time of requests that could not even be sent during a stall', async () => {
       let stalled: Promise<void> | undefined;
       const listener: RequestListener = (request, response) => {

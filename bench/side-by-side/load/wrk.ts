@@ -23,6 +23,18 @@ export function parseWrk(output: string): WrkResult {
   return JSON.parse(line) as WrkResult;
 }
 
+/** Of a run against a server that is gone. */
+const nothing = (connections: number): WrkResult => ({
+  requests: 0,
+  durationUs: 1,
+  bytes: 0,
+  p50Us: 0,
+  p99Us: 0,
+  p999Us: 0,
+  maxUs: 0,
+  errors: { connect: connections, read: 0, write: 0, status: 0, timeout: 0 },
+});
+
 /** As many requests as the connections carry, one after the other on each, for whole seconds. */
 export async function runWrk(
   wrk: Tool,
@@ -32,10 +44,13 @@ export async function runWrk(
   const { port, connections, body, seconds } = load;
   const flags = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '--latency'];
   const script = ['-s', join(benchRoot, 'load', 'post.lua'), `http://127.0.0.1:${port}/`];
-  const output = await run('taskset', ['-c', cpus, wrk.command, ...flags, ...script], {
-    env: { ...process.env, ...wrk.env, BODY: String(body) },
-  });
-  return parseWrk(output);
+  try {
+    const env = { ...process.env, ...wrk.env, BODY: String(body) };
+    return parseWrk(await run('taskset', ['-c', cpus, wrk.command, ...flags, ...script], { env }));
+  } catch (error) {
+    if ((error as Error).message.includes('unable to connect')) return nothing(connections);
+    throw error;
+  }
 }
 
 /** The largest head of an answer that any peer sends. */

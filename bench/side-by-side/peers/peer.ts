@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { probe } from '../load/probe.js';
+import { Unavailable } from '../tools/commands.js';
 import { type LaunchOptions, launch } from '../tools/launch.js';
 import type { UpstreamKind } from '../upstream/upstream.js';
 
@@ -69,7 +70,7 @@ const startLimitMs = 60_000;
 
 /**
  * Starts a proxy and waits for the first answer through it.
- * @throws Error with the end of its log when it ends, or does not answer within a minute
+ * @throws Unavailable with the end of its log when it ends, or does not answer within a minute
  */
 export async function startProxy(
   command: string,
@@ -86,8 +87,8 @@ export async function startProxy(
       const late = performance.now() - started > startLimitMs;
       if (late || child.hasEnded()) {
         await child.stop();
-        throw new Error(
-          `${command} does not serve (${(error as Error).message}):\n${child.stdout().slice(-2_000)}${child.stderr()}`,
+        throw new Unavailable(
+          `${basename(command)} does not serve (${(error as Error).message}):\n${child.stdout().slice(-2_000)}${child.stderr()}`,
         );
       }
       await sleep(5);

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { basename } from 'node:path';
 import { promisify } from 'node:util';
 
 /** Something that the benchmark can do without: a peer that isn't installed, a feature that this version lacks. The message says what to do about it. */
@@ -23,6 +24,6 @@ export async function run(
       message,
     } = error as Error & { readonly stdout?: string; readonly stderr?: string };
     const said = (stderr || stdout || message).trim().split('\n').slice(-5).join('\n');
-    throw new Error(`${command} ${args.join(' ')}: ${said}`);
+    throw new Error(`${basename(command)} ${args[0] ?? ''}: ${said}`);
   }
 }

@@ -95,6 +95,7 @@ async function download(names: readonly string[], debs: string, state: string): 
     await writeFile(join(state, 'status'), await readFile('/var/lib/dpkg/status').catch(() => ''));
     const own = [
       `Dir::State=${state}`,
+      `Dir::State::lists=${join(state, 'lists')}`,
       `Dir::State::status=${join(state, 'status')}`,
       `Dir::Cache=${join(state, 'cache')}`,
     ];
