@@ -211,6 +211,7 @@ function verdictTable(verdicts: readonly Verdict[]): string {
 
 function misses(verdicts: readonly Verdict[]): string {
   const missed = verdicts.filter(({ verdict }) => verdict === 'missed');
-  if (missed.length === 0) return 'None is missed.';
+  const open = verdicts.filter(({ verdict }) => verdict === 'not measured').length;
+  if (missed.length === 0) return open === 0 ? 'None.' : `None of those that were measured; ${open} were not.`;
   return missed.map(({ title, wanted, got, by }) => `- ${title}: ${got}, wanted ${wanted}; ${by} too much.`).join('\n');
 }

@@ -76,6 +76,7 @@ async function runRound(
   const served = { answers: after.answers - before.answers, bytes: after.bytes - before.bytes };
   problems.push(...problemsOf(result, { body, connections, served, others: requests }));
   await check();
+  if (readTree(peer.pid).length === 0) problems.push('the process has ended');
   return {
     requests: result.requests,
     requestsPerSecond: (result.requests / result.durationUs) * 1e6,

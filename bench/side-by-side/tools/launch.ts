@@ -47,7 +47,8 @@ export function launch(
   child.stderr.on('data', (chunk: Buffer) => {
     stderr = (stderr + chunk).slice(-10_000);
   });
-  const ended = once(child, 'close').then(([code]) => code as number | null);
+  // Not 'close': a child of the program that outlives it may hold its output open.
+  const ended = once(child, 'exit').then(([code]) => code as number | null);
   const hasEnded = () => child.exitCode !== null || child.signalCode !== null;
   return {
     pid: child.pid,
@@ -70,6 +71,8 @@ export function launch(
       const timer = setTimeout(() => child.kill('SIGKILL'), 5_000);
       await ended;
       clearTimeout(timer);
+      child.stdout.destroy();
+      child.stderr.destroy();
     },
   };
 }
