@@ -51,7 +51,7 @@ async function main(): Promise<void> {
   if (process.argv.includes('--help')) return void console.log(usage);
   const options = parseOptions(process.argv.slice(2));
   if (options.report) {
-    const results = JSON.parse(readFileSync(join(projectRoot, 'bench', 'results.json'), 'utf8')) as Results;
+    const results = JSON.parse(readFileSync(join(projectRoot, 'docs', 'performance.json'), 'utf8')) as Results;
     writeFileSync(join(projectRoot, 'docs', 'performance.md'), renderReport(template(), results));
     return;
   }

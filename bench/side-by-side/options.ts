@@ -23,8 +23,8 @@ export const usage = `npm run bench -- [FLAGS]
   --rounds N         rounds of each case (5)
   --seconds N        length of a round (2)
   --requests N       length of the endurance run (1000000)
-  --output FILE      where the results go; a run of everything writes bench/results.json unless told otherwise
-  --report           measures nothing: writes docs/performance.md from bench/results.json
+  --output FILE      where the results go; a run of everything writes docs/performance.json unless told otherwise
+  --report           measures nothing: writes docs/performance.md from docs/performance.json
 `;
 
 /** @throws Error that says what is wrong with the flags */
@@ -50,7 +50,7 @@ export function parseOptions(args: readonly string[]): Options {
     if (!caseIds.some((id) => id.startsWith(name))) throw new Error(`--case ${name}: there are ${caseIds.join(', ')}`);
   }
   const full = !quick && values.case.length === 0 && values.peer.length === 0;
-  const output = values.output ?? (full ? 'bench/results.json' : undefined);
+  const output = values.output ?? (full ? 'docs/performance.json' : undefined);
   return {
     settings: {
       rounds: count('rounds', values.rounds, quick ? 1 : 5),

@@ -9,7 +9,7 @@ describe("the benchmark's flags", () => {
       cases: [],
       peers: [],
       report: false,
-      output: 'bench/results.json',
+      output: 'docs/performance.json',
     });
   });
 
