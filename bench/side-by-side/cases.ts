@@ -53,7 +53,7 @@ export const throughputGroups: readonly ThroughputGroup[] = [
         connections,
         beside: nothing,
         // Half a gigabyte is under way at once.
-        ...(id === '1m' && connections === 512 && { longer: 2 }),
+        ...(id === '1m' && connections === 512 && { longer: 3 }),
       })),
     ),
   },

@@ -59,6 +59,7 @@ async function runRound(
   const problems: string[] = [];
   const check = () =>
     probe(peer.port, body, peer.peer.upstream !== 'none').catch((error: Error) => problems.push(error.message));
+  await settled(peer);
   await check();
   const before = await peer.served();
   const beside = startBeside(peer, plan);
@@ -92,6 +93,20 @@ async function runRound(
     ...(changes !== undefined && { configChanges: changes }),
     problems,
   };
+}
+
+const settleLimitMs = 5000;
+
+/** Waits until the server has nothing left of what the last load broke off. */
+async function settled({ served }: Running): Promise<void> {
+  const started = performance.now();
+  let last = (await served()).answers;
+  while (performance.now() - started < settleLimitMs) {
+    await sleep(30);
+    const { answers } = await served();
+    if (answers === last) return;
+    last = answers;
+  }
 }
 
 interface RunningBeside {

@@ -10,7 +10,7 @@ import { request } from 'node:http';
 export function probe(port: number, bodySize: number, echoes = true): Promise<void> {
   const body = randomBytes(bodySize);
   return new Promise((resolve, reject) => {
-    const sent = request({ port, host: '127.0.0.1', method: 'POST', agent: false, timeout: 10_000 }, (response) => {
+    const sent = request({ port, host: '127.0.0.1', method: 'POST', agent: false, timeout: 30_000 }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);
@@ -26,7 +26,7 @@ export function probe(port: number, bodySize: number, echoes = true): Promise<vo
           );
       });
     });
-    sent.on('timeout', () => sent.destroy(new Error('no answer within 10 s')));
+    sent.on('timeout', () => sent.destroy(new Error('no answer within 30 s')));
     sent.on('error', reject);
     sent.end(body);
   });
