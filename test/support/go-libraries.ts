@@ -22,7 +22,7 @@ export const buildPeer = (
 ): Promise<string> => buildGoLibrary(context, peers, folder, sdks[sdk]);
 
 /**
- * Builds a `main` package as a c-shared library, if its sources have changed since, and gives its path. Where that is impossible the suite is skipped, with the reason
+ * `compileGoLibrary` for a suite: where it is impossible, the suite is skipped, with the reason
  * on stderr, unless CI=true: then it fails. Raises the caller's timeout: the first build fetches modules.
  */
 export async function buildGoLibrary(
@@ -33,9 +33,7 @@ export async function buildGoLibrary(
 ): Promise<string> {
   context.timeout(600_000);
   try {
-    const native = await ensureNativeHost();
-    if (!native.available) throw new Error(native.reason);
-    return await build(module, folder, modFile);
+    return await compileGoLibrary(module, folder, modFile);
   } catch (error) {
     const reason = `Go bridges cannot be tested: ${error instanceof Error ? error.message : String(error)}`;
     if (process.env.CI === 'true') throw new Error(reason);
@@ -44,7 +42,13 @@ export async function buildGoLibrary(
   }
 }
 
-async function build(module: string, folder: string, modFile: string): Promise<string> {
+/**
+ * Builds a `main` package as a c-shared library, if its sources have changed since, and gives its path.
+ * @throws Error where that, or running such a library, is impossible
+ */
+export async function compileGoLibrary(module: string, folder: string, modFile = 'go.mod'): Promise<string> {
+  const native = await ensureNativeHost();
+  if (!native.available) throw new Error(native.reason);
   const hash = createHash('sha256').update(folder);
   const sources = readdirSync(join(module, folder), { recursive: true, encoding: 'utf8' }).filter((file) =>
     file.endsWith('.go'),
