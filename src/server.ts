@@ -9,11 +9,13 @@ import { loggingEndpoint } from './admin/logging.js';
 import type { AdminSources } from './admin/sources.js';
 import { statsEndpoints } from './admin/stats.js';
 import { workersEndpoints } from './admin/workers.js';
+import { secretsByName } from './bootstrap/static-resources.js';
 import type { JudgedBridge } from './bridge/prepared-bridge.js';
 import { systemClock } from './clock.js';
 import { explainBindError } from './listener/bound-socket.js';
 import { createListenerManager } from './listener/listener-manager.js';
 import type { RouteProvider } from './listener/route-provider.js';
+import { withTls } from './listener/with-tls.js';
 import type { Logging } from './log.js';
 import type { Bootstrap } from './model/bootstrap.js';
 import { formatAddress, type SocketAddress } from './model/endpoint.js';
@@ -30,6 +32,7 @@ import type { Plane } from './server/plane.js';
 import { createReadiness } from './server/readiness.js';
 import { createResourceTypes, judgeBridge, judgeListener } from './server/resource-types.js';
 import { createRouteConfigs } from './server/route-configs.js';
+import { createSecretStore } from './server/secret-store.js';
 import { createServerStats } from './server/server-stats.js';
 import { createStartUp } from './server/start-up.js';
 import { inStatic } from './server/validate.js';
@@ -114,10 +117,18 @@ async function startWith<B extends JudgedBridge>(
 ): Promise<Server> {
   const { bootstrap, schema, drainTimeMs } = options;
   const { judge, logging } = plane;
-  const types = createResourceTypes(schema, judge);
+  const types = createResourceTypes(schema, judge, secretsByName(bootstrap.secrets));
 
   // The cluster manager asks for endpoints, the listeners for routes: both of the control plane, which needs both to give them what it brings.
   let dynamic: DynamicConfig | undefined;
+  const secrets = createSecretStore({
+    subscribe: (name, source, watcher) =>
+      dynamic?.subscribeSecrets(name, source, watcher) ?? { close: () => undefined },
+    stats,
+    log: logging.logger('secret'),
+    clock,
+    ...(plane.followSecret && { onSecret: plane.followSecret }),
+  });
   const manager = createClusterManager<B>({
     stats,
     log: logging.logger('upstream'),
@@ -125,6 +136,7 @@ async function startWith<B extends JudgedBridge>(
     drainTimeMs,
     onEdsInterest: (serviceName, source, wanted) => dynamic?.setEdsInterest(serviceName, source, wanted),
     onWarmed: () => startUp.progressed(),
+    secrets,
     ...(plane.followers && { followers: plane.followers }),
   });
   const { clusters, serving, handler } = plane.serveWith(manager);
@@ -137,7 +149,8 @@ async function startWith<B extends JudgedBridge>(
   });
   function routesOf(listener: Listener): RouteProvider {
     const routes = routeConfigs.open(listener.httpConnectionManager);
-    return { ready: routes.ready, handle: handler(listener, routes.current), close: () => routes.close() };
+    const plain = { ready: routes.ready, handle: handler(listener, routes.current), close: () => routes.close() };
+    return withTls(plain, listener, secrets, stats);
   }
   const listeners = createListenerManager({
     stats,
@@ -218,6 +231,7 @@ async function startWith<B extends JudgedBridge>(
     await listeners.close();
     await clusters.close();
     await plane.close();
+    secrets.close();
     await accessLogs.close();
     await admin?.close();
   }

@@ -3,6 +3,7 @@ import { loadNativeHost } from './bridge/go/native-host.js';
 import type { PreparedBridge } from './bridge/prepared-bridge.js';
 import { createBridgeRuntime } from './bridge/runtime.js';
 import { systemClock } from './clock.js';
+import { listenerScope } from './listener/listener-stats.js';
 import type { RouteProvider } from './listener/route-provider.js';
 import type { ServingListener } from './listener/serving.js';
 import { createLogging, type Logging } from './log.js';
@@ -25,6 +26,8 @@ import type {
 import { createStatsStore } from './stats/create-store.js';
 import { createStatsExporter } from './stats/export.js';
 import { isServingStat } from './stats/serving-stats.js';
+import { createGivenSecrets } from './tls/given-secrets.js';
+import { createServerTls } from './tls/server-tls.js';
 import { createGivenHosts } from './upstream/cluster-followers.js';
 import { createClusterManager } from './upstream/create-cluster-manager.js';
 import { createHostStatsExporter } from './upstream/host-stats-transfer.js';
@@ -59,6 +62,7 @@ function createWorker(settings: WorkerSettings, logging: Logging, link: () => Wo
     maxGoLibraries: Number.POSITIVE_INFINITY,
   });
   const hosts = createGivenHosts();
+  const secrets = createGivenSecrets();
   const clusters = createClusterManager<PreparedBridge>({
     stats,
     log: logging.logger('upstream'),
@@ -66,6 +70,7 @@ function createWorker(settings: WorkerSettings, logging: Logging, link: () => Wo
     drainTimeMs,
     onEdsInterest: () => undefined,
     hostSource: hosts.source,
+    secrets,
   });
   const hostStats = createHostStatsExporter(() => clusters.snapshot());
   const requests = createRequestPath({ stats, logging, clock, accessLogs, clusters });
@@ -81,7 +86,9 @@ function createWorker(settings: WorkerSettings, logging: Logging, link: () => Wo
     const { routes } = listener.httpConnectionManager;
     const inline = routes.kind === 'inline' ? compileRouteTable(routes.config) : undefined;
     const current = routes.kind === 'inline' ? () => inline : () => tables.get(routes.name);
-    return { ready: undefined, handle: requests.handler(listener, current), close: () => undefined };
+    const scope = listenerScope(stats, listener);
+    const tls = listener.tls && createServerTls(listener.tls, secrets, scope, () => undefined);
+    return { ready: undefined, tls, handle: requests.handler(listener, current), close: () => tls?.close() };
   }
 
   async function setCluster({ config, version, library, mark, hosts: update }: ClusterMessage): Promise<void> {
@@ -130,6 +137,8 @@ function createWorker(settings: WorkerSettings, logging: Logging, link: () => Wo
       case 'cluster_removed':
         clusters.removeCluster(message.cluster);
         return hosts.forget(message.cluster);
+      case 'secret':
+        return secrets.set(message.key, message.secret);
       case 'routes':
         if (message.config) tables.set(message.name, compileRouteTable(message.config));
         else tables.delete(message.name);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { HeaderMap } from '../bridge/header-map.js';
+import type { CertificateInfo } from '../tls/tls-info.js';
 import { compileDateFormat } from './date-format.js';
 import { formatLongResponseFlags, formatResponseFlags } from './response-flags.js';
 import type { StreamInfo } from './stream-info.js';
@@ -90,14 +91,17 @@ function header(headersOf: (context: LogContext) => HeaderMap | undefined): Comm
   };
 }
 
-function time(get: (context: LogContext) => number, local: boolean): CommandOperator {
+function time(get: (context: LogContext) => number | undefined, local: boolean): CommandOperator {
   return {
     params: 'optional',
     length: false,
     create(params) {
       if (/%[-_0^#]*[1-9]*(E|O)?n/.test(params)) throw new Error('must not hold a newline (%n) in its time format');
       const format = compileDateFormat(params, local);
-      return (context) => bytesOf(format(get(context)));
+      return (context) => {
+        const moment = get(context);
+        return moment === undefined ? undefined : bytesOf(format(moment));
+      };
     },
   };
 }
@@ -220,6 +224,9 @@ const upstreamLocal = (info: StreamInfo): string | undefined => info.upstreamLoc
 const request = ({ requestHeaders }: LogContext): HeaderMap | undefined => requestHeaders;
 const response = ({ responseHeaders }: LogContext): HeaderMap | undefined => responseHeaders;
 const nothing = (): undefined => undefined;
+const peer = (info: StreamInfo): CertificateInfo | undefined => info.downstreamTls?.peer;
+const peerChain = (info: StreamInfo, of: (certificate: CertificateInfo) => string): string | undefined =>
+  info.downstreamTls?.peerChain.map(of).join();
 const host = hostname();
 
 const operators: Record<string, CommandOperator> = {
@@ -271,6 +278,29 @@ const operators: Record<string, CommandOperator> = {
   DOWNSTREAM_DIRECT_LOCAL_PORT: address('port', local),
   CONNECTION_ID: number((info) => info.connectionId),
   REQUESTED_SERVER_NAME: text((info) => sanitizedServerName(info.requestedServerName)),
+  DOWNSTREAM_TLS_VERSION: text((info) => info.downstreamTls?.version),
+  DOWNSTREAM_TLS_CIPHER: text((info) => info.downstreamTls?.cipher),
+  DOWNSTREAM_TLS_SESSION_ID: text((info) => info.downstreamTls?.sessionId),
+  DOWNSTREAM_PEER_URI_SAN: text((info) => peer(info)?.uriSans.join()),
+  DOWNSTREAM_PEER_DNS_SAN: text((info) => peer(info)?.dnsSans.join()),
+  DOWNSTREAM_PEER_IP_SAN: text((info) => peer(info)?.ipSans.join()),
+  DOWNSTREAM_PEER_EMAIL_SAN: text((info) => peer(info)?.emailSans.join()),
+  DOWNSTREAM_PEER_SUBJECT: text((info) => peer(info)?.subject),
+  DOWNSTREAM_PEER_ISSUER: text((info) => peer(info)?.issuer),
+  DOWNSTREAM_PEER_SERIAL: text((info) => peer(info)?.serial),
+  DOWNSTREAM_PEER_FINGERPRINT_1: text((info) => peer(info)?.sha1),
+  DOWNSTREAM_PEER_FINGERPRINT_256: text((info) => peer(info)?.sha256),
+  DOWNSTREAM_PEER_CERT: text((info) => peer(info)?.encodedPem),
+  DOWNSTREAM_PEER_CERT_V_START: time(({ info }) => peer(info)?.validFrom.getTime(), false),
+  DOWNSTREAM_PEER_CERT_V_END: time(({ info }) => peer(info)?.validTo.getTime(), false),
+  DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1: text((info) => peerChain(info, ({ sha1 }) => sha1)),
+  DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256: text((info) => peerChain(info, ({ sha256 }) => sha256)),
+  DOWNSTREAM_PEER_CHAIN_SERIALS: text((info) => peerChain(info, ({ serial }) => serial)),
+  DOWNSTREAM_LOCAL_URI_SAN: text((info) => info.downstreamTls?.local?.uriSans.join()),
+  DOWNSTREAM_LOCAL_DNS_SAN: text((info) => info.downstreamTls?.local?.dnsSans.join()),
+  DOWNSTREAM_LOCAL_IP_SAN: text((info) => info.downstreamTls?.local?.ipSans.join()),
+  DOWNSTREAM_LOCAL_EMAIL_SAN: text((info) => info.downstreamTls?.local?.emailSans.join()),
+  DOWNSTREAM_LOCAL_SUBJECT: text((info) => info.downstreamTls?.local?.subject),
   ROUTE_NAME: text((info) => info.routeName),
   HOSTNAME: command(() => bytesOf(host)),
   ENVIRONMENT: environment,
@@ -312,17 +342,14 @@ const withoutValue: Record<string, string> = {
   UPSTREAM_FILTER_STATE: 'ol',
   TLS_JA3_FINGERPRINT: '',
   TLS_JA4_FINGERPRINT: '',
-  DOWNSTREAM_PEER_CERT_V_START: 'o',
-  DOWNSTREAM_PEER_CERT_V_END: 'o',
   UPSTREAM_PEER_CERT_V_START: 'o',
   UPSTREAM_PEER_CERT_V_END: 'o',
 };
 
-/** Families of such operators: wire and header sizes, and everything about TLS. */
+/** Families of such operators: wire and header sizes, and everything about TLS to servers. */
 const withoutValuePatterns = [
   /^(UPSTREAM|DOWNSTREAM)_(WIRE|HEADER|DECOMPRESSED_HEADER)_BYTES_(RECEIVED|SENT)$/,
   /^(UPSTREAM|DOWNSTREAM)_(PEER|LOCAL)_((URI|DNS|IP|EMAIL|OTHERNAME)_SAN|SUBJECT|ISSUER|CERT|SERIAL|FINGERPRINT_(1|256))$/,
-  /^DOWNSTREAM_PEER_CHAIN_(FINGERPRINTS_(1|256)|SERIALS)$/,
   /^(UPSTREAM|DOWNSTREAM)_TLS_(CIPHER|VERSION|SESSION_ID)$/,
 ];
 

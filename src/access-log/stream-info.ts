@@ -1,3 +1,4 @@
+import type { TlsInfo } from '../tls/tls-info.js';
 import type { ResponseFlag } from './response-flags.js';
 
 /** What is known of one request when it ends; the access log's source. Mutable: each room fills in what it knows. Times in ms of `Clock.monotonic()`. */
@@ -13,6 +14,8 @@ export interface StreamInfo {
   readonly downstreamLocalAddress: string;
   readonly connectionId: number;
   readonly requestedServerName: string | undefined;
+  /** undefined: plain text. */
+  readonly downstreamTls?: TlsInfo | undefined;
   requestBytes: number;
   responseBytes: number;
   responseCode: number;

@@ -160,6 +160,7 @@ function judge(options: LoadOptions, file: string, bytes: Uint8Array): LoadedBoo
       admin,
       clusters: resources.clusters,
       listeners: resources.listeners,
+      secrets: resources.secrets,
       ...dynamic,
       statsFlushIntervalMs: readDuration(
         context,

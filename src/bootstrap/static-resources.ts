@@ -1,12 +1,14 @@
 import type { Cluster } from '../model/cluster.js';
 import { formatAddress } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
+import type { Secret } from '../model/tls.js';
 import type { Problem, Resource } from '../model/verdict.js';
 import type { Bootstrap__Output } from '../protobuf/generated/envoy/config/bootstrap/v3/Bootstrap.js';
 import type { Schema } from '../protobuf/schema.js';
 import { clusterResource } from '../xds/resources/cluster.js';
 import { join } from '../xds/resources/findings.js';
 import { listenerResource } from '../xds/resources/listener.js';
+import { secretResource } from '../xds/resources/secret.js';
 import type { ResourceTranslator } from '../xds/resources/translate.js';
 
 interface Judged<T> {
@@ -67,26 +69,45 @@ function addressConflicts(listeners: readonly Resource<Listener>[]): Problem[] {
 export interface StaticResources {
   readonly clusters: readonly Resource<Cluster>[];
   readonly listeners: readonly Resource<Listener>[];
+  readonly secrets: readonly Resource<Secret>[];
   readonly problems: readonly Problem[];
 }
 
-/** Judges static clusters and listeners by the same translators as dynamic ones. A rejected one is a problem of the file. */
+/** The secrets that can be used, by name. */
+export function secretsByName(resources: readonly Resource<Secret>[]): ReadonlyMap<string, Secret> {
+  return new Map(resources.flatMap(({ name, verdict }) => (verdict.kind === 'active' ? [[name, verdict.model]] : [])));
+}
+
+/** Judges static clusters, listeners and secrets by the same translators as dynamic ones. A rejected one is a problem of the file. */
 export function readStaticResources(schema: Schema, bootstrap: Bootstrap__Output): StaticResources {
+  const secrets = judge(
+    schema,
+    secretResource(schema),
+    bootstrap.static_resources?.secrets ?? [],
+    'static_resources.secrets',
+  );
+  const known = secretsByName(secrets.resources);
   const clusters = judge(
     schema,
-    clusterResource(schema),
+    clusterResource(schema, known),
     bootstrap.static_resources?.clusters ?? [],
     'static_resources.clusters',
   );
   const listeners = judge(
     schema,
-    listenerResource(schema),
+    listenerResource(schema, known),
     bootstrap.static_resources?.listeners ?? [],
     'static_resources.listeners',
   );
   return {
     clusters: clusters.resources,
     listeners: listeners.resources,
-    problems: [...clusters.problems, ...listeners.problems, ...addressConflicts(listeners.resources)],
+    secrets: secrets.resources,
+    problems: [
+      ...secrets.problems,
+      ...clusters.problems,
+      ...listeners.problems,
+      ...addressConflicts(listeners.resources),
+    ],
   };
 }

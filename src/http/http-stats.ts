@@ -15,6 +15,7 @@ const counters = [
   'downstream_cx_max_requests_reached',
   'downstream_cx_protocol_error',
   'downstream_cx_rx_bytes_total',
+  'downstream_cx_ssl_total',
   'downstream_cx_total',
   'downstream_cx_tx_bytes_total',
   'downstream_flow_control_paused_reading_total',
@@ -40,7 +41,12 @@ const counters = [
   'downstream_rq_tx_reset',
   'downstream_rq_ws_on_non_ws_route',
 ] as const;
-const gauges = ['downstream_cx_active', 'downstream_cx_http1_active', 'downstream_rq_active'] as const;
+const gauges = [
+  'downstream_cx_active',
+  'downstream_cx_http1_active',
+  'downstream_cx_ssl_active',
+  'downstream_rq_active',
+] as const;
 const histograms = ['downstream_cx_length_ms', 'downstream_rq_time'] as const;
 
 /** `http.<stat_prefix>.*`, under Envoy's names, from the start (at 0) as Envoy shows them. */

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Timer } from '../clock.js';
+import type { TlsInfo } from '../tls/tls-info.js';
 import { ActiveStream } from './active-stream.js';
 import type { ConnectionManager } from './connection-manager.js';
 import { InactivityTimer } from './inactivity-timer.js';
@@ -18,6 +19,13 @@ export interface ConnectionHost {
   onClosed(connection: Http1Connection): void;
 }
 
+/** Of a connection that is encrypted. */
+export interface Encryption {
+  readonly info: TlsInfo;
+  /** Resets the connection under it. */
+  reset(): void;
+}
+
 /**
  * - open: serves.
  * - draining: serves, and closes with its next response; without a request, when the time is over.
@@ -31,6 +39,8 @@ type ConnectionState = 'open' | 'draining' | 'closing' | 'lingering' | 'closed';
 export class Http1Connection implements StreamConnection {
   readonly id: number;
   readonly addresses: StreamConnection['addresses'];
+  readonly tls: TlsInfo | undefined;
+  readonly #encryption: Encryption | undefined;
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   /** The version at the time of accept: its statistics count the connection, its timeouts apply to it. */
@@ -53,18 +63,24 @@ export class Http1Connection implements StreamConnection {
   /** How long a draining connection may wait for a request. */
   #idleGraceMs = 0;
 
-  constructor(id: number, socket: Socket, host: ConnectionHost) {
+  constructor(id: number, socket: Socket, host: ConnectionHost, encryption?: Encryption) {
     this.id = id;
     this.#socket = socket;
     this.#host = host;
     this.#manager = host.current();
     this.addresses = addressesOf(socket);
+    this.tls = encryption?.info;
+    this.#encryption = encryption;
     const { clock, config, stats } = this.#manager;
     this.#startTime = clock.monotonic();
     stats.downstream_cx_total.value++;
     stats.downstream_cx_active.value++;
     stats.downstream_cx_http1_total.value++;
     stats.downstream_cx_http1_active.value++;
+    if (encryption) {
+      stats.downstream_cx_ssl_total.value++;
+      stats.downstream_cx_ssl_active.value++;
+    }
     this.#idleTimer = new InactivityTimer(clock, () => this.#onIdleTimeout());
     this.#streamTimer = new InactivityTimer(clock, () => this.#stream?.onIdleTimeout());
     this.#idleTimer.start(config.idleTimeoutMs);
@@ -227,6 +243,7 @@ export class Http1Connection implements StreamConnection {
     this.#countBytes();
     stats.downstream_cx_active.value--;
     stats.downstream_cx_http1_active.value--;
+    if (this.tls) stats.downstream_cx_ssl_active.value--;
     stats.downstream_cx_destroy.value++;
     stats[this.#localClose ? 'downstream_cx_destroy_local' : 'downstream_cx_destroy_remote'].value++;
     stats.downstream_cx_length_ms.record(clock.monotonic() - this.#startTime);
@@ -300,8 +317,9 @@ export class Http1Connection implements StreamConnection {
   /** A Unix domain socket knows no reset. */
   #reset(): void {
     this.#parser.destroy();
-    if (this.addresses.localPort > 0) this.#socket.resetAndDestroy();
-    else this.#socket.destroy();
+    if (this.addresses.localPort === 0) this.#socket.destroy();
+    else if (this.#encryption) this.#encryption.reset();
+    else this.#socket.resetAndDestroy();
   }
 
   #closeAfter(ms: number): void {

@@ -8,7 +8,7 @@ export type MutableStreamInfo = { -readonly [K in keyof StreamInfo]: StreamInfo[
 export function newStreamInfo(
   startTime: number,
   startWallTime: number,
-  connection: Pick<StreamConnection, 'id' | 'addresses'>,
+  connection: Pick<StreamConnection, 'id' | 'addresses' | 'tls'>,
 ): MutableStreamInfo {
   return {
     startTime,
@@ -18,7 +18,8 @@ export function newStreamInfo(
     downstreamDirectRemoteAddress: connection.addresses.remote,
     downstreamLocalAddress: connection.addresses.local,
     connectionId: connection.id,
-    requestedServerName: undefined,
+    requestedServerName: connection.tls?.serverName,
+    downstreamTls: connection.tls,
     requestBytes: 0,
     responseBytes: 0,
     responseCode: 0,

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { HeaderMap } from '../bridge/header-map.js';
 import type { HttpConnectionManager } from '../model/listener.js';
+import type { TlsInfo } from '../tls/tls-info.js';
+import { forwardClientCert } from './client-cert-header.js';
 import { sanitizeTe } from './connection-header.js';
 import { isLoopback, lastForwardedAddress } from './remote-address.js';
 
@@ -8,6 +10,8 @@ import { isLoopback, lastForwardedAddress } from './remote-address.js';
 export interface ConnectionAddresses {
   readonly remoteAddress: string;
   readonly localAddress: string;
+  /** undefined: plain text. */
+  readonly tls?: TlsInfo | undefined;
 }
 
 /** Set by proxies inside; from anyone else they are lies (Envoy's `cleanInternalHeaders`). */
@@ -63,7 +67,7 @@ export function mutateRequestHeaders(
   const clientAddress = config.useRemoteAddress
     ? forwarded
     : lastForwardedAddress(headers.get('x-forwarded-for'), config.xffNumTrustedHops);
-  if (!headers.has('x-forwarded-proto')) headers.set('x-forwarded-proto', 'http');
+  if (!headers.has('x-forwarded-proto')) headers.set('x-forwarded-proto', addresses.tls ? 'https' : 'http');
   if (!headers.has(':scheme')) {
     const proto = headers.get('x-forwarded-proto')?.toLowerCase();
     headers.set(':scheme', proto === 'https' ? 'https' : 'http');
@@ -75,7 +79,7 @@ export function mutateRequestHeaders(
   const external = clientAddress ?? addresses.remoteAddress;
   if (config.useRemoteAddress && external !== '') headers.set('x-envoy-external-address', external);
   if (config.generateRequestId) setRequestId(headers, config);
-  headers.delete('x-forwarded-client-cert');
+  forwardClientCert(headers, config.forwardClientCert, addresses.tls);
   return clientAddress;
 }
 
@@ -98,7 +102,7 @@ function forwardAsEdge(
     const address = isLoopback(addresses.remoteAddress) ? addresses.localAddress : addresses.remoteAddress;
     headers.set('x-forwarded-for', before === undefined || before === '' ? address : `${before},${address}`);
   }
-  if (hops === 0) headers.set('x-forwarded-proto', 'http');
+  if (hops === 0) headers.set('x-forwarded-proto', addresses.tls ? 'https' : 'http');
   return clientAddress;
 }
 

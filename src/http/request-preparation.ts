@@ -44,6 +44,7 @@ export function prepareRequest(
   const clientAddress = mutateRequestHeaders(headers, config, {
     remoteAddress: connection.addresses.remoteAddress,
     localAddress: manager.localAddress,
+    tls: connection.tls,
   });
   // An address from x-forwarded-for has no port.
   if (clientAddress !== undefined) info.downstreamRemoteAddress = formatAddress(clientAddress, 0);

@@ -1,3 +1,5 @@
+import type { TlsInfo } from '../tls/tls-info.js';
+
 /** What a stream needs of the connection that it is on. */
 export interface StreamConnection {
   readonly id: number;
@@ -7,6 +9,8 @@ export interface StreamConnection {
     readonly local: string;
     readonly localPort: number;
   };
+  /** undefined: plain text. */
+  readonly tls: TlsInfo | undefined;
   /** The connection closes after this response. */
   readonly closing: boolean;
   /** Asked before the head is written: whether the response must say that the connection closes. */

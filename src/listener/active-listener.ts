@@ -1,8 +1,9 @@
 import type { Socket } from 'node:net';
 import type { Clock, Timer } from '../clock.js';
 import type { ConnectionManager } from '../http/connection-manager.js';
-import { type ConnectionHost, Http1Connection } from '../http/http1-connection.js';
+import { type ConnectionHost, type Encryption, Http1Connection } from '../http/http1-connection.js';
 import type { Listener } from '../model/listener.js';
+import type { ServerTls } from '../tls/server-tls.js';
 import type { BoundSocket } from './bound-socket.js';
 import type { ListenerStats } from './listener-stats.js';
 
@@ -11,6 +12,8 @@ export interface ListenerVersion {
   readonly config: Listener;
   readonly manager: ConnectionManager;
   readonly stats: ListenerStats;
+  /** undefined: plain text. */
+  readonly tls: ServerTls | undefined;
 }
 
 export interface ActiveListenerOptions {
@@ -29,6 +32,8 @@ export class ActiveListener {
   readonly #options: ActiveListenerOptions;
   /** Connections and the socket that they came through. */
   readonly #connections = new Map<Http1Connection, BoundSocket>();
+  /** Connections that are not encrypted yet. */
+  readonly #handshakes = new Set<Socket>();
   #version: ListenerVersion;
   #sockets: readonly BoundSocket[] = [];
   /** Milliseconds; undefined: it serves. */
@@ -51,7 +56,7 @@ export class ActiveListener {
   }
 
   get connections(): number {
-    return this.#connections.size;
+    return this.#connections.size + this.#handshakes.size;
   }
 
   /** From now on requests go to `version`, also those of connections that are here already. */
@@ -81,6 +86,7 @@ export class ActiveListener {
       this.#onEmpty = resolve;
     });
     this.#drainConnections(() => true, drainTimeMs);
+    if (this.#handshakes.size > 0) this.#cutHandshakes(drainTimeMs);
     this.#checkEmpty();
     return empty;
   }
@@ -88,24 +94,47 @@ export class ActiveListener {
   #accept(socket: Socket, bound: BoundSocket): void {
     // It may be over before it began.
     if (socket.destroyed) return;
-    const { stats } = this.#version;
+    const { stats, tls } = this.#version;
     stats.cxTotal.value++;
     stats.cxActive.value++;
     const start = this.#options.clock.monotonic();
+    const onClosed = (): void => {
+      stats.cxActive.value--;
+      stats.cxDestroy.value++;
+      stats.cxLength.record(this.#options.clock.monotonic() - start);
+    };
+    if (tls === undefined) {
+      this.#serve(socket, bound, undefined, onClosed);
+      return;
+    }
+    this.#handshakes.add(socket);
+    tls.accept(socket, {
+      onSecure: (secure, info) => {
+        this.#handshakes.delete(socket);
+        this.#serve(secure, bound, { info, reset: () => socket.resetAndDestroy() }, onClosed);
+      },
+      onFailure: (_reason, timedOut) => {
+        this.#handshakes.delete(socket);
+        if (timedOut) stats.cxTransportSocketConnectTimeout.value++;
+        onClosed();
+        this.#checkEmpty();
+      },
+    });
+  }
+
+  #serve(socket: Socket, bound: BoundSocket, tls: Encryption | undefined, onClosed: () => void): void {
     const host: ConnectionHost = {
       current: () => this.#version.manager,
       isDraining: () => this.#drainTimeMs !== undefined || this.#options.isDraining(),
       bufferLimit: this.#version.config.perConnectionBufferLimitBytes || largestBuffer,
       onClosed: (connection) => {
-        stats.cxActive.value--;
-        stats.cxDestroy.value++;
-        stats.cxLength.record(this.#options.clock.monotonic() - start);
+        onClosed();
         this.#onConnectionClosed(connection);
       },
     };
-    const connection = new Http1Connection(this.#options.nextConnectionId(), socket, host);
+    const connection = new Http1Connection(this.#options.nextConnectionId(), socket, host, tls);
     this.#connections.set(connection, bound);
-    // The socket was not handed on yet.
+    // The socket was not handed on yet, or the connection was encrypted meanwhile.
     if (this.#drainTimeMs !== undefined) this.#askToLeave(new Set([connection]), this.#drainTimeMs);
   }
 
@@ -114,6 +143,12 @@ export class ActiveListener {
       [...this.#connections].filter(([, socket]) => which(socket)).map(([connection]) => connection),
     );
     if (connections.size > 0) this.#askToLeave(connections, drainTimeMs);
+  }
+
+  #cutHandshakes(ms: number): void {
+    this.#options.clock.setTimeout(() => {
+      for (const socket of this.#handshakes) socket.destroy();
+    }, ms);
   }
 
   #askToLeave(connections: Set<Http1Connection>, drainTimeMs: number): void {
@@ -135,7 +170,7 @@ export class ActiveListener {
   }
 
   #checkEmpty(): void {
-    if (this.#drainTimeMs === undefined || this.#connections.size > 0) return;
+    if (this.#drainTimeMs === undefined || this.connections > 0) return;
     this.#version.manager.retire();
     this.#onEmpty?.();
   }

@@ -46,7 +46,7 @@ export interface ListenerManager {
     update: { readonly changed: readonly Resource<Listener>[]; readonly removed: readonly string[] },
     origin: ListenerOrigin,
   ): Promise<readonly ListenerFailure[]>;
-  /** How many listeners have a version on its way. */
+  /** How many listeners have a version on its way that should be waited for: what it lacks may still come in time. */
   readonly warming: number;
   snapshot(): readonly ListenerStatus[];
   /** While true every response says `connection: close` (`/healthcheck/fail`). */
@@ -222,7 +222,7 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
     spare: BoundSocket[],
   ): Promise<ListenerFailure | undefined> => {
     const routes = options.routes(config);
-    const warming: Warming = { resource, config, since: now(), routes };
+    const warming: Warming = { resource, config, since: now(), routes, overdue: false };
     entry.warming?.routes.close();
     entry.warming = warming;
     updateGauges();
@@ -234,6 +234,10 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
       return activation;
     };
     if (routes.ready === undefined) return start(spare);
+    void routes.overdue?.then(() => {
+      warming.overdue = true;
+      if (entry.warming === warming) warmed();
+    });
     routes.ready.then(
       () => start([]),
       (error: unknown) => {
@@ -306,7 +310,7 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
       return failures.filter((failure) => failure !== undefined);
     },
     get warming() {
-      return stats.warming.value;
+      return [...entries.values()].filter(({ warming }) => warming && !warming.overdue).length;
     },
     snapshot: () => snapshot(entries, draining),
     setDraining: (value) => serving.setDraining(value),

@@ -13,6 +13,8 @@ export interface Warming {
   readonly config: Listener;
   readonly since: Date;
   readonly routes: RouteProvider;
+  /** Nothing else waits for it any more. */
+  overdue: boolean;
 }
 
 /** A version that could not be taken into service, and is tried again when `retry` ends. */
@@ -48,8 +50,10 @@ export interface ListenerStatus {
         readonly localAddresses: readonly SocketAddress[];
       }
     | undefined;
-  /** The version that waits for its routes. */
-  readonly warming: { readonly resource: Resource<Listener>; readonly lastUpdated: Date } | undefined;
+  /** The version that waits for its routes or certificates. */
+  readonly warming:
+    | { readonly resource: Resource<Listener>; readonly lastUpdated: Date; readonly waitingFor: readonly string[] }
+    | undefined;
   /** Accepted, but not ours to run. */
   readonly parked:
     | { readonly resource: Resource<Listener>; readonly lastUpdated: Date; readonly reason: string }
@@ -81,7 +85,11 @@ export function snapshot(
       lastUpdated: active.since,
       localAddresses: active.listener.sockets.map((socket) => socket.localAddress),
     },
-    warming: warming && { resource: warming.resource, lastUpdated: warming.since },
+    warming: warming && {
+      resource: warming.resource,
+      lastUpdated: warming.since,
+      waitingFor: warming.routes.waitingFor?.() ?? ['its routes'],
+    },
     parked: parked && { resource: parked.resource, lastUpdated: parked.since, reason: parked.reason },
     failed: failed && { resource: failed.resource, lastAttempt: failed.at, message: failed.message },
     connections: (active?.listener.connections ?? 0) + connectionsOf(drainingOf(name)),

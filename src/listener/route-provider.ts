@@ -1,9 +1,19 @@
 import type { DownstreamStream } from '../bridge/stream.js';
+import type { ServerTls } from '../tls/server-tls.js';
 
-/** What answers the requests of one version of a listener. */
+/** What answers the requests of one version of a listener, and what else it needs from outside. */
 export interface RouteProvider {
-  /** Resolves when requests can be routed (RDS: the route configuration came, or its fetch timeout passed). Undefined: they can already. */
+  /**
+   * Resolves when the version can serve: its requests can be routed (RDS: the route configuration came, or its fetch timeout passed), and it
+   * has its certificates. Undefined: it can already.
+   */
   readonly ready: Promise<void> | undefined;
+  /** Resolves when what is missing did not come in time, so that nothing else should wait for the version any more. */
+  readonly overdue?: Promise<void> | undefined;
+  /** What is missing, for people; absent: its routes. */
+  waitingFor?(): readonly string[];
+  /** undefined: plain text. */
+  readonly tls?: ServerTls | undefined;
   /** Called for every request of the version. */
   handle(stream: DownstreamStream): void;
   /** The version was replaced or removed, and its last request has ended. Called once, also for one that never was ready. */

@@ -67,7 +67,7 @@ export function createLocalServing(options: LocalServingOptions): ListenerServin
         accessLogger.close();
       },
     });
-    return { config, manager, stats };
+    return { config, manager, stats, tls: routes.tls };
   }
 
   return {

@@ -2,6 +2,7 @@ import type { Cluster } from './cluster.js';
 import type { ConfigSource } from './config-source.js';
 import type { Locality, SocketAddress } from './endpoint.js';
 import type { AccessLogConfig, Listener } from './listener.js';
+import type { Secret } from './tls.js';
 import type { Problem, Resource } from './verdict.js';
 
 /** Who we are, for the control plane (envoy.config.core.v3.Node). `metadata` is plain JSON. */
@@ -38,6 +39,7 @@ export interface Bootstrap {
   /** Static resources; a rejected one never gets here, it fails the file. */
   readonly clusters: readonly Resource<Cluster>[];
   readonly listeners: readonly Resource<Listener>[];
+  readonly secrets: readonly Resource<Secret>[];
   readonly ads: AdsConfig | undefined;
   /** undefined: no dynamic clusters (listeners). */
   readonly cds: ConfigSource | undefined;

@@ -1,5 +1,6 @@
 import type { ConfigSource } from './config-source.js';
 import type { LoadAssignment } from './endpoint.js';
+import type { UpstreamTls } from './tls.js';
 
 /** The bridge of a cluster: envoy.extensions.upstreams.http.tcp.golang.v3alpha.Config. */
 export interface BridgeConfig {
@@ -57,8 +58,10 @@ export type Discovery =
 export interface TransportSocketMatch {
   readonly name: string;
   readonly match: Readonly<Record<string, unknown>>;
-  /** raw_buffer; otherwise the host can't be reached, because it expects encryption. */
+  /** raw_buffer. */
   readonly plainText: boolean;
+  /** How connections are encrypted; neither this nor `plainText`: the host can't be reached, because it expects something else. */
+  readonly tls?: UpstreamTls;
 }
 
 /** envoy.config.cluster.v3.Cluster, as far as Pontoon runs it. */
@@ -76,7 +79,9 @@ export interface Cluster {
     readonly default: CircuitBreakerThresholds;
     readonly high: CircuitBreakerThresholds;
   };
-  /** Hosts that need encryption are left out: see `reachableEndpoints`. */
+  /** undefined: plain text, where `transportSocketMatches` say nothing else. */
+  readonly tls?: UpstreamTls | undefined;
+  /** Hosts that can't be reached by any are left out: see `reachableEndpoints`. */
   readonly transportSocketMatches?: readonly TransportSocketMatch[];
   /** undefined: no bridge, so the cluster carries no requests (it may still be the control plane's address). */
   readonly bridge: BridgeConfig | undefined;

@@ -1,6 +1,7 @@
 import type { ConfigSource } from './config-source.js';
 import type { SocketAddress } from './endpoint.js';
 import type { RouteConfiguration } from './route.js';
+import type { DownstreamTls } from './tls.js';
 
 export interface AccessLogConfig {
   /** A file's path, or the process's own stream. */
@@ -65,9 +66,18 @@ export interface HttpConnectionManager {
   readonly accessLogs: readonly AccessLogConfig[];
   /** router.suppress_envoy_headers: leaves out x-envoy-upstream-service-time and its like. */
   readonly suppressEnvoyHeaders: boolean;
+  /** What becomes of x-forwarded-client-cert. */
+  readonly forwardClientCert: ForwardClientCert;
 }
 
-/** envoy.config.listener.v3.Listener, as far as Pontoon runs it: one plain-text filter chain with an HTTP connection manager. */
+/** forward_client_cert_details and set_current_client_cert_details of a connection manager. */
+export interface ForwardClientCert {
+  readonly mode: 'SANITIZE' | 'FORWARD_ONLY' | 'APPEND_FORWARD' | 'SANITIZE_SET' | 'ALWAYS_FORWARD_ONLY';
+  /** What is told of the client's certificate besides its hash, in the order of telling. */
+  readonly details: readonly ('cert' | 'chain' | 'subject' | 'uri' | 'dns')[];
+}
+
+/** envoy.config.listener.v3.Listener, as far as Pontoon runs it: one filter chain with an HTTP connection manager. */
 export interface Listener {
   readonly name: string;
   readonly statPrefix: string;
@@ -76,5 +86,7 @@ export interface Listener {
   readonly perConnectionBufferLimitBytes: number;
   readonly backlog: number;
   readonly ipv4Compat: boolean;
+  /** undefined: plain text. */
+  readonly tls?: DownstreamTls | undefined;
   readonly httpConnectionManager: HttpConnectionManager;
 }

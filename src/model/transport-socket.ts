@@ -1,27 +1,38 @@
-import type { Cluster } from './cluster.js';
+import type { Cluster, TransportSocketMatch } from './cluster.js';
 import type { LbEndpoint, LoadAssignment } from './endpoint.js';
 import { equalMeaning } from './equal.js';
+import type { UpstreamTls } from './tls.js';
+
+type Sockets = Pick<Cluster, 'tls' | 'transportSocketMatches'>;
+type Matched = Pick<LbEndpoint, 'transportSocketMatch'> & { readonly address: unknown };
 
 /**
- * Whether an endpoint may be connected to as configured: not when the first entry of the cluster's transport_socket_matches
- * that fits its metadata asks for encryption, which is not done yet. Without a fitting entry the cluster's own, plain-text
+ * The first entry of the cluster's transport_socket_matches that fits an endpoint's metadata. undefined: none does, and the cluster's own
  * transport socket is used.
  * https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/cluster.proto (transport_socket_matches)
  */
-export function isReachable(cluster: Pick<Cluster, 'transportSocketMatches'>, endpoint: LbEndpoint): boolean {
-  const metadata = endpoint.transportSocketMatch ?? {};
-  const chosen = (cluster.transportSocketMatches ?? []).find(({ match }) =>
+function matchOf(cluster: Sockets, { transportSocketMatch: metadata = {} }: Matched): TransportSocketMatch | undefined {
+  return (cluster.transportSocketMatches ?? []).find(({ match }) =>
     Object.entries(match).every(([key, value]) => Object.hasOwn(metadata, key) && equalMeaning(metadata[key], value)),
   );
-  return chosen === undefined || chosen.plainText;
+}
+
+/** Whether an endpoint may be connected to as configured: not when its transport socket is neither plain text nor TLS. */
+export function isReachable(cluster: Sockets, endpoint: Matched): boolean {
+  const chosen = matchOf(cluster, endpoint);
+  return chosen === undefined || chosen.plainText || chosen.tls !== undefined;
+}
+
+/** How connections to a reachable endpoint are encrypted; undefined: they are not. */
+export function tlsOf(cluster: Sockets, endpoint: Matched): UpstreamTls | undefined {
+  const chosen = matchOf(cluster, endpoint);
+  return chosen === undefined ? cluster.tls : chosen.tls;
 }
 
 /** An assignment without the endpoints that the cluster can't reach as configured. */
-export function reachableEndpoints(
-  cluster: Pick<Cluster, 'transportSocketMatches'>,
-  assignment: LoadAssignment,
-): LoadAssignment {
-  if ((cluster.transportSocketMatches ?? []).every(({ plainText }) => plainText)) return assignment;
+export function reachableEndpoints(cluster: Sockets, assignment: LoadAssignment): LoadAssignment {
+  if ((cluster.transportSocketMatches ?? []).every(({ plainText, tls }) => plainText || tls !== undefined))
+    return assignment;
   const localities = assignment.localities.map((locality) => ({
     ...locality,
     endpoints: locality.endpoints.filter((endpoint) => isReachable(cluster, endpoint)),

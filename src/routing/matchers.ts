@@ -1,9 +1,9 @@
-import { RE2JS } from 're2js';
 import type { HeaderMap } from '../bridge/header-map.js';
-import type { HeaderMatch, PathMatch, QueryParameterMatch, StringMatch } from '../model/route.js';
+import type { HeaderMatch, PathMatch, QueryParameterMatch } from '../model/route.js';
+import { compileRegex, compileStringMatch, type StringTest } from '../string-match.js';
 
-/** Tests one string. */
-export type StringTest = (value: string) => boolean;
+export type { StringTest } from '../string-match.js';
+
 export type HeaderTest = (headers: HeaderMap) => boolean;
 /** Tests the request's path; parameters are those of its query. */
 export type QueryTest = (parameters: ReadonlyMap<string, string>) => boolean;
@@ -13,27 +13,6 @@ export function pathOnly(target: string): string {
   const end = target.search(/[?#]/);
   return end < 0 ? target : target.slice(0, end);
 }
-
-/** RE2 syntax, as Envoy's; the whole string must match. Throws on invalid syntax. */
-function compileRegex(pattern: string): StringTest {
-  const regex = RE2JS.compile(pattern);
-  return (value) => regex.testExact(value);
-}
-
-/** envoy.type.matcher.v3.StringMatcher. Throws on an invalid regular expression. */
-export function compileStringMatch(match: StringMatch): StringTest {
-  if (match.kind === 'safe_regex') return compileRegex(match.pattern);
-  const wanted = match.ignoreCase ? match.value.toLowerCase() : match.value;
-  const test = stringTests[match.kind](wanted);
-  return match.ignoreCase ? (value) => test(value.toLowerCase()) : test;
-}
-
-const stringTests: Record<'exact' | 'prefix' | 'suffix' | 'contains', (wanted: string) => StringTest> = {
-  exact: (wanted) => (value) => value === wanted,
-  prefix: (wanted) => (value) => value.startsWith(wanted),
-  suffix: (wanted) => (value) => value.endsWith(wanted),
-  contains: (wanted) => (value) => value.includes(wanted),
-};
 
 /** Tests a path without its query. `connect` is no matter of the path: the caller sees to it. */
 export function compilePathMatch(match: PathMatch): StringTest {

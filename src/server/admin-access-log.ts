@@ -20,6 +20,7 @@ export function createAdminAccessLog(
     const info = newStreamInfo(clock.monotonic(), clock.now(), {
       id: 0,
       addresses: { remoteAddress, remote, local, localPort },
+      tls: undefined,
     });
     info.protocol = request.httpVersion === '1.0' ? 'HTTP/1.0' : 'HTTP/1.1';
     const pairs = [

@@ -21,6 +21,7 @@ import {
 } from '../xds/ads-client.js';
 import type { AcceptedResource, RejectedResource, ResourceUpdate } from '../xds/resource-type.js';
 import type { JudgedCluster, JudgedRoutes, ResourceTypes } from './resource-types.js';
+import type { SubscribeSecrets } from './secret-store.js';
 
 export interface DynamicConfigOptions<B extends JudgedBridge> {
   readonly bootstrap: Bootstrap;
@@ -51,6 +52,8 @@ export interface DynamicConfig {
     source: ConfigSource,
     watcher: Omit<Watcher<JudgedRoutes>, 'initialFetchTimeoutMs'>,
   ): { close(): void };
+  /** The watcher's timeout is that of `source`. */
+  subscribeSecrets: SubscribeSecrets;
   close(): void;
 }
 
@@ -199,6 +202,17 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
         onUpdate(update) {
           logUpdate(log, 'route configuration', update);
+          return watcher.onUpdate(update);
+        },
+      });
+    },
+    subscribeSecrets(name, source, watcher) {
+      if (client === undefined) return { close: () => undefined };
+      return client.subscribe(types.secrets, [name], {
+        ...watcher,
+        initialFetchTimeoutMs: source.initialFetchTimeoutMs,
+        onUpdate(update) {
+          logUpdate(log, 'secret', update);
           return watcher.onUpdate(update);
         },
       });

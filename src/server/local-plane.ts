@@ -39,6 +39,7 @@ export function createLocalPlane(options: LocalPlaneOptions): Plane<PreparedBrid
       ...createRequestPath({ stats, logging, clock, accessLogs, clusters }),
       clusters,
     }),
+    followSecret: undefined,
     followRoutes: (subscribe) => subscribe,
     logging,
     reopenLogs: () => accessLogs.reopen(),

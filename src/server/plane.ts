@@ -5,6 +5,7 @@ import type { ListenerServing } from '../listener/serving.js';
 import type { Logging } from '../log.js';
 import type { Listener } from '../model/listener.js';
 import type { RouteTable } from '../routing/route-table.js';
+import type { GivenSecret } from '../tls/given-secrets.js';
 import type { ClusterFollowers } from '../upstream/cluster-followers.js';
 import type { ClusterManager } from '../upstream/cluster-manager.js';
 import type { RolledBack } from './roll-back.js';
@@ -24,6 +25,8 @@ export interface Plane<B extends JudgedBridge> {
     /** What configuration is given to, in place of the manager. */
     readonly clusters: ClusterManager<B>;
   };
+  /** Sees every secret that is used, when it came or changed; undefined: when nobody uses it any more. */
+  readonly followSecret: ((key: string, secret: GivenSecret | undefined) => void) | undefined;
   /** Sees the route configurations that listeners follow. */
   followRoutes(subscribe: SubscribeRoutes): SubscribeRoutes;
   /** Levels that are changed through it are changed wherever something is logged. */

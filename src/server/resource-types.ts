@@ -4,6 +4,7 @@ import type { Cluster } from '../model/cluster.js';
 import type { LoadAssignment } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
 import type { RouteConfiguration } from '../model/route.js';
+import type { Secret } from '../model/tls.js';
 import type { Verdict } from '../model/verdict.js';
 import { readNameField } from '../protobuf/name-field.js';
 import type { Schema } from '../protobuf/schema.js';
@@ -13,6 +14,8 @@ import { clusterResource } from '../xds/resources/cluster.js';
 import { endpointResource } from '../xds/resources/endpoint.js';
 import { listenerResource } from '../xds/resources/listener.js';
 import { routeResource } from '../xds/resources/route.js';
+import { secretResource } from '../xds/resources/secret.js';
+import type { StaticSecrets } from '../xds/resources/tls-context.js';
 import type { ResourceTranslator } from '../xds/resources/translate.js';
 
 /** A judged cluster: its configuration, and its plugin ready to run (one use of it is held). */
@@ -31,6 +34,7 @@ export interface ResourceTypes<B extends JudgedBridge> {
   readonly endpoints: ResourceType<LoadAssignment>;
   readonly listeners: ResourceType<Listener>;
   readonly routes: ResourceType<JudgedRoutes>;
+  readonly secrets: ResourceType<Secret>;
 }
 
 /** Where a bridge's problems are inside its cluster. */
@@ -97,7 +101,11 @@ export function judgeListener(verdict: Verdict<Listener>): Verdict<Listener> {
 }
 
 /** What the streams need to know of each type that Pontoon subscribes to. */
-export function createResourceTypes<B extends JudgedBridge>(schema: Schema, judge: BridgeJudge<B>): ResourceTypes<B> {
+export function createResourceTypes<B extends JudgedBridge>(
+  schema: Schema,
+  judge: BridgeJudge<B>,
+  secrets?: StaticSecrets,
+): ResourceTypes<B> {
   function typeOf<T, M>(
     translator: ResourceTranslator<M>,
     shortName: string,
@@ -114,7 +122,7 @@ export function createResourceTypes<B extends JudgedBridge>(schema: Schema, judg
     };
   }
   return {
-    clusters: typeOf(clusterResource(schema), 'cds', (verdict) => judgeBridge(verdict, judge), {
+    clusters: typeOf(clusterResource(schema, secrets), 'cds', (verdict) => judgeBridge(verdict, judge), {
       fullState: true,
       inStreamOrder: true,
       statPrefix: 'cluster_manager.cds',
@@ -137,11 +145,12 @@ export function createResourceTypes<B extends JudgedBridge>(schema: Schema, judg
       discard: ({ bridge }) => bridge?.release(),
     }),
     endpoints: typeOf(endpointResource(schema), 'eds', (verdict) => verdict),
-    listeners: typeOf(listenerResource(schema), 'lds', judgeListener, {
+    listeners: typeOf(listenerResource(schema, secrets), 'lds', judgeListener, {
       fullState: true,
       inStreamOrder: true,
       statPrefix: 'listener_manager.lds',
     }),
     routes: typeOf(routeResource(schema), 'rds', judgeRoutes, { inStreamOrder: true }),
+    secrets: typeOf(secretResource(schema), 'sds', (verdict) => verdict),
   };
 }

@@ -12,10 +12,10 @@ const groups: ReadonlyMap<string, Group> = new Map<string, Group>([
     'cluster',
     {
       serving: /^(?:upstream_.+|lb_healthy_panic|(?:cx|rq|rq_pending)_open|remaining_(?:cx|pending|rq))$/,
-      own: /^(?:membership_.+|max_host_weight|update_.+|init_fetch_timeout|warming_state)$/,
+      own: /^(?:membership_.+|max_host_weight|update_.+|init_fetch_timeout|warming_state|ssl_context_update_by_sds)$/,
     },
   ],
-  ['listener', { serving: /^downstream_/ }],
+  ['listener', { serving: /^downstream_/, own: /^ssl_context_update_by_sds$/ }],
   [
     'http',
     {
@@ -26,10 +26,14 @@ const groups: ReadonlyMap<string, Group> = new Map<string, Group>([
   ['bridge', { serving: /^(?!go_libraries)/, own: /^go_libraries/ }],
   ['filesystem', { serving: /./ }],
   ['access_log_file', { serving: /./ }],
-  ...['cluster_manager', 'listener_manager', 'control_plane', 'xds', 'server', 'workers'].map(
+  ...['cluster_manager', 'listener_manager', 'control_plane', 'xds', 'sds', 'server', 'workers'].map(
     (group): [string, Group] => [group, { own: /./ }],
   ),
 ]);
+
+/** What connections of listeners and clusters count of TLS; names of versions have a dot in them. */
+const ssl =
+  /^(?:listener|cluster)\..+\.ssl\.(?:handshake|connection_error|session_reused|no_certificate|fail_verify_\w+|versions\.TLSv1(?:\.\d)?|ciphers\.[\w-]+)$/;
 
 /**
  * Whose a statistic is where one process decides what others serve: `serving` is counted where requests are served, and is merged; `own` is
@@ -38,6 +42,7 @@ const groups: ReadonlyMap<string, Group> = new Map<string, Group>([
  * @returns undefined for a name that no rule knows: it is not merged
  */
 export function classifyStat(name: string): 'serving' | 'own' | undefined {
+  if (ssl.test(name)) return 'serving';
   const group = groups.get(name.slice(0, name.indexOf('.')));
   const last = name.slice(name.lastIndexOf('.') + 1);
   if (group?.serving?.test(last)) return 'serving';

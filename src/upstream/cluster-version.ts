@@ -7,6 +7,7 @@ import { type CircuitBreakers, createCircuitBreakers, type Priority, showCircuit
 import { type ClusterFollowers, specOf } from './cluster-followers.js';
 import type { AcquireOptions, ActiveCluster, Pipeline } from './cluster-manager.js';
 import { type ClusterStats, createClusterStats } from './cluster-stats.js';
+import type { ClusterTls } from './cluster-tls.js';
 import type { PoolCallbacks } from './connection.js';
 import { ConnectionRequest } from './connection-request.js';
 import { type Host, type HostStats, healthOf, reconcileHosts } from './host.js';
@@ -22,6 +23,7 @@ export interface VersionOptions<P extends Pipeline> extends VersionCallbacks<P> 
   readonly config: Cluster;
   readonly pipeline: P;
   readonly source: HostSource;
+  readonly tls: (onChange: () => void) => ClusterTls;
   /** `cluster.STAT_NAME`, removed with this version. */
   readonly scope: StatsScope;
   readonly clock: Clock;
@@ -36,6 +38,8 @@ export interface VersionCallbacks<P extends Pipeline> {
   /** The followers are about to be told of it. */
   onHandOver(version: ClusterVersion<P>): void;
   onHostsChanged(): void;
+  /** See `overdue`. */
+  onOverdue(): void;
   onClosed(version: ClusterVersion<P>): void;
 }
 
@@ -69,6 +73,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     high: new Map(),
   };
   readonly #sharing: SharingOptions | undefined;
+  readonly #tls: ClusterTls;
   readonly #lb: LoadBalancer;
   readonly #pins = new Set<() => void>();
   /** Only while warming: versions must not hold on to all that came before them. */
@@ -95,6 +100,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
       default: createCircuitBreakers(config.circuitBreakers.default, scope, 'default'),
       high: createCircuitBreakers(config.circuitBreakers.high, scope, 'high'),
     };
+    this.#tls = options.tls(() => this.#onSecretsChanged());
     const context = (priority: Priority): PoolContext => ({
       stats: this.#stats,
       clock,
@@ -103,6 +109,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
       idleTimeoutMs: config.idleTimeoutMs,
       bufferLimitBytes: config.perConnectionBufferLimitBytes,
       breakers: this.#breakers[priority],
+      tlsOf: (host) => this.#tls.of(host),
       onShrunk: (pool) => this.#onPoolShrunk(pool, priority),
     });
     this.#contexts = { default: context('default'), high: context('high') };
@@ -135,7 +142,14 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   waitingFor(): readonly string[] {
-    return this.#state.kind === 'handing_over' ? ['workers'] : this.#options.source.waitingFor();
+    if (this.#state.kind === 'handing_over') return ['workers'];
+    return [...this.#options.source.waitingFor(), ...this.#tls.waitingFor(this.#hosts)];
+  }
+
+  /** All that it still waits for did not come in time: nothing else should wait for it any more. */
+  get overdue(): boolean {
+    if (this.#state.kind !== 'warming' || this.#options.source.waitingFor().length > 0) return false;
+    return this.#tls.waitingFor(this.#hosts).length > 0 && this.#tls.isOverdue(this.#hosts);
   }
 
   get followed(): boolean {
@@ -252,11 +266,24 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     if (added > 0 || removed.length > 0) this.#stats.membershipChange.value++;
     if (this.#state.kind === 'active') this.#showMembership();
     for (const pools of Object.values(this.#pools)) {
-      for (const host of hosts) pools.get(host.key)?.serve(host);
+      for (const host of hosts) this.#serveHost(pools, host);
       for (const key of removed) this.#removeHost(pools, key);
     }
     if (this.#followed) this.#options.followers?.setHosts(this.config.name, this.#hostUpdate());
     this.#options.onHostsChanged();
+  }
+
+  /** What was connected in another way must not serve the host any more. */
+  #serveHost(pools: Map<string, Pool>, host: Host): void {
+    const pool = pools.get(host.key);
+    if (pool && this.#tls.of(pool.host) !== this.#tls.of(host)) this.#removeHost(pools, host.key);
+    pools.get(host.key)?.serve(host);
+  }
+
+  #onSecretsChanged(): void {
+    if (this.#state.kind !== 'warming') return;
+    this.#checkWarm();
+    if (this.overdue) this.#options.onOverdue();
   }
 
   #hostUpdate(): HostUpdate {
@@ -344,6 +371,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     if (state.kind === 'draining') state.timer.cancel();
     this.#pins.clear();
     for (const pool of this.#allPools()) pool.destroy({ kind: 'cluster_removed' });
+    this.#tls.close();
     this.pipeline.release();
     this.#options.scope.remove();
     this.#options.onClosed(this);

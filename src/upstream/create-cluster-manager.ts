@@ -6,6 +6,7 @@ import type { ConfigSource } from '../model/config-source.js';
 import { reachableEndpoints } from '../model/transport-socket.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsStore } from '../stats/store.js';
+import { noSecrets, type Secrets } from '../tls/secrets.js';
 import type { ClusterFollowers } from './cluster-followers.js';
 import type {
   ClusterLookup,
@@ -15,6 +16,7 @@ import type {
   Pipeline,
   VersionStatus,
 } from './cluster-manager.js';
+import { createClusterTls } from './cluster-tls.js';
 import { ClusterVersion, type VersionCallbacks } from './cluster-version.js';
 import { createSystemResolver, type DnsResolver } from './dns-resolver.js';
 import { createDnsSource } from './dns-source.js';
@@ -38,6 +40,8 @@ export interface ClusterManagerOptions<P extends Pipeline> {
   readonly followers?: ClusterFollowers<P>;
   /** How hosts are learned where that is not done here: a follower is told. */
   readonly hostSource?: (config: Cluster) => HostSource;
+  /** Where clusters with TLS get their secrets; without it none ever does. */
+  readonly secrets?: Secrets;
 }
 
 /** A parked resource: nothing runs under its name. */
@@ -68,6 +72,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
     followers,
     random = Math.random,
     resolver = createSystemResolver(),
+    secrets = noSecrets,
   } = options;
   const entries = new Map<string, Entry<P>>();
   const draining = new Set<ClusterVersion<P>>();
@@ -213,6 +218,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
       onHostsChanged: () => {
         counts.updated.value++;
       },
+      onOverdue: () => options.onWarmed?.(entry.name),
       onClosed(version) {
         draining.delete(version);
         if (draining.size === 0) onQuiet?.();
@@ -226,6 +232,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
         config,
         pipeline,
         source,
+        tls: (onChange) => createClusterTls(config, secrets, scope, onChange),
         scope,
         clock,
         log,
@@ -328,7 +335,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
     setLoadAssignment: (serviceName, answer) => assignments.set(serviceName, answer),
 
     get warming() {
-      return counts.warming.value;
+      return [...entries.values()].filter(({ warming: version }) => version && !version.overdue).length;
     },
 
     snapshot() {

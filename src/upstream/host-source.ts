@@ -42,6 +42,7 @@ export function hostSpec(endpoint: LbEndpoint, { locality, priority }: LocalityE
     priority,
     weight: endpoint.weight,
     healthStatus: endpoint.healthStatus,
+    ...(endpoint.transportSocketMatch && { transportSocketMatch: endpoint.transportSocketMatch }),
   };
 }
 

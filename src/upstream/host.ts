@@ -1,4 +1,5 @@
-import type { HealthStatus, Locality, SocketAddress } from '../model/endpoint.js';
+import type { HealthStatus, LbEndpoint, Locality, SocketAddress } from '../model/endpoint.js';
+import { equalMeaning } from '../model/equal.js';
 
 /** One server of a cluster, with a resolved address. Immutable: an update makes another host with the same `key` and `stats`. */
 export interface Host {
@@ -12,6 +13,8 @@ export interface Host {
   readonly priority: number;
   readonly weight: number;
   readonly healthStatus: HealthStatus;
+  /** What the cluster's transport_socket_matches are compared with. */
+  readonly transportSocketMatch?: LbEndpoint['transportSocketMatch'];
   readonly stats: HostStats;
 }
 
@@ -110,6 +113,7 @@ function sameSpec(a: HostSpec, b: HostSpec): boolean {
     a.healthStatus === b.healthStatus &&
     a.locality.region === b.locality.region &&
     a.locality.zone === b.locality.zone &&
-    a.locality.subZone === b.locality.subZone
+    a.locality.subZone === b.locality.subZone &&
+    equalMeaning(a.transportSocketMatch, b.transportSocketMatch)
   );
 }

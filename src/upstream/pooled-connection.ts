@@ -1,8 +1,11 @@
-import { Socket, type SocketConstructorOpts } from 'node:net';
+import type { Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
 import { formatAddress } from '../model/endpoint.js';
+import type { ClientSession, ClientTls } from '../tls/client-tls.js';
 import type { ClusterStats } from './cluster-stats.js';
+import { connectSocket } from './connect-socket.js';
 import type { UpstreamConnectionHandler } from './connection.js';
 import type { Host } from './host.js';
 import { Lease } from './lease.js';
@@ -31,6 +34,8 @@ export interface ConnectionContext {
   readonly log: Logger;
   readonly connectTimeoutMs: number;
   readonly bufferLimitBytes: number;
+  /** How connections to a host are encrypted; undefined: they are not. */
+  tlsOf(host: Host): ClientTls | undefined;
 }
 
 type State =
@@ -50,7 +55,7 @@ const nothing = Buffer.alloc(0);
 const idle: State = { kind: 'idle' };
 const closed: State = { kind: 'closed' };
 
-/** A TCP connection to one host and its life: connecting → idle ⇄ leased → closed. */
+/** A connection to one host, TCP or TLS over it, and its life: connecting → idle ⇄ leased → closed. */
 export class PooledConnection {
   readonly host: Host;
   /** Clock.monotonic() when it was last given back. */
@@ -59,6 +64,7 @@ export class PooledConnection {
   readonly #owner: ConnectionOwner;
   readonly #context: ConnectionContext;
   readonly #socket: Socket;
+  readonly #tls: ClientSession | undefined;
   readonly #startedAt: number;
   #state: State;
   #leases = 0;
@@ -77,30 +83,16 @@ export class PooledConnection {
       kind: 'connecting',
       timer: context.clock.setTimeout(() => this.#onConnectTimeout(), context.connectTimeoutMs),
     };
-    // allowHalfOpen: after the server's FIN the rest of the request can still be written.
-    const socketOptions: SocketConstructorOpts & {
-      writableHighWaterMark: number;
-    } = {
-      allowHalfOpen: true,
-      writableHighWaterMark: Math.max(1, context.bufferLimitBytes),
-    };
-    const socket = new Socket(socketOptions);
+    const { socket, tls } = connectSocket(host, context);
     this.#socket = socket;
+    this.#tls = tls;
     socket.setNoDelay(true);
-    socket.on('connect', () => this.#onConnect());
+    socket.on(tls ? 'secureConnect' : 'connect', () => this.#onConnect());
     socket.on('data', (data: Buffer) => this.#onData(data));
     socket.on('end', () => this.#onEnd());
     socket.on('drain', () => this.#onDrain());
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#onSocketGone(error.code ?? error.message));
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#onSocketGone(this.#explain(error)));
     socket.on('close', () => this.#onSocketGone('closed'));
-    const address = host.socketAddress;
-    try {
-      if (address.kind === 'pipe') socket.connect({ path: address.path });
-      else socket.connect({ host: address.address, port: address.port });
-    } catch (error) {
-      // An impossible path or port is one more way not to be connected.
-      socket.destroy(error as Error);
-    }
   }
 
   /** An exchange has it. */
@@ -191,12 +183,23 @@ export class PooledConnection {
 
   #onConnect(): void {
     if (this.#state.kind !== 'connecting') return;
+    const problem = this.#tls?.check(this.#socket as TLSSocket);
+    if (problem !== undefined) {
+      this.#finish('connecting', problem, false);
+      return;
+    }
     this.#state.timer.cancel();
     const { localAddress: address, localPort: port } = this.#socket;
     if (address !== undefined && port !== undefined) this.localAddress = formatAddress({ kind: 'tcp', address, port });
     this.#context.stats.cxConnectMs.record(this.#context.clock.monotonic() - this.#startedAt);
     this.#state = idle;
     this.#owner.onConnected(this);
+  }
+
+  /** Errors of TLS need words; others have a code that everybody knows. */
+  #explain(error: NodeJS.ErrnoException): string {
+    if (this.#tls && this.#state.kind !== 'closed') return this.#tls.explain(error);
+    return error.code ?? error.message;
   }
 
   #onConnectTimeout(): void {

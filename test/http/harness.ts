@@ -57,6 +57,7 @@ export function hcm(changes: Partial<HttpConnectionManager> = {}): HttpConnectio
     maxConnectionDurationMs: 0,
     maxRequestsPerConnection: 0,
     drainTimeoutMs: 5_000,
+    forwardClientCert: { mode: 'SANITIZE', details: [] },
     delayedCloseTimeoutMs: 1_000,
     http1: { acceptHttp10: false, defaultHostForHttp10: '', allowAbsoluteUrl: true, allowChunkedLength: false },
     proxy100Continue: false,

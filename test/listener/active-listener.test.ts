@@ -35,7 +35,7 @@ describe('a listener that drains', () => {
     });
     const listener = new ActiveListener({
       clock,
-      version: { config, manager, stats: createListenerStats(stats, config) },
+      version: { config, manager, stats: createListenerStats(stats, config), tls: undefined },
       isDraining: () => false,
       nextConnectionId: () => 1,
     });

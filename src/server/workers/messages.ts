@@ -5,6 +5,7 @@ import type { SocketAddress } from '../../model/endpoint.js';
 import type { Listener } from '../../model/listener.js';
 import type { RouteConfiguration } from '../../model/route.js';
 import type { StatsChanges } from '../../stats/changes.js';
+import type { GivenSecret } from '../../tls/given-secrets.js';
 import type { HostUpdate } from '../../upstream/host-source.js';
 import type { HostStatsReport } from '../../upstream/host-stats-transfer.js';
 
@@ -41,6 +42,8 @@ export type WorkerMessage =
   | { readonly kind: 'hosts'; readonly cluster: string; readonly hosts: HostUpdate }
   | { readonly kind: 'cluster_parked'; readonly cluster: string; readonly reason: string }
   | { readonly kind: 'cluster_removed'; readonly cluster: string }
+  /** Before what uses it; undefined: nobody does any more. */
+  | { readonly kind: 'secret'; readonly key: string; readonly secret: GivenSecret | undefined }
   | { readonly kind: 'routes'; readonly name: string; readonly config: RouteConfiguration | undefined }
   /** A new listener, or a new version of one. */
   | { readonly kind: 'listener'; readonly id: number; readonly config: Listener }

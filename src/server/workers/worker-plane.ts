@@ -15,6 +15,7 @@ import { createClusterRelay, type WorkerLine } from './cluster-relay.js';
 import { createListenerRelay } from './listener-relay.js';
 import type { WorkerMessage, WorkerNumbers, WorkerQuestion, WorkerReport, WorkerSettings } from './messages.js';
 import { createRouteRelay } from './route-relay.js';
+import { createSecretRelay } from './secret-relay.js';
 
 export interface WorkerPlaneOptions {
   readonly count: number;
@@ -69,6 +70,7 @@ export function createWorkerPlane(options: WorkerPlaneOptions): Plane<AcceptedBr
     stats,
     dispatch: (socket, target) => fleet.dispatch(socket, target),
   });
+  const secrets = createSecretRelay(line);
   let routes: ReturnType<typeof createRouteRelay> | undefined;
 
   function take(worker: number, { stats: changes, hosts: report, connections }: WorkerNumbers): void {
@@ -134,6 +136,7 @@ export function createWorkerPlane(options: WorkerPlaneOptions): Plane<AcceptedBr
     replay(send: (message: WorkerMessage) => void) {
       send({ kind: 'log_level', component: undefined, level: logging.defaultLevel });
       for (const [component, level] of Object.entries(logging.levels())) send({ kind: 'log_level', component, level });
+      secrets.replay(send);
       routes?.replay(send);
       clusters.replay(send);
       listeners.replay(send);
@@ -151,6 +154,7 @@ export function createWorkerPlane(options: WorkerPlaneOptions): Plane<AcceptedBr
       rollBack = createRollBack({ clusters: manager, judge, log: logging.logger('bridge'), stats, clock });
       return { serving: listeners, handler: () => neverHere, clusters: rollBack.clusters };
     },
+    followSecret: secrets.set,
     followRoutes(subscribe) {
       routes = createRouteRelay(subscribe, line);
       return routes.subscribe;

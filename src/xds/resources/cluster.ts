@@ -7,8 +7,9 @@ import { newFindings } from './findings.js';
 import { readDuration } from './read-duration.js';
 import { checkFields, extensionRule } from './support/check.js';
 import { clusterSupport, commonLbConfigSupport, edsClusterConfigSupport, upstreamSupport } from './support/cluster.js';
+import { noStaticSecrets, type StaticSecrets } from './tls-context.js';
 import { type Context, extensionType, type ResourceTranslator, translateResource } from './translate.js';
-import { checkKnownTransportSockets, checkTransportSocket, readTransportSocketMatches } from './transport-socket.js';
+import { checkKnownTransportSockets, readTransportSocket, readTransportSocketMatches } from './transport-socket.js';
 import { checkLbPolicy, checkNetworkFilters, readCircuitBreakers, readIdleTimeout } from './upstream-options.js';
 
 const typeName = 'envoy.config.cluster.v3.Cluster';
@@ -39,17 +40,15 @@ function selectsBridge(context: Context, cluster: Cluster__Output): boolean {
   return false;
 }
 
-function checkBridgeCluster(context: Context, cluster: Cluster__Output, discovery: Discovery | undefined): void {
+function checkBridgeCluster(context: Context, cluster: Cluster__Output): void {
   const { findings } = context;
   checkFields(clusterSupport, cluster, '', findings);
   if (cluster.common_lb_config !== null)
     checkFields(commonLbConfigSupport, cluster.common_lb_config, 'common_lb_config', findings);
   if (cluster.eds_cluster_config !== null)
     checkFields(edsClusterConfigSupport, cluster.eds_cluster_config, 'eds_cluster_config', findings);
-  checkTransportSocket(context, cluster.transport_socket);
   checkLbPolicy(context, cluster);
   checkNetworkFilters(context, cluster);
-  if (discovery !== undefined) checkReachable(context, cluster, discovery);
 }
 
 function toModel(
@@ -57,6 +56,7 @@ function toModel(
   cluster: Cluster__Output,
   discovery: Discovery,
   bridge: BridgeConfig | undefined,
+  sockets: Pick<Cluster, 'tls' | 'transportSocketMatches'>,
 ): Cluster {
   return {
     name: cluster.name,
@@ -67,23 +67,26 @@ function toModel(
     idleTimeoutMs: readIdleTimeout(context, cluster),
     perConnectionBufferLimitBytes: cluster.per_connection_buffer_limit_bytes?.value ?? defaultBufferLimitBytes,
     circuitBreakers: readCircuitBreakers(context, cluster),
-    transportSocketMatches: readTransportSocketMatches(context, cluster),
+    ...sockets,
     bridge,
   };
 }
 
-function readBridgeCluster(context: Context, cluster: Cluster__Output): Cluster | undefined {
+function readBridgeCluster(context: Context, cluster: Cluster__Output, secrets: StaticSecrets): Cluster | undefined {
   const any = cluster.upstream_config?.typed_config;
   const bridge = any ? readBridgeConfig(context, any, bridgePath) : undefined;
   const discovery = readDiscovery(context, cluster);
-  checkBridgeCluster(context, cluster, discovery);
+  checkBridgeCluster(context, cluster);
+  const tls = readTransportSocket(context, cluster.transport_socket, 'transport_socket', secrets);
+  const transportSocketMatches = readTransportSocketMatches(context, cluster, secrets);
   if (discovery === undefined) {
     // For what it finds: all that is wrong with a cluster is told at once.
     readIdleTimeout(context, cluster);
     readCircuitBreakers(context, cluster);
     return undefined;
   }
-  return toModel(context, cluster, discovery, bridge);
+  checkReachable(context, { transportSocketMatches }, discovery);
+  return toModel(context, cluster, discovery, bridge, { ...(tls && { tls }), transportSocketMatches });
 }
 
 /** Nothing of a parked cluster runs but perhaps its endpoints (the control plane's), so only what is malformed matters. */
@@ -92,22 +95,28 @@ function readParkedCluster(context: Context, cluster: Cluster__Output): Cluster 
   const discovery = readDiscovery({ ...context, findings }, cluster);
   context.findings.malformed.push(...findings.malformed);
   if (discovery === undefined || findings.unsupported.length > 0) return undefined;
-  return toModel({ ...context, findings }, cluster, discovery, undefined);
+  // Nothing connects to its hosts in the way that it says.
+  return toModel({ ...context, findings }, cluster, discovery, undefined, { transportSocketMatches: [] });
 }
 
-function readCluster(cluster: Cluster__Output, context: Context): Cluster | undefined {
+function readCluster(cluster: Cluster__Output, context: Context, secrets: StaticSecrets): Cluster | undefined {
   checkKnownTransportSockets(context, cluster);
-  return selectsBridge(context, cluster) ? readBridgeCluster(context, cluster) : readParkedCluster(context, cluster);
+  return selectsBridge(context, cluster)
+    ? readBridgeCluster(context, cluster, secrets)
+    : readParkedCluster(context, cluster);
 }
 
 /**
  * CDS. A cluster without the bridge is parked whatever else it has; its model, if it can be made, says where its hosts are.
  * https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/cluster.proto
  */
-export function clusterResource(schema: Schema): ResourceTranslator<Cluster> {
+export function clusterResource(schema: Schema, secrets = noStaticSecrets): ResourceTranslator<Cluster> {
   return {
     typeUrl: `type.googleapis.com/${typeName}`,
     nameOf: (bytes) => schema.decode<Cluster__Output>(typeName, bytes).name,
-    translate: (bytes, origin) => translateResource(schema, typeName, bytes, origin, readCluster),
+    translate: (bytes, origin) =>
+      translateResource(schema, typeName, bytes, origin, (message: Cluster__Output, context) =>
+        readCluster(message, context, secrets),
+      ),
   };
 }

@@ -1,4 +1,4 @@
-import type { Discovery } from '../../model/cluster.js';
+import type { Cluster, Discovery } from '../../model/cluster.js';
 import type { LoadAssignment } from '../../model/endpoint.js';
 import { isReachable } from '../../model/transport-socket.js';
 import type { Cluster__Output } from '../../protobuf/generated/envoy/config/cluster/v3/Cluster.js';
@@ -6,7 +6,6 @@ import { readConfigSource } from './config-source.js';
 import { dnsClusterType, readClusterDns, readDnsCluster } from './dns-cluster.js';
 import { readLoadAssignment } from './endpoint.js';
 import { type Context, extensionType } from './translate.js';
-import { readTransportSocketMatches } from './transport-socket.js';
 
 function readInlineAssignment(
   context: Context,
@@ -109,16 +108,18 @@ export function readDiscovery(context: Context, cluster: Cluster__Output): Disco
   }
 }
 
-/** Endpoints that are listed in the cluster itself and need encryption make it one that can't run as configured. */
-export function checkReachable(context: Context, cluster: Cluster__Output, discovery: Discovery): void {
+/** Endpoints that are listed in the cluster itself and can't be reached make it one that can't run as configured. */
+export function checkReachable(
+  context: Context,
+  sockets: Pick<Cluster, 'transportSocketMatches'>,
+  discovery: Discovery,
+): void {
   if (discovery.type === 'EDS') return;
-  const transportSocketMatches = readTransportSocketMatches(context, cluster);
   for (const [group, locality] of discovery.loadAssignment.localities.entries())
     for (const [index, endpoint] of locality.endpoints.entries())
-      if (!isReachable({ transportSocketMatches }, endpoint))
+      if (!isReachable(sockets, endpoint))
         context.findings.unsupported.push({
           path: `load_assignment.endpoints[${group}].lb_endpoints[${index}].metadata`,
-          message:
-            'not supported: it chooses an encrypted transport socket; connections to the servers are not encrypted yet',
+          message: 'not supported: it chooses a transport socket that cannot be run',
         });
 }

@@ -1,4 +1,4 @@
-import type { HttpConnectionManager } from '../../model/listener.js';
+import type { ForwardClientCert, HttpConnectionManager } from '../../model/listener.js';
 import type { Http1ProtocolOptions__Output } from '../../protobuf/generated/envoy/config/core/v3/Http1ProtocolOptions.js';
 import type { HttpConnectionManager__Output } from '../../protobuf/generated/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.js';
 import { readAccessLogs } from './access-log.js';
@@ -104,6 +104,20 @@ function readUnderscores(action: string | undefined): HttpConnectionManager['hea
   return action === 'REJECT_REQUEST' || action === 'DROP_HEADER' ? action : 'ALLOW';
 }
 
+/** Details are told by the modes that make the header; their order is Envoy's. */
+function readForwardClientCert(manager: HttpConnectionManager__Output): ForwardClientCert {
+  const mode = manager.forward_client_cert_details;
+  const details = manager.set_current_client_cert_details;
+  const told: [ForwardClientCert['details'][number], boolean | undefined][] = [
+    ['cert', details?.cert],
+    ['chain', details?.chain],
+    ['subject', details?.subject?.value],
+    ['uri', details?.uri],
+    ['dns', details?.dns],
+  ];
+  return { mode, details: told.flatMap(([detail, set]) => (set ? [detail] : [])) };
+}
+
 /** Settings of the connection manager that stand for themselves. */
 function readSettings(manager: HttpConnectionManager__Output) {
   const common = manager.common_http_protocol_options;
@@ -194,5 +208,6 @@ export function readHttpConnectionManager(
     http1,
     accessLogs,
     suppressEnvoyHeaders: router.suppress_envoy_headers,
+    forwardClientCert: readForwardClientCert(manager),
   };
 }

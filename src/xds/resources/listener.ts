@@ -1,14 +1,17 @@
 import type { SocketAddress } from '../../model/endpoint.js';
 import type { HttpConnectionManager, Listener } from '../../model/listener.js';
+import type { DownstreamTls } from '../../model/tls.js';
 import type { Address__Output } from '../../protobuf/generated/envoy/config/core/v3/Address.js';
 import type { FilterChain__Output } from '../../protobuf/generated/envoy/config/listener/v3/FilterChain.js';
 import type { FilterChainMatch__Output } from '../../protobuf/generated/envoy/config/listener/v3/FilterChainMatch.js';
 import type { Listener__Output } from '../../protobuf/generated/envoy/config/listener/v3/Listener.js';
 import type { HttpConnectionManager__Output } from '../../protobuf/generated/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.js';
+import type { DownstreamTlsContext__Output } from '../../protobuf/generated/envoy/extensions/transport_sockets/tls/v3/DownstreamTlsContext.js';
 import type { Schema } from '../../protobuf/schema.js';
 import { readAddress } from './address.js';
 import { join, newFindings } from './findings.js';
 import { readHttpConnectionManager } from './http-connection-manager.js';
+import { readDuration } from './read-duration.js';
 import { checkFields, extensionRule, report } from './support/check.js';
 import {
   additionalAddressSupport,
@@ -18,9 +21,11 @@ import {
   listenerSupport,
   networkFilterSupport,
 } from './support/listener.js';
+import { noStaticSecrets, readDownstreamTls, type StaticSecrets } from './tls-context.js';
 import { type Context, extensionType, type ResourceTranslator, readExtension, translateResource } from './translate.js';
 
 const typeName = 'envoy.config.listener.v3.Listener';
+const tlsType = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext';
 
 const defaultBufferLimitBytes = 1024 * 1024;
 /** Node's default where the resource has none. */
@@ -73,11 +78,14 @@ function checkListenerFilters(context: Context, listener: Listener__Output): voi
   }
 }
 
-/** Whether every connection fits. `raw_buffer` is what a connection counts as that no listener filter has found to be TLS. */
-function matchesAll(match: FilterChainMatch__Output | null): boolean {
+/**
+ * Whether every connection fits. `raw_buffer` is what a connection counts as that no listener filter has found to be TLS; of a chain that
+ * is for TLS, `tls` leaves out only connections that can't shake hands with it.
+ */
+function matchesAll(match: FilterChainMatch__Output | null, encrypted: boolean): boolean {
   if (match === null) return true;
   const { transport_protocol, source_type, ...rest } = match;
-  if (transport_protocol !== '' && transport_protocol !== 'raw_buffer') return false;
+  if (transport_protocol !== '' && transport_protocol !== (encrypted ? 'tls' : 'raw_buffer')) return false;
   if (source_type !== 'ANY') return false;
   return Object.values(rest).every(
     (value) => value === null || value === '' || (Array.isArray(value) && value.length === 0),
@@ -102,7 +110,9 @@ function chooseChain(
       });
     return undefined;
   }
-  if (chains.length === 1 && matchesAll(first.filter_chain_match)) return { chain: first, path: 'filter_chains[0]' };
+  const encrypted = first.transport_socket?.typed_config?.type_url.endsWith('.DownstreamTlsContext') ?? false;
+  if (chains.length === 1 && matchesAll(first.filter_chain_match, encrypted))
+    return { chain: first, path: 'filter_chains[0]' };
   findings.parked.push({
     path: 'filter_chains',
     message:
@@ -111,12 +121,32 @@ function chooseChain(
   return undefined;
 }
 
-function checkTransportSocket(context: Context, chain: FilterChain__Output, path: string): void {
-  if (chain.transport_socket === null) return;
+/** What can't be run parks the listener. */
+function readTls(
+  outer: Context,
+  chain: FilterChain__Output,
+  path: string,
+  secrets: StaticSecrets,
+): DownstreamTls | undefined {
+  if (chain.transport_socket === null) return undefined;
+  const findings = newFindings();
+  const context = { ...outer, findings };
   const at = join(path, 'transport_socket.typed_config');
-  const type = extensionType(context, chain.transport_socket.typed_config, at);
+  const any = chain.transport_socket.typed_config ?? null;
+  const type = extensionType(context, any, at);
   const rule = type === undefined ? undefined : extensionRule(downstreamTransportSocketSupport, type);
-  if (rule !== undefined) report(context.findings, rule.treatment, at, `${rule.reason} (${type})`);
+  let tls: DownstreamTls | undefined;
+  if (rule !== undefined) report(findings, rule.treatment, at, `${rule.reason} (${type})`);
+  else if (type === tlsType && any) {
+    const config = readExtension<DownstreamTlsContext__Output>(context, any, at);
+    const timeoutAt = join(path, 'transport_socket_connect_timeout');
+    const timeoutMs = readDuration(context, chain.transport_socket_connect_timeout, 0, timeoutAt);
+    tls = config && readDownstreamTls(context, config, at, secrets, timeoutMs);
+  }
+  outer.findings.malformed.push(...findings.malformed);
+  outer.findings.warnings.push(...findings.warnings);
+  outer.findings.parked.push(...findings.parked, ...findings.unsupported);
+  return tls;
 }
 
 function readFilters(context: Context, chain: FilterChain__Output, path: string): HttpConnectionManager | undefined {
@@ -147,12 +177,17 @@ function readFilters(context: Context, chain: FilterChain__Output, path: string)
   return undefined;
 }
 
-function readChain(context: Context, listener: Listener__Output): HttpConnectionManager | undefined {
+function readChain(
+  context: Context,
+  listener: Listener__Output,
+  secrets: StaticSecrets,
+): Pick<Listener, 'tls' | 'httpConnectionManager'> | undefined {
   const chosen = chooseChain(context, listener);
   if (chosen === undefined) return undefined;
   checkFields(filterChainSupport, chosen.chain, chosen.path, context.findings);
-  checkTransportSocket(context, chosen.chain, chosen.path);
-  return readFilters(context, chosen.chain, chosen.path);
+  const tls = readTls(context, chosen.chain, chosen.path, secrets);
+  const httpConnectionManager = readFilters(context, chosen.chain, chosen.path);
+  return httpConnectionManager && { ...(tls && { tls }), httpConnectionManager };
 }
 
 function addressText(address: SocketAddress): string {
@@ -160,7 +195,7 @@ function addressText(address: SocketAddress): string {
   return address.address.includes(':') ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
 }
 
-function readListener(listener: Listener__Output, context: Context): Listener | undefined {
+function readListener(listener: Listener__Output, context: Context, secrets: StaticSecrets): Listener | undefined {
   checkFields(listenerSupport, listener, '', context.findings);
   if (listener.internal_listener)
     context.findings.parked.push({
@@ -170,9 +205,9 @@ function readListener(listener: Listener__Output, context: Context): Listener | 
   const addresses = readAddresses(context, listener);
   checkListenerFilters(context, listener);
   const ipv4Compat = checkIpv4Compat(context, listener);
-  const httpConnectionManager = readChain(context, listener);
+  const chain = readChain(context, listener, secrets);
   const [first] = addresses;
-  if (httpConnectionManager === undefined || first === undefined) return undefined;
+  if (chain === undefined || first === undefined) return undefined;
   return {
     name: listener.name || addressText(first),
     statPrefix: listener.stat_prefix || addressText(first).replaceAll(':', '_'),
@@ -180,18 +215,21 @@ function readListener(listener: Listener__Output, context: Context): Listener | 
     perConnectionBufferLimitBytes: listener.per_connection_buffer_limit_bytes?.value ?? defaultBufferLimitBytes,
     backlog: listener.tcp_backlog_size?.value ?? defaultBacklog,
     ipv4Compat,
-    httpConnectionManager,
+    ...chain,
   };
 }
 
 /**
- * LDS. A listener is ours when all its connections go to one plain-text HTTP connection manager; any other is parked.
+ * LDS. A listener is ours when all its connections go to one HTTP connection manager, in plain text or TLS; any other is parked.
  * https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/listener/v3/listener.proto
  */
-export function listenerResource(schema: Schema): ResourceTranslator<Listener> {
+export function listenerResource(schema: Schema, secrets = noStaticSecrets): ResourceTranslator<Listener> {
   return {
     typeUrl: `type.googleapis.com/${typeName}`,
     nameOf: (bytes) => schema.decode<Listener__Output>(typeName, bytes).name,
-    translate: (bytes, origin) => translateResource(schema, typeName, bytes, origin, readListener),
+    translate: (bytes, origin) =>
+      translateResource(schema, typeName, bytes, origin, (message: Listener__Output, context) =>
+        readListener(message, context, secrets),
+      ),
   };
 }

@@ -30,7 +30,7 @@ ${assignment('10.0.0.1')}
 `;
 
 const tls =
-  '{ name: tls, typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext } }';
+  '{ name: tls, typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.starttls.v3.UpstreamStartTlsConfig } }';
 const raw =
   '{ name: raw, typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer } }';
 
@@ -250,9 +250,9 @@ ${assignment('db.example.com').replaceAll('\n  ', '\n')}`),
         /^rejected \| lb_subset_config: not supported/,
       ],
       [
-        'TLS',
+        'a transport socket that is neither plain text nor TLS',
         `transport_socket: ${tls}`,
-        /^rejected \| transport_socket.typed_config: not supported: .*not encrypted yet/,
+        /^rejected \| transport_socket.typed_config: not supported: only plain text and TLS are/,
       ],
       ['plain text', `transport_socket: ${raw}`, /^active$/],
       [
@@ -378,7 +378,7 @@ ${assignment('db.example.com').replaceAll('\n  ', '\n')}`),
         true,
       ],
       [
-        'TLS',
+        'a transport socket of another kind',
         `name: c\ntype: EDS\neds_cluster_config: { eds_config: { ads: {} } }\ntransport_socket: ${tls}`,
         /^parked /,
         true,
@@ -434,7 +434,7 @@ ${assignment('db.example.com').replaceAll('\n  ', '\n')}`),
       expect(isReachable(model, { ...endpoint, transportSocketMatch: { tlsMode: 'istio', more: 1 } })).to.equal(false);
     });
 
-    it('rejects a cluster whose own endpoints need encryption', () => {
+    it('rejects a cluster whose own endpoints need what is not run', () => {
       const yaml = base.replace(
         '- endpoint:',
         '- metadata: { filter_metadata: { envoy.transport_socket_match: { tlsMode: istio } } }\n        endpoint:',

@@ -75,6 +75,7 @@ describe('xds/resources listener', () => {
       proxy100Continue: false,
       accessLogs: [],
       suppressEnvoyHeaders: false,
+      forwardClientCert: { mode: 'SANITIZE', details: [] },
     });
   });
 
@@ -167,16 +168,16 @@ describe('xds/resources listener', () => {
 
   describe('verdicts', () => {
     const tls =
-      'transport_socket: { name: tls, typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext } },';
+      'transport_socket: { name: tls, typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.starttls.v3.StartTlsConfig } },';
     const raw =
       'transport_socket: { name: raw, typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer } },';
     const listenerFilter = (type: string): string =>
       `listener_filters: [{ name: f, typed_config: { "@type": type.googleapis.com/envoy.extensions.filters.listener.${type} } }],`;
     const cases: [title: string, yaml: string, expected: RegExp][] = [
       [
-        'TLS',
+        'a transport socket that is neither plain text nor TLS',
         yamlOf({ chain: tls }),
-        /^parked filter_chains\[0\].transport_socket.typed_config: .*TLS is not served yet/,
+        /^parked filter_chains\[0\].transport_socket.typed_config: .*only plain text and TLS are served/,
       ],
       ['plain text', yamlOf({ chain: raw }), /^active$/],
       [
@@ -292,15 +293,14 @@ describe('xds/resources listener', () => {
         /^parked .*original_ip_detection_extensions/,
       ],
       [
-        'forwarded certificates',
-        yamlOf({ manager: 'forward_client_cert_details: ALWAYS_FORWARD_ONLY,' }),
-        /^parked .*forward_client_cert_details/,
+        'forwarded certificates of some clients',
+        yamlOf({
+          manager:
+            'forward_client_cert_matcher: { on_no_match: { action: { name: a, typed_config: { "@type": type.googleapis.com/google.protobuf.Empty } } } },',
+        }),
+        /^parked .*forward_client_cert_matcher/,
       ],
-      [
-        'certificates that there are none of',
-        yamlOf({ manager: 'forward_client_cert_details: SANITIZE_SET,' }),
-        /^active$/,
-      ],
+      ['forwarded certificates', yamlOf({ manager: 'forward_client_cert_details: SANITIZE_SET,' }), /^active$/],
       ['tracing', yamlOf({ manager: 'tracing: {},' }), /^active \| .*tracing: ignored/],
       [
         'both ways to strip ports',
@@ -355,7 +355,7 @@ describe('xds/resources listener', () => {
 
   it('gives a parked listener no model that it could not run', () => {
     const tls =
-      'transport_socket: { name: t, typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext } },';
+      'transport_socket: { name: t, typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.starttls.v3.StartTlsConfig } },';
     const vhds = 'route_config: { name: r, vhds: { config_source: { ads: {} } } }';
     expect(listener(yamlOf({ chain: tls }))).to.have.nested.property('model.name', 'l');
     expect(listener(yamlOf({ chain: tls, routes: vhds }))).to.include({ kind: 'parked', model: undefined });

@@ -36,8 +36,7 @@ export const bootstrapSupport: MessageSupport = message(
 
 export const staticResourcesSupport: MessageSupport = message(
   'envoy.config.bootstrap.v3.Bootstrap.StaticResources',
-  'clusters listeners',
-  ignored('secrets', 'TLS is not there yet'),
+  'clusters listeners secrets',
 );
 
 export const dynamicResourcesSupport: MessageSupport = message(

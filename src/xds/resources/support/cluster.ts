@@ -143,20 +143,14 @@ export const protocolOptionsSupport: ExtensionSupport = {
 
 export const transportSocketSupport: ExtensionSupport = {
   point: '`transport_socket` of a cluster with the bridge',
-  implemented: ['envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer'],
-  rules: [
-    {
-      types: [
-        'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
-        'envoy.extensions.transport_sockets.starttls.v3.UpstreamStartTlsConfig',
-      ],
-      treatment: 'rejected',
-      reason: 'connections to the servers are not encrypted yet',
-    },
+  implemented: [
+    'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer',
+    'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
   ],
+  rules: [],
   others: {
     treatment: 'rejected',
-    reason: 'only raw_buffer is; without this transport socket servers would see other bytes',
+    reason: 'only plain text and TLS are; without this transport socket servers would see other bytes',
   },
 };
 

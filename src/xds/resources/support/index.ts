@@ -5,6 +5,7 @@ import { endpointMessages } from './endpoint.js';
 import { listenerExtensions, listenerMessages } from './listener.js';
 import { routeMessages } from './route.js';
 import type { ExtensionSupport, MessageSupport } from './rules.js';
+import { tlsMessages } from './tls.js';
 
 export interface SupportSection {
   readonly title: string;
@@ -33,7 +34,7 @@ export const supportSections: readonly SupportSection[] = [
   {
     title: 'Listeners (LDS)',
     about:
-      'A listener is ours when one filter chain takes all its connections, in plain text, to an HTTP connection manager ' +
+      'A listener is ours when one filter chain takes all its connections, in plain text or TLS, to an HTTP connection manager ' +
       'with the router. Any other well-formed listener is parked: accepted, and never bound.',
     messages: listenerMessages,
     extensions: listenerExtensions,
@@ -42,6 +43,14 @@ export const supportSections: readonly SupportSection[] = [
     title: 'Routes (RDS, and `route_config`)',
     about: 'Regular expressions are compiled when a resource arrives; one that RE2 does not take rejects it.',
     messages: routeMessages,
+    extensions: [],
+  },
+  {
+    title: 'TLS, and its secrets (SDS)',
+    about:
+      'A listener whose TLS has a rejected field is parked. An entry of `transport_socket_matches` with one is ignored, and hosts ' +
+      'that it fits are left out. Session ticket keys and generic secrets are parked: nothing uses them.',
+    messages: tlsMessages,
     extensions: [],
   },
   {

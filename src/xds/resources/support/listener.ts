@@ -36,10 +36,10 @@ export const additionalAddressSupport: MessageSupport = message(
 
 export const filterChainSupport: MessageSupport = message(
   'envoy.config.listener.v3.FilterChain',
-  'filter_chain_match filters transport_socket',
+  'filter_chain_match filters transport_socket transport_socket_connect_timeout',
   [
     ...parked('use_proxy_proto=true', 'the PROXY protocol is not read'),
-    ...silent('name metadata transport_socket_connect_timeout on_demand_configuration'),
+    ...silent('name metadata on_demand_configuration'),
   ],
 );
 
@@ -50,15 +50,13 @@ export const connectionManagerSupport: MessageSupport = message(
    drain_timeout delayed_close_timeout access_log use_remote_address xff_num_trusted_hops skip_xff_append via
    generate_request_id preserve_external_request_id always_set_request_id_in_response proxy_100_continue normalize_path
    merge_slashes path_with_escaped_slashes_action strip_matching_host_port strip_any_host_port strip_trailing_host_dot
-   request_id_extension upgrade_configs`,
+   request_id_extension upgrade_configs forward_client_cert_details set_current_client_cert_details`,
   [
     ...parked('codec_type=HTTP2|HTTP3', 'only HTTP/1.1 is served'),
     ...parked('scoped_routes', 'use rds or route_config'),
     ...parked('original_ip_detection_extensions', "the client's address would be another one"),
     ...parked('early_header_mutation_extensions', 'requests would be routed with other headers'),
-    ...parked('forward_client_cert_details=ALWAYS_FORWARD_ONLY', 'certificates that clients claim are never forwarded'),
-    ...silent('forward_client_cert_matcher'),
-    ...silent('forward_client_cert_details=FORWARD_ONLY|APPEND_FORWARD|SANITIZE_SET set_current_client_cert_details'),
+    ...parked('forward_client_cert_matcher', 'servers would be told of other clients than configured'),
     ...ignored('internal_address_config', 'no address counts as internal'),
     ...ignored('http1_safe_max_connection_duration', 'connections over max_connection_duration are drained'),
     ...ignored('stream_flush_timeout', 'stream_idle_timeout applies'),
@@ -203,15 +201,12 @@ export const networkFilterSupport: ExtensionSupport = {
 
 export const downstreamTransportSocketSupport: ExtensionSupport = {
   point: '`transport_socket` of a filter chain',
-  implemented: ['envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer'],
-  rules: [
-    {
-      types: ['envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'],
-      treatment: 'parked',
-      reason: 'TLS is not served yet',
-    },
+  implemented: [
+    'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer',
+    'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
   ],
-  others: { treatment: 'parked', reason: 'only plain text is served' },
+  rules: [],
+  others: { treatment: 'parked', reason: 'only plain text and TLS are served' },
 };
 
 export const httpFilterSupport: ExtensionSupport = {

@@ -1,0 +1,102 @@
+import { isIP } from 'node:net';
+import { type ConnectionOptions, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
+import type { UpstreamTls } from '../model/tls.js';
+import type { StatsStore } from '../stats/store.js';
+import { type ContextMaterial, watchContextSecrets } from './context-secrets.js';
+import { compilePeerCheck } from './peer-check.js';
+import type { Secrets } from './secrets.js';
+import { secureContextOptions } from './secure-context.js';
+import { createSslStats, isTlsError } from './ssl-stats.js';
+
+/** The client side of TLS for some hosts of one version of a cluster. */
+export interface ClientTls {
+  /** Secrets that have never come, for people. */
+  waitingFor(): readonly string[];
+  /** They are not to be waited for any more. */
+  readonly overdue: boolean;
+  /** For a new connection, as things are now; undefined: secrets are missing. */
+  session(): ClientSession | undefined;
+  close(): void;
+}
+
+/** One connection's TLS. */
+export interface ClientSession {
+  /** For `tls.connect`. The peer's certificate is not checked by it but by `check`. */
+  readonly options: ConnectionOptions;
+  /** After the handshake: why the server is not who it must be. Nothing may be written before. */
+  check(socket: TLSSocket): string | undefined;
+  /** The handshake failed: what to say of it. */
+  explain(error: NodeJS.ErrnoException): string;
+}
+
+/** @param stats scoped to the cluster: `ssl.*` and `client_ssl_socket_factory.*` */
+export function createClientTls(
+  config: UpstreamTls,
+  secrets: Secrets,
+  stats: StatsStore,
+  onChange: () => void,
+): ClientTls {
+  const ssl = createSslStats(stats);
+  const updates = stats.counter('client_ssl_socket_factory.ssl_context_update_by_sds');
+  const notReady = stats.counter('client_ssl_socket_factory.upstream_context_secrets_not_ready');
+  const { certificate, validation, defaultValidation } = config;
+  const material = watchContextSecrets(
+    { certificates: certificate ? [certificate] : [], validation, defaultValidation },
+    secrets,
+    () => {
+      updates.value++;
+      onChange();
+    },
+  );
+  let made: { readonly material: ContextMaterial; readonly session: ClientSession } | undefined;
+
+  function makeSession(current: ContextMaterial): ClientSession {
+    const secureContext: SecureContext = createSecureContext(secureContextOptions(config, current));
+    const check = compilePeerCheck(current.validation, true);
+    // An IP address is no server name (RFC 6066 section 3).
+    const servername = isIP(config.sni) === 0 ? config.sni : '';
+    const expectedName = config.sniIsName && config.sni !== '' ? config.sni : undefined;
+    return {
+      options: {
+        secureContext,
+        rejectUnauthorized: false,
+        checkServerIdentity: () => undefined,
+        ...(servername !== '' && { servername }),
+        ...(config.alpnProtocols.length > 0 && { ALPNProtocols: [...config.alpnProtocols] }),
+      },
+      check(socket) {
+        const peer = socket.getPeerX509Certificate();
+        const chainProblem = socket.authorized ? undefined : String(socket.authorizationError);
+        const problem = check({ certificate: peer, chainProblem, expectedName });
+        if (problem) {
+          ssl[problem.stat].value++;
+          return `TLS_error: ${problem.reason}`;
+        }
+        ssl.countHandshake(socket, peer !== undefined);
+        return undefined;
+      },
+      explain(error) {
+        if (!isTlsError(error)) return error.code ?? error.message;
+        ssl.connectionError.value++;
+        return `TLS_error: ${error.code ?? ''}: ${error.message.replace(/\s+$/, '')}`;
+      },
+    };
+  }
+
+  return {
+    waitingFor: () => material.waitingFor(),
+    get overdue() {
+      return material.overdue;
+    },
+    session() {
+      const { current } = material;
+      if (current === undefined) {
+        notReady.value++;
+        return undefined;
+      }
+      if (made?.material !== current) made = { material: current, session: makeSession(current) };
+      return made.session;
+    },
+    close: () => material.close(),
+  };
+}
