@@ -1,5 +1,6 @@
 import { createAccessLogManager } from './access-log/access-logger.js';
 import { startAdminServer } from './admin/admin-server.js';
+import { certsEndpoint } from './admin/certs.js';
 import { clustersEndpoint } from './admin/clusters.js';
 import { configDumpEndpoint } from './admin/config-dump.js';
 import type { AdminEndpoint } from './admin/endpoint.js';
@@ -194,6 +195,7 @@ async function startWith<B extends JudgedBridge>(
     clusters,
     listeners,
     dynamic: config,
+    secrets: () => secrets.materials(),
     readiness,
     startTime,
     version: `pontoon/${version}/node-${process.version}`,
@@ -285,6 +287,7 @@ async function startAdmin(
     endpoints: [
       clustersEndpoint(sources),
       listenersEndpoint(sources),
+      certsEndpoint(sources),
       configDumpEndpoint(sources, (typeName, bytes) => toJson(schema, typeName, bytes, { redact: true })),
       loggingEndpoint(logging),
       ...more,

@@ -54,7 +54,21 @@ const sections: readonly Section[] = [
     dumpType: 'RoutesConfigDump',
     staticKey: 'static_route_configs',
   },
+  {
+    kind: 'secrets',
+    typeName: 'envoy.extensions.transport_sockets.tls.v3.Secret',
+    field: 'secret',
+    nameField: 'name',
+    dumpType: 'SecretsConfigDump',
+    staticKey: 'static_secrets',
+  },
 ];
+
+const dynamicKeys = {
+  routes: 'dynamic_route_configs',
+  endpoints: 'dynamic_endpoint_configs',
+  secrets: 'dynamic_active_secrets',
+} as const;
 
 /** One list of the dump, as in `dynamic_active_clusters`, with its entries made one at a time. */
 interface List {
@@ -62,8 +76,9 @@ interface List {
   readonly entries: Iterable<unknown>;
 }
 
-function shown(section: Section, version: DumpedVersion, toJson: ToJson): Record<string, unknown> {
+function shown(section: Section, name: string, version: DumpedVersion, toJson: ToJson): Record<string, unknown> {
   return {
+    ...(section.kind === 'secrets' && { name }),
     ...(version.version !== '' && { version_info: version.version }),
     [section.field]: {
       '@type': `type.googleapis.com/${section.typeName}`,
@@ -133,7 +148,7 @@ function* staticEntries(sources: AdminSources, section: Section, wanted: Wanted,
   } else {
     for (const resource of sources.dump(section.kind)) {
       if (resource.origin === 'static' && resource.active && wanted(resource.name))
-        yield { ...shown(section, resource.active, toJson), ...errorState(section, resource, toJson) };
+        yield { ...shown(section, resource.name, resource.active, toJson), ...errorState(section, resource, toJson) };
     }
   }
 }
@@ -147,13 +162,13 @@ function listsOf(sources: AdminSources, section: Section, wanted: Wanted, toJson
     const states = (resource: DumpedResource) => ({
       name: resource.name,
       ...(resource.active && {
-        active_state: shown(section, resource.active, toJson),
+        active_state: shown(section, resource.name, resource.active, toJson),
       }),
       ...(resource.warming && {
-        warming_state: shown(section, resource.warming, toJson),
+        warming_state: shown(section, resource.name, resource.warming, toJson),
       }),
       ...(resource.draining && {
-        draining_state: shown(section, resource.draining, toJson),
+        draining_state: shown(section, resource.name, resource.draining, toJson),
       }),
       ...errorState(section, resource, toJson),
     });
@@ -164,10 +179,11 @@ function listsOf(sources: AdminSources, section: Section, wanted: Wanted, toJson
     if (!resource.active && resource.warming && !resource.error) return undefined;
     return resource.active
       ? {
-          ...shown(section, resource.active, toJson),
+          ...shown(section, resource.name, resource.active, toJson),
           ...errorState(section, resource, toJson),
         }
       : {
+          ...(kind === 'secrets' && { name: resource.name }),
           [section.field]: {
             '@type': `type.googleapis.com/${section.typeName}`,
             [section.nameField]: resource.name,
@@ -176,12 +192,11 @@ function listsOf(sources: AdminSources, section: Section, wanted: Wanted, toJson
         };
   };
   if (kind !== 'clusters') {
-    const key = kind === 'routes' ? 'dynamic_route_configs' : 'dynamic_endpoint_configs';
-    return [fixed, { key, entries: select(dynamic, active) }];
+    return [fixed, { key: dynamicKeys[kind], entries: select(dynamic, active) }];
   }
   const warming = (resource: DumpedResource) =>
     resource.warming && {
-      ...shown(section, resource.warming, toJson),
+      ...shown(section, resource.name, resource.warming, toJson),
       client_status: 'REQUESTED',
     };
   return [
@@ -248,6 +263,8 @@ const entryTypes: Readonly<Record<string, string>> = {
   dynamic_listeners: 'ListenersConfigDump.DynamicListener',
   static_route_configs: 'RoutesConfigDump.StaticRouteConfig',
   dynamic_route_configs: 'RoutesConfigDump.DynamicRouteConfig',
+  static_secrets: 'SecretsConfigDump.StaticSecret',
+  dynamic_active_secrets: 'SecretsConfigDump.DynamicSecret',
   static_endpoint_configs: 'EndpointsConfigDump.StaticEndpointConfig',
   dynamic_endpoint_configs: 'EndpointsConfigDump.DynamicEndpointConfig',
 };

@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import type { Bootstrap } from '../model/bootstrap.js';
 import type { SocketAddress } from '../model/endpoint.js';
 import type { ClusterStatus } from '../upstream/cluster-manager.js';
@@ -35,7 +36,19 @@ export interface ListenerAddress {
   readonly addresses: readonly SocketAddress[];
 }
 
-export type DumpedKind = 'clusters' | 'listeners' | 'routes' | 'endpoints';
+export type DumpedKind = 'clusters' | 'listeners' | 'routes' | 'endpoints' | 'secrets';
+
+/** The certificates of one secret that is used. */
+export interface ShownCertificates {
+  readonly caCertificates: readonly ShownCertificate[];
+  readonly chain: readonly ShownCertificate[];
+}
+
+export interface ShownCertificate {
+  /** The file that has it; '' for others. */
+  readonly path: string;
+  readonly certificate: X509Certificate;
+}
 
 /** All that the admin endpoints read; the composition root puts it together. Called per request. */
 export interface AdminSources {
@@ -47,6 +60,7 @@ export interface AdminSources {
   clusters(): readonly ClusterStatus[];
   /** Bound listeners with the addresses that they really have. */
   listeners(): readonly ListenerAddress[];
+  certificates(): readonly ShownCertificates[];
   /** The last version of a whole state-of-the-world response, '' where there is none. */
   versionInfo(kind: DumpedKind): string;
   dump(kind: DumpedKind): Iterable<DumpedResource>;

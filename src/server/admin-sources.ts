@@ -1,10 +1,12 @@
-import type { AdminSources, DumpedKind, DumpedResource } from '../admin/sources.js';
+import type { AdminSources, DumpedKind, DumpedResource, ShownCertificates } from '../admin/sources.js';
 import type { JudgedBridge } from '../bridge/prepared-bridge.js';
 import type { ListenerManager } from '../listener/listener-manager.js';
 import type { ListenerStatus } from '../listener/listener-status.js';
 import type { Bootstrap } from '../model/bootstrap.js';
 import type { Resource } from '../model/verdict.js';
 import { describeProblems } from '../model/verdict.js';
+import type { GivenSecret } from '../tls/given-secrets.js';
+import { parseCertificates } from '../tls/material.js';
 import type { ClusterManager, ClusterStatus } from '../upstream/cluster-manager.js';
 import type { ResourceState } from '../xds/resource-type.js';
 import type { DynamicConfig } from './dynamic-config.js';
@@ -17,6 +19,8 @@ export interface AdminSourcesOptions {
   readonly clusters: Pick<ClusterManager<JudgedBridge>, 'snapshot'>;
   readonly listeners: ListenerManager;
   readonly dynamic: DynamicConfig;
+  /** Those that are used now. */
+  readonly secrets: () => readonly GivenSecret[];
   readonly readiness: Readiness;
   readonly startTime: Date;
   readonly version: string;
@@ -51,7 +55,6 @@ function dumpOf(
 ): DumpedResource {
   const { name, origin, active, warming, parked } = status;
   const serving = active ?? parked;
-  const waitingFor = warming && 'waitingFor' in warming ? warming.waitingFor : ['its routes'];
   const failed = 'failed' in status ? status.failed : undefined;
   const refused = failed && errorOf(failed.resource, failed.message, failed.lastAttempt);
   const withdrawn = rolledBack && errorOf(rolledBack.resource, rolledBack.message, rolledBack.at);
@@ -60,7 +63,7 @@ function dumpOf(
     name,
     origin,
     ...(serving && { active: shown(serving), ...warningsOf(serving) }),
-    ...(warming && { warming: { ...shown(warming), waitingFor } }),
+    ...(warming && { warming: { ...shown(warming), waitingFor: warming.waitingFor } }),
     ...(parked && { parked: { reason: parked.reason } }),
     ...(error && { error }),
   };
@@ -75,6 +78,16 @@ function dumpOfState({ name, version, bytes, lastUpdated, status, error }: Resou
     ...(bytes && { active: { version, bytes, lastUpdated: lastUpdated ?? new Date(0) } }),
     ...(status === 'parked' && { parked: { reason: 'it is not for a bridge' } }),
     ...(error && { error }),
+  };
+}
+
+function shownCertificates(secret: GivenSecret): ShownCertificates {
+  const { path = '' } = secret;
+  const shownAs = (pem: string) => parseCertificates(pem).map((certificate) => ({ path, certificate }));
+  if ('chain' in secret) return { caCertificates: [], chain: shownAs(secret.chain) };
+  return {
+    caCertificates: secret.ca === undefined || secret.ca === 'system' ? [] : shownAs(secret.ca),
+    chain: [],
   };
 }
 
@@ -97,7 +110,10 @@ export function createAdminSources(options: AdminSourcesOptions): AdminSources {
       if (state.error) yield { name: state.name, origin: 'dynamic', error: state.error };
     }
   }
-  function* dumpKnown(kind: 'endpoints' | 'routes'): Generator<DumpedResource> {
+  function* dumpKnown(kind: 'endpoints' | 'routes' | 'secrets'): Generator<DumpedResource> {
+    for (const { name, bytes } of kind === 'secrets' ? bootstrap.secrets : []) {
+      yield { name, origin: 'static', active: { version: '', bytes, lastUpdated: options.startTime } };
+    }
     for (const state of statesOf(kind)) {
       const dumped = dumpOfState(state);
       if (dumped) yield dumped;
@@ -112,6 +128,11 @@ export function createAdminSources(options: AdminSourcesOptions): AdminSources {
     clusters: () => clusters.snapshot(),
     listeners: () =>
       listeners.snapshot().flatMap(({ name, active }) => (active ? [{ name, addresses: active.localAddresses }] : [])),
+    certificates: () =>
+      options
+        .secrets()
+        .map(shownCertificates)
+        .filter(({ caCertificates, chain }) => caCertificates.length + chain.length > 0),
     versionInfo: (kind) => dynamic.client?.version(types[kind].typeUrl) ?? '',
     dump: (kind) => (kind === 'clusters' || kind === 'listeners' ? dumpRunning(kind) : dumpKnown(kind)),
     waitingFor: () => [
@@ -119,7 +140,9 @@ export function createAdminSources(options: AdminSourcesOptions): AdminSources {
       ...clusters
         .snapshot()
         .flatMap(({ name, warming }) => (warming ? [`cluster ${name}: ${warming.waitingFor.join(', ')}`] : [])),
-      ...listeners.snapshot().flatMap(({ name, warming }) => (warming ? [`listener ${name}: its routes`] : [])),
+      ...listeners
+        .snapshot()
+        .flatMap(({ name, warming }) => (warming ? [`listener ${name}: ${warming.waitingFor.join(', ')}`] : [])),
     ],
   };
 }

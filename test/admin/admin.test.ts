@@ -150,6 +150,7 @@ describe('admin', () => {
       ],
       versionInfo: () => '1',
       dump: (kind) => (kind === 'clusters' ? dumped : []),
+      certificates: () => [],
       waitingFor: () => ['cluster slow: endpoints'],
     };
     const failing: AdminEndpoint = {

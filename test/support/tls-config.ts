@@ -33,7 +33,7 @@ export const upstreamTls = (common: object, more: object = {}) => ({
   typed_config: { '@type': typeUrl('UpstreamTlsContext'), common_tls_context: common, ...more },
 });
 
-export const secretResource = (name: string, content: object) => ({ '@type': typeUrl('Secret'), name, ...content });
+export const secretResource = (name: string, content: object) => ({ name, ...content });
 
 export const adsSecret = (name: string, more: object = {}) => ({
   name,
