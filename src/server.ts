@@ -26,6 +26,7 @@ import { createRouter } from './routing/router.js';
 import { createAdminAccessLog } from './server/admin-access-log.js';
 import { createAdminSources } from './server/admin-sources.js';
 import { createBridgeReload, reloadEndpoint } from './server/bridge-reload.js';
+import { checkSources } from './server/check-sources.js';
 import { createDynamicConfig, type DynamicConfig } from './server/dynamic-config.js';
 import { createReadiness } from './server/readiness.js';
 import { createResourceTypes, judgeBridge, judgeListener } from './server/resource-types.js';
@@ -81,7 +82,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     pluginRoots: options.pluginRoots,
     cwd: process.cwd(),
   });
-  const types = createResourceTypes(schema, runtime);
+  const types = checkSources(createResourceTypes(schema, runtime), bootstrap);
 
   // The cluster manager asks for endpoints, the listeners for routes: both of the control plane, which needs both to give them what it brings.
   let dynamic: DynamicConfig | undefined;

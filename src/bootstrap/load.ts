@@ -21,6 +21,7 @@ import {
 } from '../xds/resources/support/bootstrap.js';
 import { checkFields } from '../xds/resources/support/check.js';
 import type { Context } from '../xds/resources/translate.js';
+import { checkStaticSources, readControlPlanes } from './control-planes.js';
 import { readDynamicResources } from './dynamic-resources.js';
 import { readStaticResources } from './static-resources.js';
 import { maxBytes, parseYaml } from './yaml.js';
@@ -149,7 +150,9 @@ function judge(options: LoadOptions, file: string, bytes: Uint8Array): LoadedBoo
   const admin = readAdmin(context, message);
   readRest(context, message);
   const resources = readStaticResources(schema, message);
-  const dynamic = readDynamicResources(context, message, node, resources.clusters);
+  const controlPlanes = readControlPlanes(context, message, resources.clusters);
+  const dynamic = readDynamicResources(context, message, node, controlPlanes);
+  checkStaticSources(controlPlanes, resources.clusters, resources.listeners);
   const problems = distinct([...context.findings.malformed, ...context.findings.unsupported, ...resources.problems]);
   if (problems.length > 0) return failed(file, problems);
   return {
@@ -161,6 +164,7 @@ function judge(options: LoadOptions, file: string, bytes: Uint8Array): LoadedBoo
       clusters: resources.clusters,
       listeners: resources.listeners,
       ...dynamic,
+      grpcClusters: controlPlanes.usable,
       statsFlushIntervalMs: readDuration(
         context,
         message.stats_flush_interval,

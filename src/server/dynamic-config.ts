@@ -5,21 +5,15 @@ import type { Logger } from '../log.js';
 import type { Bootstrap } from '../model/bootstrap.js';
 import type { Cluster } from '../model/cluster.js';
 import type { ConfigSource } from '../model/config-source.js';
-import { formatAddress } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
 import type { Verdict } from '../model/verdict.js';
 import { describeProblems } from '../model/verdict.js';
 import type { Schema } from '../protobuf/schema.js';
 import type { StatsStore } from '../stats/store.js';
 import type { ClusterManager } from '../upstream/cluster-manager.js';
-import {
-  type AdsClient,
-  channelDefaults,
-  createAdsClient,
-  type WatchedResources,
-  type Watcher,
-} from '../xds/ads-client.js';
+import type { WatchedResources, Watcher } from '../xds/ads-client.js';
 import type { AcceptedResource, RejectedResource, ResourceUpdate } from '../xds/resource-type.js';
+import { type ConfigSources, createConfigSources } from './config-sources.js';
 import type { JudgedCluster, JudgedRoutes, ResourceTypes } from './resource-types.js';
 
 export interface DynamicConfigOptions {
@@ -38,7 +32,8 @@ export interface DynamicConfigOptions {
 
 /** What the control plane gives: clusters and listeners by wildcard, endpoints and routes by the names that those need. */
 export interface DynamicConfig {
-  readonly client: AdsClient | undefined;
+  /** What is known of single resources. */
+  readonly client: Pick<ConfigSources, 'states' | 'version'> | undefined;
   /** Connects and asks for clusters. */
   start(): void;
   /** Asks for listeners: once the first clusters can carry what their routes send. */
@@ -52,44 +47,6 @@ export interface DynamicConfig {
     watcher: Omit<Watcher<JudgedRoutes>, 'initialFetchTimeoutMs'>,
   ): { close(): void };
   close(): void;
-}
-
-/** The control plane's addresses, as gRPC names them, from its cluster's endpoints. */
-function addressesOf(bootstrap: Bootstrap, clusterName: string): readonly string[] {
-  const verdict = bootstrap.clusters.find(({ name }) => name === clusterName)?.verdict;
-  const cluster = verdict && verdict.kind !== 'rejected' ? verdict.model : undefined;
-  if (cluster === undefined || cluster.discovery.type === 'EDS') return [];
-  return cluster.discovery.loadAssignment.localities.flatMap(({ endpoints }) =>
-    endpoints.map(({ address }) => (address.kind === 'pipe' ? `unix:${address.path}` : formatAddress(address))),
-  );
-}
-
-function connectTimeoutOf(bootstrap: Bootstrap, clusterName: string): number {
-  const verdict = bootstrap.clusters.find(({ name }) => name === clusterName)?.verdict;
-  return (verdict?.kind === 'parked' && verdict.model?.connectTimeoutMs) || channelDefaults.connectTimeoutMs;
-}
-
-function clientOf({ bootstrap, schema, version, clock, stats, log }: DynamicConfigOptions): AdsClient | undefined {
-  const { ads, node } = bootstrap;
-  if (ads === undefined) return undefined;
-  return createAdsClient({
-    variant: ads.variant,
-    channel: {
-      ...channelDefaults,
-      addresses: () => addressesOf(bootstrap, ads.clusterName),
-      authority: ads.clusterName,
-      initialMetadata: ads.initialMetadata,
-      connectTimeoutMs: connectTimeoutOf(bootstrap, ads.clusterName),
-    },
-    node,
-    version,
-    nodeInEveryRequest: !ads.setNodeOnFirstMessageOnly,
-    codec: schema,
-    stats,
-    log,
-    clock,
-    random: Math.random,
-  });
 }
 
 /** One line per answer that changed something, one per warning and per refusal; each accepted resource at debug. */
@@ -123,11 +80,11 @@ function clusterVerdict(verdict: Verdict<JudgedCluster>): Verdict<Cluster> {
   return { ...verdict, model: verdict.model?.cluster };
 }
 
-/** Wires the streams to the rooms that run what they bring. Without `ads_config` nothing is subscribed. */
+/** Wires the sources to the rooms that run what they bring. */
 export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfig {
   const { bootstrap, types, clusters, listeners, log, onFirstAnswer } = options;
   const staticListeners = new Set(bootstrap.listeners.map(({ name }) => name));
-  const client = clientOf(options);
+  const sources = createConfigSources(options);
   const endpointWatches = new Map<string, WatchedResources>();
 
   function applyCluster({ name, version, bytes, verdict }: AcceptedResource<JudgedCluster>): void {
@@ -153,19 +110,18 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
     return failures.map(({ name, message }) => ({ name, problems: [{ path: '', message }] }));
   }
   return {
-    client,
+    client: sources,
     start() {
-      if (client === undefined) return;
-      client.start();
+      sources.start();
       if (bootstrap.cds === undefined) return;
-      client.subscribe(types.clusters, 'wildcard', {
+      sources.subscribe(types.clusters, bootstrap.cds, undefined, 'wildcard', {
         initialFetchTimeoutMs: bootstrap.cds.initialFetchTimeoutMs,
         onUpdate: onClusters,
       });
     },
     startListeners() {
-      if (client === undefined || bootstrap.lds === undefined) return;
-      client.subscribe(types.listeners, 'wildcard', {
+      if (bootstrap.lds === undefined) return;
+      sources.subscribe(types.listeners, bootstrap.lds, undefined, 'wildcard', {
         initialFetchTimeoutMs: bootstrap.lds.initialFetchTimeoutMs,
         onUpdate: onListeners,
       });
@@ -176,7 +132,7 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
         endpointWatches.delete(serviceName);
         return;
       }
-      const watch = client?.subscribe(types.endpoints, [serviceName], {
+      const watch = sources.subscribe(types.endpoints, source, bootstrap.cds, [serviceName], {
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
         onUpdate(update) {
           logUpdate(log, 'endpoints', update);
@@ -189,11 +145,10 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
         },
         onConnectionFailure: () => clusters.setLoadAssignment(serviceName, 'disconnected'),
       });
-      if (watch) endpointWatches.set(serviceName, watch);
+      endpointWatches.set(serviceName, watch);
     },
     subscribeRoutes(name, source, watcher) {
-      if (client === undefined) return { close: () => undefined };
-      return client.subscribe(types.routes, [name], {
+      return sources.subscribe(types.routes, source, bootstrap.lds, [name], {
         ...watcher,
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
         onUpdate(update) {
@@ -202,6 +157,6 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
         },
       });
     },
-    close: () => client?.close(),
+    close: () => sources.close(),
   };
 }

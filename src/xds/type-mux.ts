@@ -9,6 +9,7 @@ import { type Plan, planResponse, type Rejection } from './plan-response.js';
 import { ResourceCache } from './resource-cache.js';
 import type { AcceptedResource, ResourceState, ResourceType, ResourceUpdate } from './resource-type.js';
 import type { Answer, ReceivedResponse, Subscription, Variant } from './subscription.js';
+import { TimesToLive } from './ttl.js';
 import type { TypeStats } from './type-stats.js';
 import { type Delivery, WatchMap } from './watch-map.js';
 
@@ -49,6 +50,9 @@ export class TypeMux<T> {
   readonly #cache = new ResourceCache<T>();
   readonly #subscription: Subscription;
   readonly #answers: AnswerQueue;
+  readonly #ttls: TimesToLive;
+  /** Names whose time passed while a response was being handled, which may renew it. */
+  #late: string[] = [];
   /** Grows with each stream: answers belong to the stream that the response came on. */
   #stream = 0;
   #arrived: Arrived[] = [];
@@ -66,6 +70,7 @@ export class TypeMux<T> {
       this.#options.onProgress();
       void this.#work();
     });
+    this.#ttls = new TimesToLive(clock, (name) => this.#onExpired(name));
     this.attempted = () => stats.attempted();
     const onTimeout = () => stats.timedOut();
     this.watches = new WatchMap({
@@ -79,6 +84,12 @@ export class TypeMux<T> {
 
   get inStreamOrder(): boolean {
     return this.#options.type.inStreamOrder === true;
+  }
+
+  /** Whether nothing is wanted of which the control plane said nothing yet. */
+  get satisfied(): boolean {
+    if (this.#interest.wildcard && !this.watches.answered) return false;
+    return [...this.#interest.names].every((name) => this.#cache.accepted(name) || this.#cache.isMissing(name));
   }
 
   /** Bytes of the responses that wait for their turn. */
@@ -97,6 +108,11 @@ export class TypeMux<T> {
 
   get requestPending(): boolean {
     return this.#subscription.pending;
+  }
+
+  /** Whether an answer may be sent. */
+  get answerPending(): boolean {
+    return this.#answers.length > 0 && !this.#answers.held;
   }
 
   /** Everything that there is to say was said: whoever waits for an answer may begin to count. */
@@ -124,14 +140,20 @@ export class TypeMux<T> {
   streamEnded(): void {
     this.#stream++;
     this.#forgetStream();
+    this.attemptFailed();
+    this.watches.stopTimers();
+  }
+
+  attemptFailed(): void {
     this.#options.stats.failed();
-    this.watches.disconnected();
+    this.watches.tellFailure();
   }
 
   close(): void {
     this.#closed = true;
     this.#stream++;
     this.#forgetStream();
+    this.#ttls.close();
     this.watches.close();
   }
 
@@ -173,6 +195,7 @@ export class TypeMux<T> {
     if (this.#retained === this.#interest.revision) return;
     this.#retained = this.#interest.revision;
     this.#cache.retain(this.#interest);
+    this.#ttls.retain((name) => this.#cache.accepted(name) !== undefined);
   }
 
   async #work(): Promise<void> {
@@ -187,6 +210,7 @@ export class TypeMux<T> {
         continue;
       }
       const error = await this.#handle(response).catch((failure: unknown) => this.#failed(response, failure));
+      for (const name of this.#late.splice(0)) this.#expire(name);
       done();
       if (stream === this.#stream && !this.#closed) this.#answers.push({ nonce: response.nonce, error });
       if (!this.#closed) this.#options.onProgress();
@@ -271,6 +295,7 @@ export class TypeMux<T> {
       if (this.#interest.names.has(name)) this.#cache.setMissing(name, 'does_not_exist');
       else this.#cache.delete(name);
     }
+    this.#keepTimes(plan.ttls, removed);
     const update: ResourceUpdate<T> = {
       cause: 'response',
       version: response.version,
@@ -289,6 +314,32 @@ export class TypeMux<T> {
     } finally {
       this.#options.onApplying(false);
     }
+  }
+
+  #keepTimes(ttls: ReadonlyMap<string, number | undefined>, removed: readonly string[]): void {
+    for (const name of removed) this.#ttls.set(name, undefined);
+    // A rejected version renews the accepted one: the control plane still wants there to be such a resource.
+    for (const [name, ttlMs] of ttls) {
+      if (this.#cache.accepted(name)) this.#ttls.set(name, ttlMs);
+      this.#late = this.#late.filter((late) => late !== name);
+    }
+  }
+
+  #onExpired(name: string): void {
+    if (this.#busy) this.#late.push(name);
+    else this.#expire(name);
+  }
+
+  #expire(name: string): void {
+    if (this.#closed || !this.#cache.accepted(name)) return;
+    const { type, log } = this.#options;
+    log.warn({ type: type.shortName, name }, 'a resource has expired: its ttl passed and nothing renewed it');
+    if (this.#interest.names.has(name)) this.#cache.setMissing(name, 'does_not_exist');
+    else this.#cache.delete(name);
+    // Otherwise a new stream would claim to hold a version that has it.
+    this.#subscription.accepted('');
+    const update = { cause: 'ttl' as const, version: '', changed: [], rejected: [], unchanged: [], removed: [name] };
+    void this.#apply(update).then(() => this.#options.onProgress());
   }
 
   #forgetStream(): void {

@@ -71,6 +71,11 @@ export class WatchMap<T> {
     this.#onTimeout = options.onTimeout;
   }
 
+  /** Whether the control plane said what there is for a wildcard. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
   /** What the cache has of it is delivered in a microtask, so that the caller has the handle by then. */
   add(names: readonly string[] | 'wildcard', watcher: Watcher<T>): WatchHandle<T> {
     const watch: Watch<T> = {
@@ -128,8 +133,11 @@ export class WatchMap<T> {
   }
 
   /** Nobody can answer. Timers start over with the next stream: that a control plane was lost says nothing about what is waited for. */
-  disconnected(): void {
+  stopTimers(): void {
     if (this.#heard) this.#stopTimers();
+  }
+
+  tellFailure(): void {
     for (const watch of this.#watches) this.#contain(watch, () => watch.watcher.onConnectionFailure?.());
   }
 

@@ -27,7 +27,10 @@ for (const variant of variants) {
       const stream = await h.server.nextStream();
       const first = await stream.next();
       expect(first.node).to.deep.include({ id: 'n1', cluster: 'c1', user_agent_name: 'pontoon' });
-      expect(first.node?.client_features).to.deep.equal(['xds.config.resource-in-sotw']);
+      expect(first.node?.client_features).to.deep.equal([
+        'xds.config.resource-in-sotw',
+        'xds.config.supports-resource-ttl',
+      ]);
       expect(first.node).to.have.nested.property('user_agent_build_version.version.minor_number', 2);
       expect(first.node).to.have.nested.property('metadata.fields.a.listValue.values[1].stringValue', 'x');
       expect((await stream.next()).node).to.equal(null);
@@ -45,7 +48,7 @@ for (const variant of variants) {
 
     it('sends initial metadata', async () => {
       const { address } = h.server;
-      const channel = { addresses: () => [address], initialMetadata: [{ key: 'authorization', value: 'token' }] };
+      const channel = { addresses: () => [address], metadata: () => [{ key: 'authorization', value: 'token' }] };
       h.client.close();
       const server = h.server;
       const other = await createHarness(variant, {

@@ -1,4 +1,5 @@
 import { readFileSync, statSync } from 'node:fs';
+import type { DataSource } from '../../model/data-source.js';
 import type { DataSource__Output } from '../../protobuf/generated/envoy/config/core/v3/DataSource.js';
 import { join } from './findings.js';
 import type { Context } from './translate.js';
@@ -48,4 +49,18 @@ export function readDataSource(
     });
   }
   return undefined;
+}
+
+/** A DataSource as it is, to be read when it is needed. */
+export function dataSource(source: DataSource__Output): DataSource {
+  switch (source.specifier) {
+    case 'filename':
+      return { kind: 'file', path: source.filename ?? '' };
+    case 'environment_variable':
+      return { kind: 'environment', variable: source.environment_variable ?? '' };
+    case 'inline_bytes':
+      return { kind: 'inline', bytes: Uint8Array.from(source.inline_bytes ?? []) };
+    default:
+      return { kind: 'inline', bytes: Buffer.from(source.inline_string ?? '') };
+  }
 }

@@ -223,7 +223,7 @@ ${assignment('db.example.com').replaceAll('\n  ', '\n')}`),
       expect(active(cluster(named)).discovery).to.deep.equal({
         type: 'EDS',
         serviceName: 's',
-        source: { kind: 'ads', initialFetchTimeoutMs: 0 },
+        source: { kind: 'self', initialFetchTimeoutMs: 0 },
       });
       expect(summary(cluster(named, 'static'))).to.match(/^rejected \| eds_cluster_config.eds_config.self: .*ads/);
     });
@@ -308,9 +308,9 @@ ${assignment('db.example.com').replaceAll('\n  ', '\n')}`),
         /^rejected \| eds_cluster_config.eds_config: is required/,
       ],
       [
-        'EDS from a file',
+        'EDS from a file that is not there',
         (yaml) => `${yaml.replace('STATIC', 'EDS')}\n  eds_cluster_config: { eds_config: { path: /a.yaml } }`,
-        /^rejected \| eds_cluster_config.eds_config.path: not supported: use ads: \{\}/,
+        /^rejected \| eds_cluster_config.eds_config.path: there is no file \/a.yaml/,
       ],
       [
         'two hosts of LOGICAL_DNS',

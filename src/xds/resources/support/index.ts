@@ -1,6 +1,7 @@
 import { bootstrapMessages } from './bootstrap.js';
 import { clusterExtensions, clusterMessages } from './cluster.js';
 import { commonMessages } from './common.js';
+import { controlPlaneMessages } from './control-plane.js';
 import { endpointMessages } from './endpoint.js';
 import { listenerExtensions, listenerMessages } from './listener.js';
 import { routeMessages } from './route.js';
@@ -48,6 +49,14 @@ export const supportSections: readonly SupportSection[] = [
     title: 'Bootstrap',
     about: 'A rejected field fails the file, and so does an unknown one.',
     messages: bootstrapMessages,
+    extensions: [],
+  },
+  {
+    title: 'Control planes (`ads_config`, `api_config_source`)',
+    about:
+      'A control plane is a static cluster of the bootstrap (`envoy_grpc`), in plain text or with TLS, or an address (`google_grpc`). ' +
+      '`api_type` is GRPC or DELTA_GRPC, `transport_api_version` is V3; others are refused.',
+    messages: controlPlaneMessages,
     extensions: [],
   },
   {
