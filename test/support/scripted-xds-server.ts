@@ -153,6 +153,11 @@ export class ScriptedXdsServer {
     this.#server.forceShutdown();
   }
 
+  /** Streams that nobody asked for yet. */
+  get unclaimed(): number {
+    return this.#streams.length;
+  }
+
   /** The next stream that a client opens. */
   async nextStream(): Promise<ScriptedStream> {
     const stream = this.#streams.shift();

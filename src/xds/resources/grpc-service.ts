@@ -94,6 +94,12 @@ function readSecurity(context: Context, google: GoogleGrpc__Output, path: string
   if (credentials === null) return { kind: 'plain' };
   const at = join(path, 'channel_credentials');
   checkFields(channelCredentialsSupport, credentials, at, context.findings);
+  // It has no fields, which reads as not set.
+  if (credentials.credential_specifier === 'google_default')
+    context.findings.unsupported.push({
+      path: join(at, 'google_default'),
+      message: "not supported: Google's default credentials are not known here; use ssl_credentials",
+    });
   const ssl = credentials.ssl_credentials;
   if (!ssl) return { kind: 'plain' };
   checkFields(sslCredentialsSupport, ssl, join(at, 'ssl_credentials'), context.findings);
@@ -116,6 +122,11 @@ function readCallCredentials(context: Context, google: GoogleGrpc__Output, path:
       const bytes = Buffer.from(credentials.access_token ?? '');
       return [{ header: 'authorization', prefix: 'Bearer ', secret: { kind: 'inline', bytes } }];
     }
+    if (credentials.credential_specifier === 'google_compute_engine')
+      findings.unsupported.push({
+        path: join(at, 'google_compute_engine'),
+        message: 'not supported: use access_token, or from_plugin with envoy.grpc_credentials.file_based_metadata',
+      });
     const plugin = credentials.from_plugin;
     if (!plugin) return [];
     checkFields(pluginCredentialsSupport, plugin, join(at, 'from_plugin'), findings);
