@@ -40,7 +40,7 @@ interface Arrived {
  */
 export class TypeMux<T> {
   /** Responses whose rejections are still held back, before the next one of the type must wait. */
-  static readonly mostHeldAnswers = 8;
+  static readonly mostHeldAnswers = 256;
 
   readonly watches: WatchMap<T>;
   /** Counts a request for other names. */

@@ -83,8 +83,8 @@ export class ScriptedStream {
     });
   }
 
-  /** The message as it is. Returns false when the client does not read on. */
-  send(response: object): boolean {
+  /** The message as it is, or bytes. Returns false when the client does not read on. */
+  send(response: object | Buffer): boolean {
     return this.#call.write(response);
   }
 
@@ -217,6 +217,11 @@ function serviceOf(file: string, name: string): ServiceClientConstructor['servic
   let found = loadPackageDefinition(definition).envoy as any;
   for (const part of name.split('.')) found = found[part];
   const { service } = found as ServiceClientConstructor;
+  for (const method of Object.values(service)) {
+    const serialize = method.responseSerialize;
+    // Bytes go out as they are: recordings, and what is no message at all.
+    method.responseSerialize = (response: unknown) => (Buffer.isBuffer(response) ? response : serialize(response));
+  }
   loaded.set(name, service);
   return service;
 }
