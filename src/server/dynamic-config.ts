@@ -7,13 +7,13 @@ import type { Cluster } from '../model/cluster.js';
 import type { ConfigSource } from '../model/config-source.js';
 import type { Listener } from '../model/listener.js';
 import type { Verdict } from '../model/verdict.js';
-import { describeProblems } from '../model/verdict.js';
 import type { Schema } from '../protobuf/schema.js';
 import type { StatsStore } from '../stats/store.js';
 import type { ClusterManager } from '../upstream/cluster-manager.js';
 import type { WatchedResources, Watcher } from '../xds/ads-client.js';
 import type { AcceptedResource, RejectedResource, ResourceUpdate } from '../xds/resource-type.js';
 import { type ConfigSources, createConfigSources } from './config-sources.js';
+import { createUpdateLog } from './log-update.js';
 import type { JudgedCluster, JudgedRoutes, ResourceTypes } from './resource-types.js';
 
 export interface DynamicConfigOptions {
@@ -49,30 +49,6 @@ export interface DynamicConfig {
   close(): void;
 }
 
-/** One line per answer that changed something, one per warning and per refusal; each accepted resource at debug. */
-function logUpdate(log: Logger, what: string, update: ResourceUpdate<unknown>): void {
-  const { cause, version, changed, removed, rejected } = update;
-  if (cause === 'initial_fetch_timeout') {
-    log.warn({ names: removed }, `${what}: no answer within initial_fetch_timeout`);
-    return;
-  }
-  for (const { name, version: own, verdict } of changed) {
-    if (verdict.kind === 'parked') log.debug({ name, version: own, reason: verdict.reason }, `${what} parked`);
-    else if (verdict.kind === 'active' && verdict.warnings.length > 0) {
-      log.warn({ name, version: own }, `${what} accepted with warnings: ${describeProblems(verdict.warnings)}`);
-    } else log.debug({ name, version: own }, `${what} accepted`);
-  }
-  for (const { name, problems } of rejected) {
-    log.error({ name, version }, `${what} rejected, what ran before goes on: ${describeProblems(problems)}`);
-  }
-  if (changed.length + removed.length + rejected.length === 0) return;
-  const parked = changed.filter(({ verdict }) => verdict.kind === 'parked').length;
-  log.info(
-    { version, changed: changed.length, parked, removed: removed.length, rejected: rejected.length },
-    `${what} update`,
-  );
-}
-
 /** The cluster's own verdict, without the prepared bridge that travels beside it. */
 function clusterVerdict(verdict: Verdict<JudgedCluster>): Verdict<Cluster> {
   if (verdict.kind === 'rejected') return verdict;
@@ -85,6 +61,10 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
   const { bootstrap, types, clusters, listeners, log, onFirstAnswer } = options;
   const staticListeners = new Set(bootstrap.listeners.map(({ name }) => name));
   const sources = createConfigSources(options);
+  const logClusters = createUpdateLog(log, 'cluster');
+  const logEndpoints = createUpdateLog(log, 'endpoints', 'debug');
+  const logListeners = createUpdateLog(log, 'listener');
+  const logRoutes = createUpdateLog(log, 'route configuration');
   const endpointWatches = new Map<string, WatchedResources>();
 
   function applyCluster({ name, version, bytes, verdict }: AcceptedResource<JudgedCluster>): void {
@@ -92,13 +72,13 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
     clusters.setCluster({ name, version, bytes, verdict: clusterVerdict(verdict) }, pipeline, 'dynamic');
   }
   function onClusters(update: ResourceUpdate<JudgedCluster>): void {
-    logUpdate(log, 'cluster', update);
+    logClusters(update);
     for (const resource of update.changed) applyCluster(resource);
     for (const name of update.removed) clusters.removeCluster(name);
     onFirstAnswer('cds');
   }
   async function onListeners(update: ResourceUpdate<Listener>): Promise<readonly RejectedResource[]> {
-    logUpdate(log, 'listener', update);
+    logListeners(update);
     const changed = update.changed.filter((resource) => !staticListeners.has(resource.name));
     for (const { name } of update.changed) {
       if (staticListeners.has(name))
@@ -135,7 +115,7 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
       const watch = sources.subscribe(types.endpoints, source, bootstrap.cds, [serviceName], {
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
         onUpdate(update) {
-          logUpdate(log, 'endpoints', update);
+          logEndpoints(update);
           for (const { name, verdict } of update.changed) {
             if (verdict.kind !== 'rejected') clusters.setLoadAssignment(name, verdict.model ?? 'does_not_exist');
           }
@@ -152,7 +132,7 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
         ...watcher,
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
         onUpdate(update) {
-          logUpdate(log, 'route configuration', update);
+          logRoutes(update);
           return watcher.onUpdate(update);
         },
       });

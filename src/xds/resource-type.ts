@@ -74,6 +74,7 @@ export interface ResourceState {
   readonly status: 'requested' | 'active' | 'parked' | 'rejected' | 'does_not_exist' | 'timed_out';
   readonly version: string;
   readonly bytes: Uint8Array | undefined;
+  /** When the version was accepted, or when it was known that there is none. */
   readonly lastUpdated: Date | undefined;
   /** The last rejected version. */
   readonly error:

@@ -292,7 +292,7 @@ export class TypeMux<T> {
     }
     const removed = plan.removed.filter((name) => this.#interest.has(name));
     for (const name of removed) {
-      if (this.#interest.names.has(name)) this.#cache.setMissing(name, 'does_not_exist');
+      if (this.#interest.names.has(name)) this.#cache.setMissing(name, 'does_not_exist', now);
       else this.#cache.delete(name);
     }
     this.#keepTimes(plan.ttls, removed);
@@ -332,9 +332,9 @@ export class TypeMux<T> {
 
   #expire(name: string): void {
     if (this.#closed || !this.#cache.accepted(name)) return;
-    const { type, log } = this.#options;
+    const { type, log, clock } = this.#options;
     log.warn({ type: type.shortName, name }, 'a resource has expired: its ttl passed and nothing renewed it');
-    if (this.#interest.names.has(name)) this.#cache.setMissing(name, 'does_not_exist');
+    if (this.#interest.names.has(name)) this.#cache.setMissing(name, 'does_not_exist', new Date(clock.now()));
     else this.#cache.delete(name);
     // Otherwise a new stream would claim to hold a version that has it.
     this.#subscription.accepted('');

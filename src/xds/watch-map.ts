@@ -230,7 +230,7 @@ export class WatchMap<T> {
     watch.pending.delete(name);
     const wildcard = watch.names === 'wildcard';
     if (!wildcard && !this.#cache.accepted(name) && !this.#cache.rejected(name))
-      this.#cache.setMissing(name, 'timed_out');
+      this.#cache.setMissing(name, 'timed_out', new Date(this.#clock.now()));
     this.#onTimeout();
     const update = {
       cause: 'initial_fetch_timeout' as const,
