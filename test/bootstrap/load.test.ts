@@ -321,6 +321,11 @@ stats_flush_interval: 0s
         { sources: 'lds_config: { ads: {}, resource_api_version: V2 }' },
         /lds_config.resource_api_version: not supported: resources are those of v3/,
       ],
+      [
+        'v2',
+        { config: 'api_type: GRPC\n    transport_api_version: V2' },
+        /ads_config.transport_api_version: V2 is not supported; allowed is V3/,
+      ],
       ['a locator', { sources: 'cds_resources_locator: xdstp://a' }, /cds_resources_locator: not supported/],
       ['no id', { node: '{ cluster: c }' }, /node.id: is required with a control plane; set it or use --service-node/],
       [
@@ -334,6 +339,25 @@ stats_flush_interval: 0s
         expect(report(controlPlane(change))).to.match(expected);
         expect(report(controlPlane(change)).split('\n')).to.have.lengthOf(1);
       });
+
+    it('is reached as its cluster says', () => {
+      const { grpcClusters } = ok(
+        load(
+          controlPlane({
+            cluster:
+              'connect_timeout: 2s\n    http2_protocol_options: { connection_keepalive: { interval: 30s, timeout: 5s } }',
+          }).replace(/ {4}typed_extension_protocol_options:[^]*? {4}load_assignment/, '    load_assignment'),
+        ),
+      );
+      expect(grpcClusters.get('xds')).to.deep.equal({
+        name: 'xds',
+        priorities: [[{ kind: 'tcp', address: '127.0.0.1', port: 18_000 }]],
+        connectTimeoutMs: 2_000,
+        tls: undefined,
+        sniFromAuthority: false,
+        keepalive: { timeMs: 30_000, timeoutMs: 5_000 },
+      });
+    });
 
     it('is needed where resources come from it', () => {
       expect(report('{ node: { id: a, cluster: b }, dynamic_resources: { cds_config: { ads: {} } } }')).to.match(

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -198,6 +198,98 @@ describe('control planes of go-control-plane', () => {
     } finally {
       await pontoon?.stop();
       await controlPlane.close();
+    }
+  });
+
+  // Its Delta server sends no ttl at all.
+  it('end resources whose ttl nobody renews, also while they are away', async function () {
+    const setup = setups[0] as Setup;
+    this.timeout(30_000);
+    const controlPlane = await GoControlPlane.start([...setup.args, '-heartbeat', '200ms']);
+    let pontoon: Pontoon | undefined;
+    try {
+      const all = resources(setup);
+      const passing = bridgeClusterResource({ name: 'passing', library, plugin: 'simple', ports: [server.port] });
+      const ttls = { 'clusters/passing': '1.5s' };
+      const snapshot = { version: '1', nodeId, resources: { ...all, clusters: [...all.clusters, passing] }, ttls };
+      await controlPlane.putSnapshot(snapshot);
+      pontoon = await startPontoon({ bootstrap: bootstrapOf(setup, controlPlane.address) });
+      await serves(pontoon);
+      const live = pontoon;
+      const has = async () => (await live.get('/clusters')).includes('passing::');
+      await sleep(2_500);
+      expect(await has()).to.equal(true);
+      await controlPlane.stopGrpc();
+      await until('the end of the cluster', async () => ((await has()) ? undefined : true));
+      await serves(pontoon);
+      expect(pontoon.log()).to.contain('a resource has expired');
+    } finally {
+      await pontoon?.stop();
+      await controlPlane.close();
+    }
+  });
+
+  it('may be files, each type one', async function () {
+    this.timeout(30_000);
+    const folder = mkdtempSync(join(tmpdir(), 'pontoon-xds-files-'));
+    const path = (name: string) => join(folder, `${name}.json`);
+    const source = (name: string) => ({ path_config_source: { path: path(name) } });
+    const write = (name: string, type: string, list: readonly object[]) => {
+      const withType = list.map((resource) => ({ '@type': `type.googleapis.com/envoy.config.${type}`, ...resource }));
+      const text = JSON.stringify({ resources: withType })
+        .replaceAll(
+          `"rds":{"route_config_name":"routes","config_source":{"ads":{},"resource_api_version":"V3"}}`,
+          `"rds":${JSON.stringify({ route_config_name: 'routes', config_source: source('rds') })}`,
+        )
+        .replaceAll('{"ads":{},"resource_api_version":"V3"}', JSON.stringify(source('eds')));
+      writeFileSync(`${path(name)}.tmp`, text);
+      renameSync(`${path(name)}.tmp`, path(name));
+    };
+    const bridge = (name: string) => bridgeClusterResource({ name, library, plugin: 'simple', config: {} });
+    write('eds', 'endpoint.v3.ClusterLoadAssignment', [endpointsResource('bridge', [server.port])]);
+    write('rds', 'route.v3.RouteConfiguration', [routesResource('routes', { '/': 'bridge' })]);
+    write('cds', 'cluster.v3.Cluster', [bridge('bridge')]);
+    write('lds', 'listener.v3.Listener', [listenerResource('in', 'in', 'routes')]);
+    // No control plane, and so no node.
+    const pontoon = await startPontoon({
+      bootstrap: `
+admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}
+dynamic_resources:
+  cds_config: ${JSON.stringify(source('cds'))}
+  lds_config: ${JSON.stringify(source('lds'))}
+`,
+    });
+    try {
+      await serves(pontoon);
+      expect((await pontoon.get('/ready')).trim()).to.equal('LIVE');
+      // A second cluster has its endpoints and routes by the time that all four files are there.
+      write('eds', 'endpoint.v3.ClusterLoadAssignment', [
+        endpointsResource('bridge', [server.port]),
+        endpointsResource('two', [server.port]),
+      ]);
+      write('cds', 'cluster.v3.Cluster', [bridge('bridge'), bridge('two')]);
+      write('rds', 'route.v3.RouteConfiguration', [routesResource('routes', { '/two': 'two', '/': 'bridge' })]);
+      await until('the second cluster', async () =>
+        (await pontoon.get('/clusters')).includes('two::127') ? true : undefined,
+      );
+      const listener = await pontoon.listener('in');
+      await until('its route', async () =>
+        (await pontoon.stat('cluster.two.upstream_rq_total')) > 0 || (await fetch(`${listener}/two`)).status !== 200
+          ? undefined
+          : true,
+      );
+      // A bad file changes nothing.
+      writeFileSync(`${path('cds')}.tmp`, '{');
+      renameSync(`${path('cds')}.tmp`, path('cds'));
+      await until('the complaint', () => (pontoon.log().includes('cannot be used') ? true : undefined));
+      await serves(pontoon);
+      write('lds', 'listener.v3.Listener', []);
+      await until('the end of the listener', async () =>
+        (await pontoon.get('/listeners')).includes('in::') ? undefined : true,
+      );
+    } finally {
+      await pontoon.stop();
+      rmSync(folder, { recursive: true });
     }
   });
 

@@ -384,6 +384,32 @@ for (const variant of variants) {
       expect(patient.updates).to.deep.equal([]);
     });
 
+    it('keeps names as they are', async () => {
+      const names = ['xdstp://authority/envoy.config/a/*?b=c&d=e', 'outbound|80||x.example.com', 'ü 名', '80'];
+      const watcher = new RecordingWatcher();
+      h.client.subscribe(h.eds, names, watcher);
+      h.client.start();
+      const stream = await h.server.nextStream();
+      expect(namesIn(await stream.next())).to.deep.equal(names);
+      respond(stream, { type: edsUrl, nonce: 'n1', resources: Object.fromEntries(names.map((name) => [name, '1'])) });
+      expect((await stream.next()).error_detail).to.equal(null);
+      expect([...watcher.state.keys()]).to.have.members(names);
+    });
+
+    it('takes an empty first answer without a version, and what follows it', async () => {
+      const watcher = new RecordingWatcher();
+      h.client.subscribe(h.cds, 'wildcard', watcher);
+      h.client.start();
+      const stream = await h.server.nextStream();
+      await stream.next();
+      respond(stream, { version: '', nonce: 'n1' });
+      expect((await stream.next()).error_detail).to.equal(null);
+      expect(watcher.updates).to.have.lengthOf(1);
+      respond(stream, { version: '', nonce: 'n2', resources: { a: '1' } });
+      expect((await stream.next()).error_detail).to.equal(null);
+      expect(watcher.plain).to.deep.equal({ a: '1' });
+    });
+
     it('refuses to watch names that mean something else', () => {
       expect(() => h.client.subscribe(h.eds, [''], new RecordingWatcher())).to.throw(TypeError, 'not a resource name');
       expect(() => h.client.subscribe(h.eds, ['*'], new RecordingWatcher())).to.throw(TypeError, 'not a resource name');
