@@ -346,7 +346,7 @@ stats_flush_interval: 0s
           controlPlane({
             cluster:
               'connect_timeout: 2s\n    http2_protocol_options: { connection_keepalive: { interval: 30s, timeout: 5s } }',
-          }).replace(/ {4}typed_extension_protocol_options:[^]*? {4}load_assignment/, '    load_assignment'),
+          }).replace(/ {4}typed_extension_protocol_options:[\s\S]*? {4}load_assignment/, '    load_assignment'),
         ),
       );
       expect(grpcClusters.get('xds')).to.deep.equal({
