@@ -16,8 +16,6 @@ export interface GrpcCluster {
   readonly connectTimeoutMs: number;
   /** undefined: plain text. */
   readonly tls: UpstreamTls | undefined;
-  /** `auto_sni`: the authority is the server name. */
-  readonly sniFromAuthority: boolean;
   readonly keepalive: Keepalive | undefined;
 }
 

@@ -35,7 +35,7 @@ export type TlsVersion = 'TLSv1' | 'TLSv1.1' | 'TLSv1.2' | 'TLSv1.3';
 
 /** envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext. */
 export interface UpstreamTls {
-  /** '' : none is sent, unless `sniFromAuthority`. */
+  /** '' : the authority is sent. */
   readonly sni: string;
   readonly minVersion: TlsVersion;
   readonly maxVersion: TlsVersion;

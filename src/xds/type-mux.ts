@@ -1,13 +1,15 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
+import type { Verdict } from '../model/verdict.js';
 import { AnswerQueue } from './answer-queue.js';
+import { commitResponse } from './commit-response.js';
 import type { Status } from './discovery.js';
 import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
-import { type Judged, judgePlan } from './judge-plan.js';
-import { type Plan, planResponse, type Rejection } from './plan-response.js';
+import { judgePlan } from './judge-plan.js';
+import { planResponse } from './plan-response.js';
 import { ResourceCache } from './resource-cache.js';
-import type { AcceptedResource, ResourceState, ResourceType, ResourceUpdate } from './resource-type.js';
+import type { ResourceState, ResourceType, ResourceUpdate } from './resource-type.js';
 import type { Answer, ReceivedResponse, Subscription, Variant } from './subscription.js';
 import { TimesToLive } from './ttl.js';
 import type { TypeStats } from './type-stats.js';
@@ -235,7 +237,10 @@ export class TypeMux<T> {
       return undefined;
     }
 
-    const { update, rejections } = this.#commit(response, plan, judged);
+    const [cache, interest] = [this.#cache, this.#interest];
+    const { update, rejections, unwanted } = commitResponse(response, plan, judged, { cache, interest, clock });
+    this.#discard(unwanted);
+    this.#keepTimes(plan.ttls, update.removed);
     const { refused, failures } = await this.#apply(update);
     for (const { name } of failures.length > 0 ? update.changed : refused) this.#cache.distrust(name);
     const bad = [
@@ -264,47 +269,6 @@ export class TypeMux<T> {
     log.error({ err: failure, type: type.shortName, version, nonce }, 'a response could not be handled');
     stats.rejected();
     return statusOf(`could not be handled: ${failure instanceof Error ? failure.message : String(failure)}`);
-  }
-
-  /** Takes the verdicts into the cache. From here on they are what we have, and say so to the next stream. */
-  #commit(
-    response: ReceivedResponse,
-    plan: Plan<T>,
-    judged: Judged<T>,
-  ): { update: ResourceUpdate<T>; rejections: readonly Rejection[] } {
-    const { clock } = this.#options;
-    const now = new Date(clock.now());
-    const rejections = [...plan.rejections];
-    const changed: AcceptedResource<T>[] = [];
-    for (const { candidate, verdict } of judged.verdicts) {
-      const { name, version, bytes } = candidate;
-      if (verdict.kind === 'rejected') {
-        const { problems } = verdict;
-        rejections.push({ name, label: name, version, bytes, problems, judgedAt: undefined });
-      } else if (this.#interest.has(name)) changed.push(this.#cache.accept(name, version, bytes, verdict, now));
-      else this.#discard([verdict]);
-    }
-    for (const { name, version } of judged.unchanged) this.#cache.confirm(name, version);
-    for (const { name, version, bytes, problems, judgedAt = clock.monotonic() } of rejections.filter(isNamed)) {
-      if (this.#interest.has(name)) {
-        this.#cache.reject(name, { version, bytes, problems, judgedAt, lastAttempt: now });
-      }
-    }
-    const removed = plan.removed.filter((name) => this.#interest.has(name));
-    for (const name of removed) {
-      if (this.#interest.names.has(name)) this.#cache.setMissing(name, 'does_not_exist', now);
-      else this.#cache.delete(name);
-    }
-    this.#keepTimes(plan.ttls, removed);
-    const update: ResourceUpdate<T> = {
-      cause: 'response',
-      version: response.version,
-      changed,
-      removed,
-      rejected: rejections.filter(isNamed).map(({ name, problems }) => ({ name, problems })),
-      unchanged: judged.unchanged.map(({ name }) => name),
-    };
-    return { update, rejections };
   }
 
   async #apply(update: ResourceUpdate<T>): Promise<Delivery> {
@@ -348,7 +312,7 @@ export class TypeMux<T> {
     this.#answers.clear();
   }
 
-  #discard(verdicts: readonly Judged<T>['verdicts'][number]['verdict'][]): void {
+  #discard(verdicts: readonly Verdict<T>[]): void {
     for (const verdict of verdicts) {
       if (verdict.kind !== 'rejected' && verdict.model !== undefined) this.#options.type.discard?.(verdict.model);
     }
@@ -359,8 +323,4 @@ export class TypeMux<T> {
       if (this.#interest.has(name) && this.#cache.isTrusted(name)) yield [name, version];
     }
   }
-}
-
-function isNamed(rejection: Rejection): rejection is Rejection & { readonly name: string } {
-  return rejection.name !== undefined && rejection.name !== '';
 }

@@ -354,7 +354,6 @@ stats_flush_interval: 0s
         priorities: [[{ kind: 'tcp', address: '127.0.0.1', port: 18_000 }]],
         connectTimeoutMs: 2_000,
         tls: undefined,
-        sniFromAuthority: false,
         keepalive: { timeMs: 30_000, timeoutMs: 5_000 },
       });
     });

@@ -84,7 +84,6 @@ export function readGrpcCluster(
     priorities,
     connectTimeoutMs: readDuration(context, message.connect_timeout, defaultConnectTimeoutMs, 'connect_timeout'),
     tls: readTls(context, message, secrets),
-    sniFromAuthority: options?.upstream_http_protocol_options?.auto_sni ?? false,
     keepalive: readKeepalive(context, http2?.connection_keepalive),
   };
 }
