@@ -125,6 +125,8 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
         },
         onConnectionFailure: () => clusters.setLoadAssignment(serviceName, 'disconnected'),
       });
+      // There is one already where a cluster moved to another source.
+      endpointWatches.get(serviceName)?.close();
       endpointWatches.set(serviceName, watch);
     },
     subscribeRoutes(name, source, watcher) {
