@@ -3,6 +3,7 @@ import { status } from '@grpc/grpc-js';
 import { expect } from 'chai';
 import { systemClock } from '../../src/clock.js';
 import { channelDefaults } from '../../src/xds/ads-client.js';
+import { patienceMs } from '../../src/xds/server-choice.js';
 import { ScriptedXdsServer } from '../support/scripted-xds-server.js';
 import { Bench, kinds, transports } from './bench.js';
 import { bytesOf, namesIn, RecordingWatcher, until, variants } from './harness.js';
@@ -479,6 +480,7 @@ for (const transport of transports)
           if (f.log.waits.length > 0) await fail();
           await new Promise((resolve) => setTimeout(resolve, 5));
         }
+        expect(f.clock.monotonic()).to.be.lessThan(patienceMs);
         const stream = await fallback.nextStream();
         const asked = await stream.next();
         expect(namesIn(asked)).to.deep.equal(['a', 'b']);
