@@ -11,19 +11,16 @@ const groups: ReadonlyMap<string, Group> = new Map<string, Group>([
   [
     'cluster',
     {
-      serving: /^(?:upstream_.+|lb_healthy_panic|(?:cx|rq|rq_pending)_open|remaining_(?:cx|pending|rq))$/,
-      own: /^(?:membership_.+|max_host_weight|update_.+|init_fetch_timeout|warming_state)$/,
+      own: /^(?:membership_.+|max_host_weight|update_.+|init_fetch_timeout|assignment_.+|warming_state|version)$/,
+      serving: /./,
     },
   ],
-  ['listener', { serving: /^downstream_/ }],
+  ['listener', { serving: /./ }],
+  ['http', { own: /^(?:update_.+|config_reload|config_reload_time_ms|init_fetch_timeout|version)$/, serving: /./ }],
   [
-    'http',
-    {
-      serving: /^(?:downstream_.+|rq_total|no_route|no_cluster|rq_direct_response)$/,
-      own: /^(?:update_.+|config_reload|init_fetch_timeout)$/,
-    },
+    'bridge',
+    { own: /^(?:go_libraries.*|judge_crashes|library_rollbacks|rolled_back_clusters|crashes_.+)$/, serving: /./ },
   ],
-  ['bridge', { serving: /^(?!go_libraries)/, own: /^go_libraries/ }],
   ['filesystem', { serving: /./ }],
   ['access_log_file', { serving: /./ }],
   ...['cluster_manager', 'listener_manager', 'control_plane', 'xds', 'server', 'workers'].map(
@@ -40,8 +37,8 @@ const groups: ReadonlyMap<string, Group> = new Map<string, Group>([
 export function classifyStat(name: string): 'serving' | 'own' | undefined {
   const group = groups.get(name.slice(0, name.indexOf('.')));
   const last = name.slice(name.lastIndexOf('.') + 1);
-  if (group?.serving?.test(last)) return 'serving';
-  return group?.own?.test(last) ? 'own' : undefined;
+  if (group?.own?.test(last)) return 'own';
+  return group?.serving?.test(last) ? 'serving' : undefined;
 }
 
 /** Whether a serving process's statistic of that name is merged into those that are shown. */

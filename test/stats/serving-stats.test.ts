@@ -40,7 +40,10 @@ describe('the rule which statistics are merged', () => {
     ['control_plane.connected_state', 'own'],
     ['xds.cds.judged', 'own'],
     ['workers.live', 'own'],
-    ['cluster.a.new_thing', undefined],
+    ['cluster.a.bridge.plugin_not_found', 'serving'],
+    ['cluster.a.multiplexing.late_answers', 'serving'],
+    ['bridge.crashes_by_library', 'own'],
+    ['sds.a.update_success', undefined],
     ['http', undefined],
     ['', undefined],
   ] as const) {
