@@ -142,6 +142,7 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
     logging,
     drainTimeMs: commandLine.drainTimeS * 1000,
     pluginRoots: commandLine.pluginRoot,
+    http1Codec: commandLine.http1Codec,
     commandLine: commandLineOptions(commandLine),
     onQuit: quit,
   }).catch((error: Error) => {

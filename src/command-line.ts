@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Http1CodecName, http1CodecNames } from './http/http1-codec.js';
 import { type LogLevel, logLevels } from './log.js';
 import { version } from './version.js';
 
@@ -18,6 +19,7 @@ export interface CommandLine {
   readonly adminAddressPath?: string;
   readonly drainTimeS: number;
   readonly pluginRoot: readonly string[];
+  readonly http1Codec: Http1CodecName;
   /** Envoy's flags that were given and mean nothing here. */
   readonly ignored: readonly string[];
 }
@@ -120,6 +122,11 @@ export function parseCommandLine(argv: readonly string[], goBridges: () => strin
       600,
     )
     .addOption(pluginRootFlag())
+    .addOption(
+      new Option('--http1-codec <codec>', "what reads HTTP/1 requests: this program's own parser, or Node's")
+        .choices(http1CodecNames)
+        .default('own'),
+    )
     .option('--version', 'print the version and exit')
     .on('option:version', () => {
       console.log(`pontoon ${version} (node ${process.version})\ngo bridges: ${goBridges()}`);

@@ -12,6 +12,7 @@ import { createExchangeFactory } from './bridge/exchange-factory.js';
 import type { PreparedBridge } from './bridge/prepared-bridge.js';
 import { createBridgeRuntime } from './bridge/runtime.js';
 import { systemClock } from './clock.js';
+import type { Http1CodecName } from './http/http1-codec.js';
 import { explainBindError } from './listener/bound-socket.js';
 import { createListenerManager } from './listener/listener-manager.js';
 import type { RouteProvider } from './listener/route-provider.js';
@@ -44,6 +45,8 @@ export interface ServerOptions {
   readonly logging: Logging;
   readonly drainTimeMs: number;
   readonly pluginRoots: readonly string[];
+  /** 'own' unless set. */
+  readonly http1Codec?: Http1CodecName;
   /** For /server_info. */
   readonly commandLine: Readonly<Record<string, unknown>>;
   /** `POST /quitquitquit`. */
@@ -127,6 +130,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     accessLogs,
     routes: routesOf,
     drainTimeMs,
+    ...(options.http1Codec && { http1Codec: options.http1Codec }),
     onWarmed: () => startUp.progressed(),
   });
   const startUp = createStartUp({

@@ -1,6 +1,7 @@
 import { HeaderMap } from '../bridge/header-map.js';
 import type { HttpConnectionManager } from '../model/listener.js';
 import { hasToken, removeNominatedHeaders } from './connection-header.js';
+import { knownMethods } from './known-words.js';
 import { bodyFraming, type RequestHead } from './request-parser.js';
 import { parseRequestTarget } from './request-target.js';
 
@@ -19,13 +20,7 @@ export interface AcceptedHead {
   readonly close: boolean;
 }
 
-/** Methods of Envoy's codec; custom ones need a setting that isn't offered. Those that Node's parser doesn't know never get here. */
-const methods = new Set(
-  (
-    'ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY OPTIONS PATCH POST ' +
-    'PROPFIND PROPPATCH PURGE PUT REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND UNLINK UNLOCK UNSUBSCRIBE'
-  ).split(' '),
-);
+const methods = new Set(knownMethods);
 
 /** Headers that Envoy keeps as one value: further lines are joined to the first with a comma. */
 const joined = new Set([

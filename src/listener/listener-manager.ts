@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { AccessLogManager } from '../access-log/access-logger.js';
 import type { Clock } from '../clock.js';
 import { createConnectionManager } from '../http/connection-manager.js';
+import type { Http1CodecName } from '../http/http1-codec.js';
 import { localAddress } from '../http/remote-address.js';
 import type { Logger } from '../log.js';
 import { formatAddress } from '../model/endpoint.js';
@@ -25,6 +26,8 @@ export interface ListenerManagerOptions {
   readonly routes: (listener: Listener) => RouteProvider;
   /** How long connections of a removed listener may last, milliseconds. */
   readonly drainTimeMs: number;
+  /** 'own' unless set. */
+  readonly http1Codec?: Http1CodecName;
   /** A listener has nothing to wait for any more: its warming version serves, failed or was removed. */
   readonly onWarmed?: () => void;
 }
@@ -125,6 +128,7 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
       accessLogger,
       handle: (stream) => routes.handle(stream),
       localAddress: ownAddress,
+      ...(options.http1Codec && { http1Codec: options.http1Codec }),
       onUnused: () => {
         routes.close();
         accessLogger.close();

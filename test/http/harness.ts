@@ -10,6 +10,7 @@ import {
   createConnectionManager,
   type StreamHandler,
 } from '../../src/http/connection-manager.js';
+import type { Http1CodecName } from '../../src/http/http1-codec.js';
 import { Http1Connection } from '../../src/http/http1-connection.js';
 import type { Logger } from '../../src/log.js';
 import type { HttpConnectionManager } from '../../src/model/listener.js';
@@ -101,6 +102,7 @@ export interface TestServerOptions {
   readonly bufferLimit?: number;
   readonly log?: Logger;
   readonly localAddress?: string;
+  readonly codec?: Http1CodecName;
 }
 
 /** HTTP/1 connections without a listener manager. */
@@ -112,6 +114,7 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
     bufferLimit = 1024 * 1024,
     log = silentLog,
     localAddress = '192.0.2.2',
+    codec = 'own',
   } = options;
   const stats = createStatsStore();
   const logged: LoggedRequest[] = [];
@@ -128,6 +131,7 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
     },
     handle,
     localAddress,
+    http1Codec: codec,
   });
   const state = { draining: false };
   const host = {
