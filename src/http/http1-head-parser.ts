@@ -27,6 +27,7 @@ const tooLarge: ParseError = { status: 431, details: 'http1.headers_too_large' }
 const unknownVersion: ParseError = { status: 426, details: 'low_version' };
 
 const smallestCarry = 512;
+const usualFields = 64;
 const nothing = Buffer.alloc(0);
 
 /**
@@ -48,10 +49,11 @@ export class HeadParser {
   #method = '';
   #targetEnd = 0;
   #protocol: RequestHead['protocol'] = 'HTTP/1.1';
-  /** Per field, from `#origin`: where its name begins and ends, where its value begins and ends. */
-  readonly #places: number[] = [];
+  #fieldCount = 0;
   /** Per field: its name if that is a known word. */
   readonly #names: (string | undefined)[] = [];
+  /** Per field, from `#origin`: where its name begins and ends, where its value begins and ends. */
+  readonly #places: number[] = [];
 
   /** @param maxBytes a longer head, or trailer section, is refused with 431 */
   constructor(maxBytes: number) {
@@ -209,19 +211,23 @@ export class HeadParser {
     const name = headerWords.find(bytes, this.#token, at, hash);
     // RFC 9110 section 6.5.1: what says how a message is framed may not come when it has been read.
     if (this.#trailers && (name === 'content-length' || name === 'transfer-encoding')) return false;
-    this.#names.push(name);
-    this.#places.push(this.#token - this.#origin, at - this.#origin);
+    const place = 4 * this.#fieldCount;
+    this.#names[this.#fieldCount++] = name;
+    this.#places[place] = this.#token - this.#origin;
+    this.#places[place + 1] = at - this.#origin;
     return true;
   }
 
   #endValue(bytes: Buffer, at: number): boolean {
     let end = at;
     while (end > this.#token && isPadding(bytes[end - 1])) end--;
-    this.#places.push(this.#token - this.#origin, end - this.#origin);
-    const name = this.#names[this.#names.length - 1];
+    const place = 4 * this.#fieldCount - 4;
+    this.#places[place + 2] = this.#token - this.#origin;
+    this.#places[place + 3] = end - this.#origin;
+    const name = this.#names[this.#fieldCount - 1];
     // Others take a value with a tab for another one: too dangerous where it says how long the message is.
     if (name !== 'transfer-encoding' && name !== 'content-length') return true;
-    const nameEnd = this.#origin + (this.#places[this.#places.length - 3] as number);
+    const nameEnd = this.#origin + (this.#places[place + 1] as number);
     return !bytes.subarray(nameEnd, at).includes(tab);
   }
 
@@ -252,12 +258,13 @@ export class HeadParser {
     const names = this.#names;
     const places = this.#places;
     const fields: string[] = [];
-    for (let i = 0, place = 0; i < names.length; i++, place += 4) {
+    for (let i = 0, place = 0; i < this.#fieldCount; i++, place += 4) {
       const name = names[i] ?? text.slice(places[place], places[place + 1]).toLowerCase();
       fields.push(name, text.slice(places[place + 2], places[place + 3]));
     }
-    names.length = 0;
-    places.length = 0;
+    // What a large head needed is given back.
+    if (this.#fieldCount > usualFields) names.length = places.length = 0;
+    this.#fieldCount = 0;
     return fields;
   }
 }
