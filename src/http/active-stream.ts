@@ -39,13 +39,14 @@ export class ActiveStream implements DownstreamStream {
     this.#connection = connection;
     manager.retain();
     const { clock, config, stats } = manager;
-    this.info = newStreamInfo(clock.monotonic(), clock.now(), connection);
+    const now = clock.monotonic();
+    this.info = newStreamInfo(now, clock.now(), connection);
     stats.downstream_rq_total.value++;
     stats.downstream_rq_http1_total.value++;
     stats.downstream_rq_active.value++;
-    connection.startTimeout('request', config.requestTimeoutMs);
-    connection.startTimeout('headers', config.requestHeadersTimeoutMs);
-    connection.startTimeout('idle', config.streamIdleTimeoutMs);
+    connection.startTimeout('request', config.requestTimeoutMs, now);
+    connection.startTimeout('headers', config.requestHeadersTimeoutMs, now);
+    connection.startTimeout('idle', config.streamIdleTimeoutMs, now);
   }
 
   /** Bytes pass both ways until both sides have closed (CONNECT). */
@@ -199,6 +200,7 @@ export class ActiveStream implements DownstreamStream {
     }
     this.info.responseBytes += written;
     if (endStream) this.#finishResponse(encoder);
+    else this.#connection.touch();
     this.#blocked = !this.#ended && this.#connection.isAboveWatermark();
     return !this.#blocked;
   }
@@ -232,11 +234,13 @@ export class ActiveStream implements DownstreamStream {
     } else if (protocol === 'HTTP/1.0') headers.set('connection', 'keep-alive');
 
     info.responseCode = Number(headers.get(':status'));
-    info.firstDownstreamTxByte = clock.monotonic();
+    const now = clock.monotonic();
+    info.firstDownstreamTxByte = now;
     chargeResponse(stats, listenerStats, info.responseCode);
     encoder.writeHead(config.http1.acceptHttp10 ? protocol : 'HTTP/1.1', headers);
     this.#response = 'body';
     if (endStream) this.#finishResponse(encoder);
+    else this.#connection.touch(now);
   }
 
   #finishResponse(encoder: ResponseEncoder): void {
@@ -245,10 +249,11 @@ export class ActiveStream implements DownstreamStream {
       return;
     }
     this.#response = 'complete';
-    this.info.lastDownstreamTxByte = this.#manager.clock.monotonic();
-    this.#manager.stats.downstream_rq_time.record(this.info.lastDownstreamTxByte - this.info.startTime);
+    const now = this.#manager.clock.monotonic();
+    this.info.lastDownstreamTxByte = now;
+    this.#manager.stats.downstream_rq_time.record(now - this.info.startTime);
     const keep = this.#request === 'complete' && !this.#connection.closing && encoder.framing !== 'tunnel';
-    this.#end('done', keep ? 'keep' : 'close');
+    this.#end('done', keep ? 'keep' : 'close', now);
   }
 
   /** A response that can't be sent as it is, before anything of it went out. */
@@ -354,7 +359,7 @@ export class ActiveStream implements DownstreamStream {
     this.#end(reason, connected ? (reset ? 'reset' : 'close') : undefined);
   }
 
-  #end(by: StreamResetReason | 'done', next: 'keep' | 'close' | 'reset' | undefined): void {
+  #end(by: StreamResetReason | 'done', next: 'keep' | 'close' | 'reset' | undefined, now?: number): void {
     this.#endedBy = by;
     this.#handler = undefined;
     this.#manager.stats.downstream_rq_active.value--;
@@ -364,6 +369,6 @@ export class ActiveStream implements DownstreamStream {
       this.#responseHeaders,
     );
     this.#manager.release();
-    if (next !== undefined) this.#connection.onStreamEnded(next);
+    if (next !== undefined) this.#connection.onStreamEnded(next, now);
   }
 }

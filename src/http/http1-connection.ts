@@ -129,7 +129,6 @@ export class Http1Connection implements StreamConnection {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
     this.#manager.stats.downstream_cx_tx_bytes_total.value += data.length;
     this.#writer.write(data);
-    this.touch();
   }
 
   isAboveWatermark(): boolean {
@@ -148,27 +147,27 @@ export class Http1Connection implements StreamConnection {
     this.#parser.resumeBody();
   }
 
-  touch(): void {
-    this.#streamTimers.idle?.touch();
+  touch(now?: number): void {
+    this.#streamTimers.idle?.touch(now);
   }
 
-  startTimeout(which: StreamTimeout, ms: number): void {
+  startTimeout(which: StreamTimeout, ms: number, now?: number): void {
     let timer = this.#streamTimers[which];
     if (timer === undefined) {
       if (ms === 0) return;
       timer = new InactivityTimer(this.#manager.clock, () => this.#stream?.onTimeout(which));
       this.#streamTimers[which] = timer;
     }
-    timer.start(ms);
+    timer.start(ms, now);
   }
 
-  onStreamEnded(next: 'keep' | 'close' | 'reset'): void {
+  onStreamEnded(next: 'keep' | 'close' | 'reset', now?: number): void {
     this.#stream = undefined;
     this.#streamTimers.idle?.stop();
     this.#streamTimers.request?.stop();
     this.#streamTimers.headers?.stop();
     if (next === 'keep') {
-      this.#idleTimer.start(this.#manager.config.idleTimeoutMs);
+      this.#idleTimer.start(this.#manager.config.idleTimeoutMs, now);
       if (this.#state === 'draining') this.#closeWhenIdle();
       this.#nextRequest();
       return;

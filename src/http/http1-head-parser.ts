@@ -26,6 +26,12 @@ const badRequest: ParseError = { status: 400, details: 'http1.codec_error' };
 const tooLarge: ParseError = { status: 431, details: 'http1.headers_too_large' };
 const unknownVersion: ParseError = { status: 426, details: 'low_version' };
 
+/**
+ * What says how a message is framed, or what becomes of the connection, may not come when the message has been read: RFC 9110 section 6.5.1.
+ * Some parsers heed them even there.
+ */
+const notInTrailers = new Set(['content-length', 'transfer-encoding', 'connection', 'proxy-connection', 'upgrade']);
+
 const smallestCarry = 512;
 const usualFields = 64;
 const nothing = Buffer.alloc(0);
@@ -100,10 +106,12 @@ export class HeadParser {
     return this.#takeFields(this.#takeText(data));
   }
 
-  #scan(bytes: Buffer, start: number, end: number): number | ParseError {
+  #scan(bytes: Buffer, start: number, dataEnd: number): number | ParseError {
     let at = start;
     let phase = this.#phase;
     let hash = this.#hash;
+    // Nothing beyond the limit is looked at, so that what is wrong with a head doesn't depend on where it was split.
+    let end = phase === 'before' ? dataEnd : Math.min(dataEnd, this.#origin + this.#maxBytes);
     reading: while (at < end) {
       const byte = bytes[at] as number;
       switch (phase) {
@@ -144,10 +152,11 @@ export class HeadParser {
         case 'last_lf':
           if (byte !== lf) return badRequest;
           this.#end = at + 1;
-          return this.#end - this.#origin > this.#maxBytes ? tooLarge : this.#end;
+          return this.#end;
         case 'before':
           if (byte === cr || byte === lf) break;
           this.#origin = at;
+          end = Math.min(dataEnd, at + this.#maxBytes);
           hash = firstHash;
           phase = 'method';
           continue;
@@ -190,7 +199,7 @@ export class HeadParser {
     }
     this.#phase = phase;
     this.#hash = hash;
-    return phase !== 'before' && at - this.#origin > this.#maxBytes ? tooLarge : -1;
+    return phase !== 'before' && at - this.#origin === this.#maxBytes ? tooLarge : -1;
   }
 
   #endMethod(bytes: Buffer, at: number, hash: number): boolean {
@@ -209,8 +218,7 @@ export class HeadParser {
 
   #endName(bytes: Buffer, at: number, hash: number): boolean {
     const name = headerWords.find(bytes, this.#token, at, hash);
-    // RFC 9110 section 6.5.1: what says how a message is framed may not come when it has been read.
-    if (this.#trailers && (name === 'content-length' || name === 'transfer-encoding')) return false;
+    if (this.#trailers && name !== undefined && notInTrailers.has(name)) return false;
     const place = 4 * this.#fieldCount;
     this.#names[this.#fieldCount++] = name;
     this.#places[place] = this.#token - this.#origin;
@@ -231,10 +239,9 @@ export class HeadParser {
     return !bytes.subarray(nameEnd, at).includes(tab);
   }
 
-  /** Keeps bytes of an unfinished head; no more than it takes to see that it is too large. */
+  /** Keeps bytes of an unfinished head; none beyond the limit. */
   #keep(data: Buffer, from: number): void {
-    const room = this.#maxBytes + 1 - this.#carried;
-    const end = Math.min(data.length, from + Math.max(0, room));
+    const end = Math.min(data.length, from + this.#maxBytes - this.#carried);
     const size = this.#carried + end - from;
     if (size > this.#carry.length) {
       const larger = Buffer.allocUnsafeSlow(Math.max(smallestCarry, 2 * size));

@@ -15,6 +15,7 @@ import type { ParseError, RequestParser, RequestParserEvents } from './request-p
 type State = 'head' | 'length' | 'chunked' | 'trailers' | 'complete' | 'tunnel' | 'failed' | 'destroyed';
 
 const nothing = Buffer.alloc(0);
+const noTrailers: readonly string[] = [];
 const badChunk: ParseError = { status: 400, details: 'http1.codec_error' };
 
 /**
@@ -41,8 +42,8 @@ export class Http1RequestParser implements RequestParser {
   #scheduled = false;
   /** `write` returned false. */
   #full = false;
-  /** Of the last chunked body. They go no further, as in Envoy without `enable_trailers`. */
-  trailers: readonly string[] = [];
+  /** Of the request that is complete. They go no further, as in Envoy without `enable_trailers`. */
+  trailers: readonly string[] = noTrailers;
 
   /** @param maxHeadBytes a longer head, or trailer section, is refused with 431 */
   constructor(maxHeadBytes: number, events: RequestParserEvents) {
@@ -156,6 +157,7 @@ export class Http1RequestParser implements RequestParser {
     if ('status' in framing) return this.#fail(framing);
     this.#started = false;
     this.#paused = false;
+    this.trailers = noTrailers;
     if (framing.kind === 'length') this.#left = framing.length;
     else if (framing.kind === 'chunked') this.#chunks.start();
     this.#state = framing.kind === 'none' ? 'complete' : framing.kind;

@@ -455,6 +455,11 @@ const chunks: Http1Case[] = [
     stricter: 'RFC 9110 section 6.5.1: no framing in trailers',
     raw: chunked('3\r\nabc\r\n0\r\nTransfer-Encoding: chunked\r\n\r\n'),
   },
+  {
+    name: 'trailer connection',
+    stricter: 'RFC 9110 section 6.5.1: nothing about the connection in trailers',
+    raw: chunked('3\r\nabc\r\n0\r\nConnection: close\r\n\r\n') + second,
+  },
   { name: 'trailer host', raw: chunked('3\r\nabc\r\n0\r\nHost: b\r\n\r\n') },
   { name: 'trailers of 61 KiB', raw: chunked(`3\r\nabc\r\n0\r\nx: ${'a'.repeat(61 * 1024)}\r\n\r\n`) },
   {
