@@ -233,8 +233,9 @@ export class HeadParser {
     this.#places[place + 2] = this.#token - this.#origin;
     this.#places[place + 3] = end - this.#origin;
     const name = this.#names[this.#fieldCount - 1];
-    // Others take a value with a tab for another one: too dangerous where it says how long the message is.
-    if (name !== 'transfer-encoding' && name !== 'content-length') return true;
+    // Tabs around these are refused by other parsers (Node's, for one): too dangerous where it is said how long the message is.
+    if (name === 'content-length') return !bytes.subarray(end, at).includes(tab);
+    if (name !== 'transfer-encoding') return true;
     const nameEnd = this.#origin + (this.#places[place + 1] as number);
     return !bytes.subarray(nameEnd, at).includes(tab);
   }
