@@ -1,5 +1,6 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
+import type { AccessLogger } from '../../src/access-log/access-logger.js';
 import type { StreamInfo } from '../../src/access-log/stream-info.js';
 import { HeaderMap } from '../../src/bridge/header-map.js';
 import type { DownstreamStream, StreamResetReason } from '../../src/bridge/stream.js';
@@ -103,6 +104,10 @@ export interface TestServerOptions {
   readonly log?: Logger;
   readonly localAddress?: string;
   readonly codec?: Http1CodecName;
+  /** Instead of keeping what would be logged. */
+  readonly accessLogger?: AccessLogger;
+  /** Sees each accepted connection before the server does. */
+  readonly onSocket?: (socket: Socket) => void;
 }
 
 /** HTTP/1 connections without a listener manager. */
@@ -125,7 +130,7 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
     listenerStats: stats.scope('listener.test'),
     log,
     clock,
-    accessLogger: {
+    accessLogger: options.accessLogger ?? {
       log: (info, requestHeaders, responseHeaders) => logged.push({ info, requestHeaders, responseHeaders }),
       close() {},
     },
@@ -142,6 +147,7 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
   };
   let id = 0;
   const server = createServer({ allowHalfOpen: true }, (socket) => {
+    options.onSocket?.(socket);
     connections.add(new Http1Connection(++id, socket, host));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

@@ -2,6 +2,7 @@ import { createRandom } from '../../support/random.js';
 import { findDifference, sameReading } from './compare.js';
 import { generateInput, split } from './generator.js';
 import { readByNode } from './node-reader.js';
+import type { Observed } from './observed.js';
 import { maxHeadBytes, readByUs } from './own-reader.js';
 
 /** A case in which our parser is wrong. */
@@ -45,15 +46,14 @@ export function fuzzHttp1({ cases, seed, onProgress }: FuzzOptions): FuzzSummary
     const nodes = readByNode(data, maxHeadBytes);
     accepted += ours.requests.length;
     if (ours.end === 'refused' && nodes.requests.length > ours.requests.length) stricter++;
-    const difference = findDifference(ours, nodes) ?? splitDifference(data, split(random, data));
+    const difference = findDifference(ours, nodes) ?? splitDifference(ours, split(random, data));
     if (difference !== undefined) findings.push({ seed: seed + done, difference, input: shortest(input, difference) });
     if (done % 100_000 === 99_999) onProgress?.(done + 1);
   }
   return { cases: done, accepted, stricter, findings };
 }
 
-function splitDifference(data: Buffer, pieces: readonly Buffer[]): string | undefined {
-  const whole = readByUs([data]);
+function splitDifference(whole: Observed, pieces: readonly Buffer[]): string | undefined {
   const inPieces = readByUs(pieces);
   if (sameReading(whole, inPieces)) return undefined;
   const sizes = pieces.map(({ length }) => length);

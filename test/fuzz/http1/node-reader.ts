@@ -22,6 +22,9 @@ const { HTTPParser, methods } = createRequire(import.meta.url)('_http_common') a
   readonly methods: readonly string[];
 };
 
+/** One for all: making one costs more than reading a request. */
+const parser = new HTTPParser();
+
 /** Reads `data` with Node's own parser in its strict mode, as Node's HTTP server would. */
 export function readByNode(data: Buffer, maxHeadBytes: number): Observed {
   const requests: ObservedRequest[] = [];
@@ -29,7 +32,6 @@ export function readByNode(data: Buffer, maxHeadBytes: number): Observed {
   let url = '';
   let upgrade = false;
   let current: ObservedRequest | undefined;
-  const parser = new HTTPParser();
   parser.initialize(HTTPParser.REQUEST, {}, maxHeadBytes, HTTPParser.kLenientNone);
   parser[HTTPParser.kOnHeaders] = (more: string[], target: string) => {
     fields.push(...more);
