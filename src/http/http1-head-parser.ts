@@ -229,12 +229,14 @@ export class HeadParser {
   #endValue(bytes: Buffer, at: number): boolean {
     let end = at;
     while (end > this.#token && isPadding(bytes[end - 1])) end--;
+    const name = this.#names[this.#fieldCount - 1];
     const place = 4 * this.#fieldCount - 4;
     this.#places[place + 2] = this.#token - this.#origin;
     this.#places[place + 3] = end - this.#origin;
-    const name = this.#names[this.#fieldCount - 1];
-    // Tabs around these are refused by other parsers (Node's, for one): too dangerous where it is said how long the message is.
+    // Tabs around these make other values of them for other parsers (Node's, for one). That is too dangerous where it is said how long the
+    // message is, and whether another one follows.
     if (name === 'content-length') return !bytes.subarray(end, at).includes(tab);
+    if (name === 'connection' && this.#protocol === 'HTTP/1.0') return !bytes.subarray(this.#token, at).includes(tab);
     if (name !== 'transfer-encoding') return true;
     const nameEnd = this.#origin + (this.#places[place + 1] as number);
     return !bytes.subarray(nameEnd, at).includes(tab);

@@ -64,13 +64,13 @@ export function acceptHead(head: RequestHead, config: HttpConnectionManager): Ac
   if ('status' in collected) return collected;
   const headers = collected;
 
-  // Node's parser drops the bytes after any request that asks for an upgrade: the client must not count on a second one.
   const asksForUpgrade = isUpgrade(headers);
   if (asksForUpgrade && headers.get('upgrade')?.toLowerCase() === 'h2c') removeH2cUpgrade(headers);
   const upgrade = isUpgrade(headers);
   const framing = checkFraming(head, headers);
   if (framing) return framing;
-  const close = asksForUpgrade || wantsClose(head.protocol, headers);
+  // Node's parser drops what follows: the client must not count on a second request.
+  const close = asksForUpgrade || asksProxyForUpgrade(headers) || wantsClose(head.protocol, headers);
   if (!upgrade && !removeNominatedHeaders(headers)) return badRequest('http1.connection_header_rejected');
 
   const target = parseRequestTarget(head.method, head.target, config.http1.allowAbsoluteUrl);
@@ -96,6 +96,10 @@ export function acceptHead(head: RequestHead, config: HttpConnectionManager): Ac
 /** RFC 9110 section 7.8. */
 const isUpgrade = (headers: HeaderMap): boolean =>
   headers.has('upgrade') && hasToken(headers.get('connection'), 'upgrade');
+
+/** No standard has this, but Node's parser takes it for the same. */
+const asksProxyForUpgrade = (headers: HeaderMap): boolean =>
+  headers.has('upgrade') && hasToken(headers.get('proxy-connection'), 'upgrade');
 
 function collectHeaders(head: RequestHead, config: HttpConnectionManager): HeaderMap | Refusal {
   const headers = new HeaderMap([]);

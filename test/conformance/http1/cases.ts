@@ -321,6 +321,14 @@ const connectionHeader: Http1Case[] = [
       second,
   },
   {
+    name: 'upgrade in proxy-connection',
+    limitation:
+      'Node takes it for an upgrade and drops what follows, so the connection is closed, with an announcement',
+    raw: get('Proxy-Connection: Upgrade\r\nUpgrade: x\r\n') + second,
+  },
+  { name: 'connection: keep-alive and a tab', raw: get('Connection: keep-alive\t\r\n') + second },
+  { name: 'connection: close and a tab', raw: get('Connection: close\t\r\n') + second },
+  {
     name: 'upgrade with a body',
     raw: post('Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n', 'abc') + second,
   },
@@ -568,6 +576,11 @@ const edge: Http1Case[] = (
     { name: 'HTTP/1.0', raw: line('GET / HTTP/1.0') },
     { name: 'HTTP/1.0 without host', raw: 'GET / HTTP/1.0\r\n\r\n' },
     { name: 'HTTP/1.0 keep-alive', raw: line('GET / HTTP/1.0', 'Host: a\r\nConnection: keep-alive\r\n') + second },
+    {
+      name: 'HTTP/1.0 keep-alive with a tab behind',
+      limitation: 'Node takes the tab for a part of the option, and would not go on with the connection',
+      raw: line('GET / HTTP/1.0', 'Host: a\r\nConnection: keep-alive\t\r\n') + second,
+    },
     { name: 'HTTP/1.0 and a second request', raw: line('GET / HTTP/1.0') + second },
     { name: 'HTTP/1.0 with a body', raw: 'POST / HTTP/1.0\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc' },
     {

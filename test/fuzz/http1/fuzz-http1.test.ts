@@ -45,6 +45,16 @@ describe('requests that our HTTP/1 parser accepts', () => {
         raw: 'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n',
         accepted: 1,
       },
+      {
+        name: 'an HTTP/1.0 connection persists by no option with a tab behind, which Node takes for another one',
+        raw: 'GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\t\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n',
+        accepted: 0,
+      },
+      {
+        name: 'nothing is read behind an upgrade in Proxy-Connection, which Node takes for one',
+        raw: 'GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: Upgrade\r\nUpgrade: x\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n',
+        accepted: 1,
+      },
     ];
     for (const { name, raw, accepted } of found) {
       it(name, () => {

@@ -57,8 +57,11 @@ function request(source: Source): string {
 
 function field(source: Source): string {
   const end = lineEnd(source);
-  if (chance(source, 0.04)) return `Connection: ${pick(source, ['keep-alive', 'x', 'TE', ''])}${end}`;
-  if (chance(source, 0.02)) return `Connection: ${pick(source, ['close', 'Upgrade', 'x, close', 'upgrade, x'])}${end}`;
+  if (chance(source, 0.1)) {
+    const options = chance(source, 0.7) ? words.connectionOptions : words.lastConnectionOptions;
+    const value = unlessFault(source, pick(source, options), words.oddConnectionOptions, 0.3);
+    return `${pick(source, words.connectionNames)}:${pick(source, [' ', '', '\t'])}${value}${end}`;
+  }
   if (chance(source, 0.02)) return `Upgrade: ${pick(source, ['h2c', 'websocket', ''])}${end}`;
   if (chance(source, 0.02)) return `Expect: 100-continue${end}`;
   const name = unlessFault(source, pick(source, words.names), words.oddNames);

@@ -70,6 +70,41 @@ export const oddValues = [
   'x'.repeat(900),
 ];
 
+export const connectionNames = ['Connection', 'connection', 'Proxy-Connection'];
+export const connectionOptions = ['keep-alive', 'Keep-Alive', 'keep-alive, x', 'x', 'TE', ''];
+export const lastConnectionOptions = [
+  'close',
+  'CLOSE',
+  'x, close',
+  'x ,close',
+  'close, x',
+  ',close',
+  'close,',
+  'close ',
+  'keep-alive, close',
+  'close, keep-alive',
+  'Upgrade',
+  'upgrade, x',
+];
+export const oddConnectionOptions = [
+  'close\t',
+  'x,\tclose',
+  'close x',
+  'x close',
+  'close;x',
+  '"close"',
+  'closed',
+  'clos',
+  'keep-alive\t',
+  'x,\tkeep-alive',
+  '\tkeep-alive',
+  'keep-alive x',
+  'keep-alive;x',
+  'keep-alive,',
+  ',keep-alive',
+  'keep-aliv',
+];
+
 export const lengthNames = ['Content-Length', 'content-length', 'CONTENT-LENGTH'];
 export const oddLengthNames = ['Content-Length ', 'Content_Length', 'Content-Lengt', 'Content-Lengthy'];
 export const oddLengths = [
