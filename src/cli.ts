@@ -140,6 +140,7 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
     pluginRoots: commandLine.pluginRoot,
     maxGoLibraries: commandLine.maxGoLibraries,
     workers: commandLine.isolate || commandLine.concurrency > 1 ? commandLine.concurrency : 0,
+    http1Codec: commandLine.http1Codec,
     commandLine: commandLineOptions(commandLine),
     onQuit: quit,
   }).catch((error: Error) => {

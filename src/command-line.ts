@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Http1CodecName, http1CodecNames } from './http/http1-codec.js';
 import { type LogLevel, logLevels } from './log.js';
 
 /** The command line, checked. Names follow Envoy's flags: https://www.envoyproxy.io/docs/envoy/latest/operations/cli */
@@ -20,6 +21,7 @@ export interface CommandLine {
   readonly adminAddressPath?: string;
   readonly drainTimeS: number;
   readonly pluginRoot: readonly string[];
+  readonly http1Codec: Http1CodecName;
   /** Envoy's flags that were given and mean nothing here. */
   readonly ignored: readonly string[];
 }
@@ -132,6 +134,11 @@ export function parseCommandLine(argv: readonly string[]): CommandLine | PluginC
       600,
     )
     .addOption(pluginRootFlag())
+    .addOption(
+      new Option('--http1-codec <codec>', "what reads HTTP/1 requests: this program's own parser, or Node's")
+        .choices(http1CodecNames)
+        .default('own'),
+    )
     .option('--version', 'print the version and exit')
     .addHelpText('after', "\nEnvoy's other flags are accepted where ignoring them is harmless: the log names them.")
     .allowExcessArguments(false)

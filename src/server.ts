@@ -11,6 +11,7 @@ import { statsEndpoints } from './admin/stats.js';
 import { workersEndpoints } from './admin/workers.js';
 import type { JudgedBridge } from './bridge/prepared-bridge.js';
 import { systemClock } from './clock.js';
+import type { Http1CodecName } from './http/http1-codec.js';
 import { explainBindError } from './listener/bound-socket.js';
 import { createListenerManager } from './listener/listener-manager.js';
 import type { RouteProvider } from './listener/route-provider.js';
@@ -50,6 +51,7 @@ export interface ServerOptions {
   readonly maxGoLibraries: number;
   /** How many processes serve; 0: this one. */
   readonly workers: number;
+  readonly http1Codec: Http1CodecName;
   /** For /server_info. */
   readonly commandLine: Readonly<Record<string, unknown>>;
   /** `POST /quitquitquit`. */

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { type Http1CodecName, http1CodecNames } from '../../src/http/http1-codec.js';
 import { cases } from '../conformance/http1/cases.js';
 import { echo, hcm, startServer, type TestServer } from './harness.js';
 
@@ -12,12 +13,11 @@ const stable = (text: string): string =>
     .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}/g, 'uuid')
     .replaceAll(/content-length: [0-9]+/g, 'length');
 
-describe('bytes that no one foresaw', function () {
-  this.timeout(60_000);
+const behaviour = (codec: Http1CodecName) => () => {
   let server: TestServer;
 
   beforeEach(async () => {
-    server = await startServer({ handle: echo, config: hcm({ delayedCloseTimeoutMs: 200 }) });
+    server = await startServer({ codec, handle: echo, config: hcm({ delayedCloseTimeoutMs: 200 }) });
   });
 
   afterEach(async () => {
@@ -87,4 +87,8 @@ describe('bytes that no one foresaw', function () {
     );
     expect(await exchange([last])).to.match(/^HTTP\/1\.1 200 OK/);
   });
-});
+};
+
+for (const codec of http1CodecNames) {
+  describe(`bytes that no one foresaw, codec ${codec}`, behaviour(codec)).timeout(60_000);
+}
