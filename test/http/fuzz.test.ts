@@ -4,6 +4,9 @@ import { type Http1CodecName, http1CodecNames } from '../../src/http/http1-codec
 import { cases } from '../conformance/http1/cases.js';
 import { echo, hcm, startServer, type TestServer } from './harness.js';
 
+/** Cases whose body is so long that what follows is a part of it. */
+const endless: ReadonlySet<string> = new Set(['huge chunk size', 'content-length of nearly 64 bits']);
+
 const last = 'GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
 
 /** What the client sees, without what differs from run to run. */
@@ -41,7 +44,7 @@ const behaviour = (codec: Http1CodecName) => () => {
     // Those that end by the last request, if not before.
     const raws = cases
       .filter(({ profile, raw }) => profile === undefined && raw.length < 2_000 && raw.includes('\r\n\r\n'))
-      .filter(({ name, raw }) => name !== 'huge chunk size' && !raw.startsWith('CONNECT'))
+      .filter(({ name, raw }) => !endless.has(name) && !raw.startsWith('CONNECT'))
       .map(({ raw }) => raw + last);
     const whole = new Map<string, string>();
     await fc.assert(
