@@ -2,6 +2,7 @@ import type { Cluster } from '../model/cluster.js';
 import type { LoadAssignment } from '../model/endpoint.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsStore } from '../stats/store.js';
+import type { ResourceLimit } from './circuit-breakers.js';
 import type { PoolCallbacks } from './connection.js';
 import type { Host } from './host.js';
 
@@ -29,11 +30,22 @@ export interface ActiveCluster<P extends Pipeline> {
    * Chooses a host and gets a connection to it. `onReady` or `onFailure` comes later, once; `cancel` stops it (a no-op afterwards).
    * Works for a pinned version also while it drains. `freshOnly`: never a pooled connection, because one of them just turned out to be stale.
    */
-  acquire(
-    priority: 'default' | 'high',
-    callbacks: PoolCallbacks,
-    options?: { readonly freshOnly: boolean },
-  ): { cancel(): void };
+  acquire(priority: 'default' | 'high', callbacks: PoolCallbacks, options?: AcquireOptions): { cancel(): void };
+  /** The circuit breaker of retries: counted by whoever makes them. Pinned or not. */
+  retries(priority: 'default' | 'high'): ResourceLimit;
+}
+
+export interface AcquireOptions {
+  readonly freshOnly: boolean;
+  /** Hosts that a retry had rather not meet again. */
+  readonly avoid?: AvoidedHosts | undefined;
+}
+
+export interface AvoidedHosts {
+  /** Their keys. */
+  readonly keys: ReadonlySet<string>;
+  /** How many more times to choose when one of them was chosen; the last choice counts. */
+  readonly attempts: number;
 }
 
 /** What a route's cluster name leads to. `parked` and `warming` (first version not warm yet) have no hosts to serve. */

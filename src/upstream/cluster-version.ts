@@ -3,8 +3,14 @@ import type { Logger } from '../log.js';
 import type { Cluster } from '../model/cluster.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsScope, StatsStore } from '../stats/store.js';
-import { type CircuitBreakers, createCircuitBreakers, type Priority, showCircuitBreakers } from './circuit-breakers.js';
-import type { ActiveCluster, Pipeline } from './cluster-manager.js';
+import {
+  type CircuitBreakers,
+  createCircuitBreakers,
+  type Priority,
+  type ResourceLimit,
+  showCircuitBreakers,
+} from './circuit-breakers.js';
+import type { AcquireOptions, ActiveCluster, AvoidedHosts, Pipeline } from './cluster-manager.js';
 import { type ClusterStats, createClusterStats } from './cluster-stats.js';
 import type { PoolCallbacks } from './connection.js';
 import { ConnectionRequest } from './connection-request.js';
@@ -161,10 +167,14 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     if (this.#pins.delete(onDrainTimeout)) this.#checkDrained();
   }
 
-  acquire(priority: Priority, callbacks: PoolCallbacks, options?: { readonly freshOnly: boolean }): { cancel(): void } {
-    const request = new ConnectionRequest(priority, options?.freshOnly === true, callbacks, this.#options.log);
+  acquire(priority: Priority, callbacks: PoolCallbacks, options?: AcquireOptions): { cancel(): void } {
+    const request = new ConnectionRequest(priority, options, callbacks, this.#options.log);
     this.#dispatch(request);
     return request;
+  }
+
+  retries(priority: Priority): ResourceLimit {
+    return this.#breakers[priority].retries;
   }
 
   #dispatch(request: ConnectionRequest): void {
@@ -172,13 +182,19 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
       request.fail({ kind: 'cluster_removed' });
       return;
     }
-    const host = this.#lb.pick();
+    const host = this.#pick(request.avoid);
     if (host) {
       this.#poolOf(host, request.priority).add(request);
     } else {
       this.#stats.cxNoneHealthy.value++;
       request.fail({ kind: 'no_healthy_upstream' });
     }
+  }
+
+  #pick(avoid: AvoidedHosts | undefined): Host | undefined {
+    let host = this.#lb.pick();
+    for (let left = avoid?.attempts ?? 0; left > 0 && host && avoid?.keys.has(host.key); left--) host = this.#lb.pick();
+    return host;
   }
 
   #poolOf(host: Host, priority: Priority): HostPool {

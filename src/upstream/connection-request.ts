@@ -1,5 +1,6 @@
 import type { Logger } from '../log.js';
 import type { Priority } from './circuit-breakers.js';
+import type { AcquireOptions, AvoidedHosts } from './cluster-manager.js';
 import type { PoolCallbacks, PoolFailure } from './connection.js';
 import type { Lease } from './lease.js';
 
@@ -27,13 +28,15 @@ export class ConnectionRequest {
   readonly priority: Priority;
   /** A connection that served before is of no use to it. */
   readonly freshOnly: boolean;
+  readonly avoid: AvoidedHosts | undefined;
   readonly #callbacks: PoolCallbacks;
   readonly #log: Logger;
   #state: State = fresh;
 
-  constructor(priority: Priority, freshOnly: boolean, callbacks: PoolCallbacks, log: Logger) {
+  constructor(priority: Priority, options: AcquireOptions | undefined, callbacks: PoolCallbacks, log: Logger) {
     this.priority = priority;
-    this.freshOnly = freshOnly;
+    this.freshOnly = options?.freshOnly === true;
+    this.avoid = options?.avoid;
     this.#callbacks = callbacks;
     this.#log = log;
   }
