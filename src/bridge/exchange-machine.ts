@@ -48,6 +48,8 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   /** After `cancel`: nobody listens any more. */
   #silenced = false;
   #host: Host | undefined;
+  /** The latest. */
+  #session: PluginSession | undefined;
   #requestPaused = false;
   /** The request's body, as far as it has come and has not been written. */
   readonly #body = new ByteQueue();
@@ -65,14 +67,20 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     stats.exchangesTotal.value += 1;
     stats.exchangesActive.value += 1;
     options.cluster.pin(this.#onDrainTimeout);
-    this.#state = {
-      name: 'connecting',
-      acquisition: options.cluster.acquire(options.priority, this, { freshOnly: options.preface !== undefined }),
-    };
+    this.#state = this.#acquire(options.preface !== undefined);
   }
 
   get host(): Host | undefined {
     return this.#host;
+  }
+
+  get idempotent(): boolean | undefined {
+    return this.#session?.idempotent;
+  }
+
+  #acquire(freshOnly: boolean): ExchangeState {
+    const { cluster, priority, avoidHosts: avoid } = this.#options;
+    return { name: 'connecting', acquisition: cluster.acquire(priority, this, { freshOnly, avoid }) };
   }
 
   // Events.
@@ -239,10 +247,11 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       clusterName: cluster.config.name,
       log: this.#log,
     });
-    const keep = connection.reused && !this.#replaced && !requestEndStream && isIdempotent(requestHeaders);
-    const open = openState(connection, session, keep ? new ByteQueue() : undefined);
+    this.#session = session;
+    const open = openState(connection, session);
     this.#state = open;
     connection.setHandler(this);
+    if (!this.#silenced) this.#options.callbacks.onConnected();
 
     const dataForSet = new ByteQueue();
     let answer = session.create();
@@ -250,6 +259,8 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       const headers = new RequestHeadersView(requestHeaders);
       answer = session.encodeHeaders(headers, new PluginBuffer(dataForSet, session.scope), requestEndStream);
     }
+    if (connection.reused && !this.#replaced && !requestEndStream && this.#mayRepeat(open))
+      open.replay = new ByteQueue();
     const step = afterEncodeHeaders(answer, requestEndStream);
     if (step.do !== 'write') {
       this.#answerRequest(open, step, dataForSet);
@@ -332,8 +343,12 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     }
   }
 
+  #mayRepeat({ session }: OpenState): boolean {
+    return session.idempotent ?? isIdempotent(this.#options.requestHeaders);
+  }
+
   #canReplace(open: OpenState): boolean {
-    return !this.#replaced && canReplace(open, isIdempotent(this.#options.requestHeaders));
+    return !this.#replaced && canReplace(open, this.#mayRepeat(open));
   }
 
   #replace(open: OpenState): void {
@@ -345,11 +360,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       this.#body.clear();
       for (const piece of open.replay.take()) this.#body.append(piece);
     }
-    const { cluster, priority } = this.#options;
-    this.#state = {
-      name: 'connecting',
-      acquisition: cluster.acquire(priority, this, { freshOnly: true }),
-    };
+    this.#state = this.#acquire(true);
   }
 
   // The response: server to client.

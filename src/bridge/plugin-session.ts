@@ -44,6 +44,8 @@ export class PluginSession {
   #localReply: LocalReply | undefined;
   #error: Error | undefined;
   selfHalfClose = false;
+  /** undefined: the plugin has not said. */
+  idempotent: boolean | undefined;
 
   constructor(prepared: PreparedBridge, info: SessionInfo) {
     this.#prepared = prepared;
@@ -194,6 +196,10 @@ class Callbacks implements BridgeCallbacks {
 
   setSelfHalfCloseForUpstreamConn(enabled: boolean): void {
     this.#session.selfHalfClose = enabled === true;
+  }
+
+  setIdempotent(idempotent: boolean): void {
+    this.#session.idempotent = idempotent === true;
   }
 
   sendLocalReply(status: number, body: Bytes, headers?: Record<string, string | string[]>): void {
