@@ -39,6 +39,7 @@ const callbacks = {
   getVirtualClusterName: () => 'cluster',
   setSelfHalfCloseForUpstreamConn: () => undefined,
   setIdempotent: () => undefined,
+  setOneWay: () => undefined,
   sendLocalReply: () => undefined,
   log: () => undefined,
 };

@@ -4,12 +4,15 @@ import type { Resource } from '../model/verdict.js';
 import type { StatsStore } from '../stats/store.js';
 import type { ResourceLimit } from './circuit-breakers.js';
 import type { PoolCallbacks } from './connection.js';
+import type { FrameProtocol } from './frame-protocol.js';
 import type { Host } from './host.js';
 
 /** What a cluster's version runs on besides its configuration (the prepared bridge): opaque here, released when its last exchange ended. */
 export interface Pipeline {
   /** All that `Cluster.bridge` means (library, plugin, parsed configuration): pipelines with the same id can stand for each other. */
   readonly id: string;
+  /** How its exchanges share connections; without it each has one to itself. */
+  readonly frames?: FrameProtocol | undefined;
   release(): void;
 }
 
@@ -28,7 +31,7 @@ export interface ActiveCluster<P extends Pipeline> {
   unpin(onDrainTimeout: () => void): void;
   /**
    * Chooses a host and gets a connection to it. `onReady` or `onFailure` comes later, once; `cancel` stops it (a no-op afterwards).
-   * Works for a pinned version also while it drains. `freshOnly`: never a pooled connection, because one of them just turned out to be stale.
+   * Works for a pinned version also while it drains.
    */
   acquire(priority: 'default' | 'high', callbacks: PoolCallbacks, options?: AcquireOptions): { cancel(): void };
   /** The circuit breaker of retries: counted by whoever makes them. Pinned or not. */
@@ -36,7 +39,10 @@ export interface ActiveCluster<P extends Pipeline> {
 }
 
 export interface AcquireOptions {
+  /** Not a connection that was pooled before, because one of them just turned out to be stale. */
   readonly freshOnly: boolean;
+  /** Not a share of one. */
+  readonly exclusive: boolean;
   /** Hosts that a retry had rather not meet again. */
   readonly avoid?: AvoidedHosts | undefined;
 }
@@ -77,6 +83,7 @@ export interface ClusterManager<P extends Pipeline> {
   readonly warming: number;
   /** For /clusters, /config_dump and /init_dump. */
   snapshot(): readonly ClusterStatus[];
+  status(name: string): ClusterStatus | undefined;
   /** Stops DNS, closes idle connections, drains the rest. Resolves when nothing is left or the drain time is over. Lookups find nothing any more. */
   close(): Promise<void>;
 }

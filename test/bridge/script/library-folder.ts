@@ -70,6 +70,7 @@ export const noCallbacks: BridgeCallbacks = {
   getVirtualClusterName: () => '',
   setSelfHalfCloseForUpstreamConn() {},
   setIdempotent() {},
+  setOneWay() {},
   sendLocalReply() {},
   log() {},
 };
