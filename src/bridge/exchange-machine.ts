@@ -1,12 +1,16 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
+import type { AcquireOptions } from '../upstream/cluster-manager.js';
 import type {
+  ConnectionShare,
+  ExclusiveConnection,
   PoolCallbacks,
   PoolFailure,
   UpstreamConnection,
   UpstreamConnectionHandler,
 } from '../upstream/connection.js';
 import type { Host } from '../upstream/host.js';
+import { joinSmall } from '../upstream/join-small.js';
 import type { BridgeStats } from './bridge-stats.js';
 import { ByteQueue, PluginBuffer } from './buffer.js';
 import { type Exchange, type ExchangeFailure, type ExchangeOptions, pluginErrorBody } from './exchange.js';
@@ -21,13 +25,21 @@ import {
 } from './exchange-state.js';
 import { isIdempotent } from './idempotent.js';
 import { canReplace, isReusable, keepForReplay, type OpenState, openState, takeResponsePart } from './open-state.js';
-import { RecoveredPanic } from './plugin-error.js';
+import { PluginNotFound, pluginError, RecoveredPanic } from './plugin-error.js';
 import { RequestHeadersView } from './plugin-headers.js';
 import { type LocalReply, PluginSession } from './plugin-session.js';
 import { localReplyHeaders } from './response-headers.js';
 
 const nothing = Buffer.alloc(0);
 const ended: ExchangeState = { name: 'ended' };
+
+const acquirePooled: AcquireOptions = { freshOnly: false, exclusive: false };
+/** Instead of a connection that turned out to be stale. */
+const acquireFresh: AcquireOptions = { freshOnly: true, exclusive: false };
+/** For an exchange that is going to close its side. */
+const acquireAlone: AcquireOptions = { freshOnly: false, exclusive: true };
+/** For the PROXY header, which names one client for the whole connection. */
+const acquireFreshAlone: AcquireOptions = { freshOnly: true, exclusive: true };
 
 /**
  * The state machine between one request, one bridge and one connection.
@@ -48,6 +60,8 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   /** After `cancel`: nobody listens any more. */
   #silenced = false;
   #host: Host | undefined;
+  /** The latest. */
+  #session: PluginSession | undefined;
   #requestPaused = false;
   /** The request's body, as far as it has come and has not been written. */
   readonly #body = new ByteQueue();
@@ -65,14 +79,22 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     stats.exchangesTotal.value += 1;
     stats.exchangesActive.value += 1;
     options.cluster.pin(this.#onDrainTimeout);
-    this.#state = {
-      name: 'connecting',
-      acquisition: options.cluster.acquire(options.priority, this, { freshOnly: options.preface !== undefined }),
-    };
+    this.#state = this.#acquire(acquirePooled, undefined);
   }
 
   get host(): Host | undefined {
     return this.#host;
+  }
+
+  get idempotent(): boolean | undefined {
+    return this.#session?.idempotent;
+  }
+
+  #acquire(how: AcquireOptions, moving: OpenState | undefined): ExchangeState {
+    const { cluster, priority, preface, avoidHosts: avoid } = this.#options;
+    const options = preface === undefined ? how : acquireFreshAlone;
+    const acquisition = cluster.acquire(priority, this, avoid === undefined ? options : { ...options, avoid });
+    return { name: 'connecting', acquisition, moving };
   }
 
   // Events.
@@ -115,6 +137,10 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     this.#dispatch({ kind: 'upstream_close', reason });
   }
 
+  #onRequestWritten(): void {
+    this.#dispatch({ kind: 'request_written' });
+  }
+
   #dispatch(event: ExchangeEvent): void {
     if (this.#busy) {
       this.#deferred.push(event);
@@ -138,7 +164,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     const state = this.#state;
     switch (state.name) {
       case 'connecting':
-        this.#whileConnecting(event);
+        this.#whileConnecting(state, event);
         break;
       case 'open':
         this.#whileOpen(state, event);
@@ -151,10 +177,11 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     this.#balanceRequest();
   }
 
-  #whileConnecting(event: ExchangeEvent): void {
+  #whileConnecting({ moving }: ExchangeState & { name: 'connecting' }, event: ExchangeEvent): void {
     switch (event.kind) {
       case 'connection_ready':
-        this.#open(event.connection);
+        if (moving === undefined) this.#open(event.connection);
+        else this.#continueOn(event.connection, moving);
         break;
       case 'pool_failure': {
         const { failure } = event;
@@ -175,6 +202,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       case 'upstream_end':
       case 'upstream_close':
       case 'upstream_writable':
+      case 'request_written':
       case 'downstream_writable':
         break;
     }
@@ -211,6 +239,9 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       case 'upstream_writable':
         open.upstreamBlocked = false;
         break;
+      case 'request_written':
+        this.#continueResponse(open, true);
+        break;
       case 'downstream_writable':
         if (open.readingPaused) {
           open.readingPaused = false;
@@ -230,19 +261,17 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   // The request: client to server.
 
   #open(connection: UpstreamConnection): void {
-    const { cluster, info, requestHeaders, requestEndStream, routeName } = this.#options;
-    this.#host = connection.host;
-    info.upstreamHost = connection.host.address;
-    info.upstreamLocalAddress = connection.localAddress;
+    const { cluster, requestHeaders, requestEndStream, routeName } = this.#options;
+    this.#enter(connection);
     const session = new PluginSession(cluster.pipeline, {
       routeName,
       clusterName: cluster.config.name,
       log: this.#log,
     });
-    const keep = connection.reused && !this.#replaced && !requestEndStream && isIdempotent(requestHeaders);
-    const open = openState(connection, session, keep ? new ByteQueue() : undefined);
+    this.#session = session;
+    const open = openState(connection, session);
     this.#state = open;
-    connection.setHandler(this);
+    if (!this.#silenced) this.#options.callbacks.onConnected();
 
     const dataForSet = new ByteQueue();
     let answer = session.create();
@@ -250,17 +279,28 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       const headers = new RequestHeadersView(requestHeaders);
       answer = session.encodeHeaders(headers, new PluginBuffer(dataForSet, session.scope), requestEndStream);
     }
+    if (connection.reused && !this.#replaced && !requestEndStream && this.#mayRepeat(open))
+      open.replay = new ByteQueue();
     const step = afterEncodeHeaders(answer, requestEndStream);
     if (step.do !== 'write') {
       this.#answerRequest(open, step, dataForSet);
       return;
     }
-    if (this.#options.preface !== undefined) this.#write(open, this.#options.preface);
+    if (this.#options.preface !== undefined && !connection.shared) this.#write(open, connection, this.#options.preface);
     this.#writeAll(open, dataForSet, step.next);
+    if (this.#state !== open) return;
     if (requestEndStream || (this.#body.length === 0 && !this.#bodyEnded)) return;
     // What came while there was no connection.
     for (const piece of this.#body.pieces) keepForReplay(open, piece);
     this.#continueRequest(open);
+  }
+
+  #enter(connection: UpstreamConnection): void {
+    const { info } = this.#options;
+    this.#host = connection.host;
+    info.upstreamHost = connection.host.address;
+    info.upstreamLocalAddress = connection.localAddress;
+    connection.setHandler(this);
   }
 
   /** Gives the plugin the piece of the body that came, or the whole when it wants that. */
@@ -290,18 +330,66 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
 
   #writeAll(open: OpenState, queue: ByteQueue, next: RequestPhase): void {
     open.request = next;
-    for (const piece of queue.take()) this.#write(open, piece);
-    if (next !== 'sent' || !open.session.selfHalfClose) return;
-    open.halfClosed = true;
-    open.connection.halfClose();
+    const { connection } = open;
+    if (connection.shared) {
+      this.#gatherFrame(open, connection, queue);
+      return;
+    }
+    if (queue.length > 0) for (const piece of joinSmall(queue.take())) this.#write(open, connection, piece);
+    if (next === 'sent') this.#finishRequest(open, connection);
   }
 
-  #write(open: OpenState, data: Buffer): void {
+  #write(open: OpenState, connection: ExclusiveConnection, data: Buffer): void {
+    this.#noteWrite();
+    if (!connection.write(data)) open.upstreamBlocked = true;
+  }
+
+  #noteWrite(): void {
     const { info } = this.#options;
     info.lastUpstreamTxByte = this.#clock.monotonic();
     info.firstUpstreamTxByte ??= info.lastUpstreamTxByte;
-    open.wrote = true;
-    if (!open.connection.write(data)) open.upstreamBlocked = true;
+  }
+
+  #finishRequest(open: OpenState, connection: ExclusiveConnection): void {
+    if (open.session.oneWay) connection.afterWrites(() => this.#onRequestWritten());
+    if (!open.session.selfHalfClose) return;
+    open.halfClosed = true;
+    connection.halfClose();
+  }
+
+  /** Nothing goes out on a shared connection before the whole request is there. */
+  #gatherFrame(open: OpenState, connection: ConnectionShare, queue: ByteQueue): void {
+    const { frame, session } = open;
+    if (open.request !== 'sent' || frame !== undefined || session.selfHalfClose) {
+      open.frame ??= new ByteQueue();
+      for (const piece of queue.take()) open.frame.append(piece);
+    }
+    if (open.request !== 'sent') {
+      if ((open.frame?.length ?? 0) > this.#options.requestBufferLimit) this.#fail({ kind: 'request_too_large' });
+    } else if (session.selfHalfClose) {
+      // Nothing was written: it can all go to a connection that may be half-closed.
+      connection.release(true);
+      this.#state = this.#acquire(acquireAlone, open);
+    } else {
+      this.#sendFrame(open, connection, (open.frame ?? queue).take());
+    }
+  }
+
+  #sendFrame(open: OpenState, connection: ConnectionShare, frame: Buffer[]): void {
+    this.#noteWrite();
+    try {
+      connection.send(frame, open.session.oneWay ? () => this.#onRequestWritten() : undefined);
+    } catch (thrown) {
+      this.#failPlugin(pluginError('the request for a shared connection', thrown));
+    }
+  }
+
+  /** The exchange has left its shared connection for one of its own. */
+  #continueOn(connection: UpstreamConnection, open: OpenState): void {
+    this.#enter(connection);
+    open.connection = connection;
+    this.#state = open;
+    if (open.frame !== undefined) this.#writeAll(open, open.frame, 'sent');
   }
 
   /** The plugin ended the exchange in one of its calls for the request. `buffer` is that call's. */
@@ -332,8 +420,12 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     }
   }
 
+  #mayRepeat({ session }: OpenState): boolean {
+    return session.idempotent ?? isIdempotent(this.#options.requestHeaders);
+  }
+
   #canReplace(open: OpenState): boolean {
-    return !this.#replaced && canReplace(open, isIdempotent(this.#options.requestHeaders));
+    return !this.#replaced && canReplace(open, this.#mayRepeat(open));
   }
 
   #replace(open: OpenState): void {
@@ -345,11 +437,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       this.#body.clear();
       for (const piece of open.replay.take()) this.#body.append(piece);
     }
-    const { cluster, priority } = this.#options;
-    this.#state = {
-      name: 'connecting',
-      acquisition: cluster.acquire(priority, this, { freshOnly: true }),
-    };
+    this.#state = this.#acquire(acquireFresh, undefined);
   }
 
   // The response: server to client.
@@ -366,9 +454,17 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
           this.#fail({ kind: 'response_too_large' });
         break;
       case 'cut_short':
+        if (open.session.oneWay && !open.answered) {
+          this.#failPlugin(
+            new Error('onUpstreamData answered StopAndBuffer for a one-way request, which has no answer'),
+          );
+          break;
+        }
         this.#fail({
           kind: 'upstream_closed',
-          reason: 'the server closed the connection in the middle of the response',
+          reason: open.connection.shared
+            ? "the answer's frame ended in the middle of the response"
+            : 'the server closed the connection in the middle of the response',
         });
         break;
       case 'local_reply':
@@ -459,7 +555,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
 
   /** A connection that begins with one client's PROXY header can't serve another. */
   #endAnswered(open: OpenState): void {
-    const named = this.#options.preface !== undefined && open.wrote;
+    const named = this.#options.preface !== undefined && open.connection.wrote;
     this.#end(!named && isReusable(open));
   }
 
@@ -470,6 +566,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     this.#state = ended;
     if (state.name === 'connecting') {
       state.acquisition.cancel();
+      if (state.moving !== undefined) this.#destroyBridge(state.moving);
     } else {
       this.#destroyBridge(state);
       state.connection.release(reusable);
@@ -488,14 +585,20 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     this.#stats.pluginErrors.value += 1;
     const { cluster } = this.#options;
     const { pluginName, libraryPath } = cluster.pipeline.config;
+    const where = { plugin: pluginName, library: libraryPath, cluster: cluster.config.name };
+    if (error instanceof PluginNotFound) {
+      this.#stats.pluginNotFound.value += 1;
+      cluster.stats.counter('bridge.plugin_not_found').value += 1;
+      if (!error.isFirst) return;
+      this.#log.error(
+        where,
+        `library ${libraryPath} of cluster ${where.cluster} has no plugin ${JSON.stringify(pluginName)}: all its requests are answered 500 until its plugin_name or the library is another one`,
+      );
+      return;
+    }
     this.#log.error(
-      {
-        plugin: pluginName,
-        library: libraryPath,
-        cluster: cluster.config.name,
-        err: error,
-      },
-      `plugin ${pluginName} of cluster ${cluster.config.name} failed: ${error.message}`,
+      { ...where, err: error },
+      `plugin ${pluginName} of cluster ${where.cluster} failed: ${error.message}`,
     );
   }
 

@@ -1,3 +1,4 @@
+import type { JudgedBridge } from '../bridge/prepared-bridge.js';
 import type { Bootstrap } from '../model/bootstrap.js';
 import type { ConfigSource } from '../model/config-source.js';
 import type { Listener } from '../model/listener.js';
@@ -43,7 +44,7 @@ function withSource<T>(
   };
 }
 
-function sourceOfCluster({ cluster: { discovery } }: JudgedCluster) {
+function sourceOfCluster({ cluster: { discovery } }: JudgedCluster<JudgedBridge>) {
   return discovery.type === 'EDS' ? { source: discovery.source, path: 'eds_cluster_config.eds_config' } : undefined;
 }
 
@@ -52,7 +53,7 @@ function sourceOfListener({ httpConnectionManager: { routes } }: Listener) {
 }
 
 /** Types that reject clusters and listeners whose endpoints and routes nobody could bring. */
-export function checkSources(types: ResourceTypes, known: Known): ResourceTypes {
+export function checkSources<B extends JudgedBridge>(types: ResourceTypes<B>, known: Known): ResourceTypes<B> {
   return {
     ...types,
     clusters: withSource(types.clusters, known, sourceOfCluster),

@@ -1,4 +1,4 @@
-import type { PreparedBridge } from '../bridge/prepared-bridge.js';
+import type { JudgedBridge } from '../bridge/prepared-bridge.js';
 import type { Clock } from '../clock.js';
 import type { ListenerManager } from '../listener/listener-manager.js';
 import type { Logger } from '../log.js';
@@ -16,15 +16,15 @@ import { type ConfigSources, createConfigSources } from './config-sources.js';
 import { createUpdateLog } from './log-update.js';
 import type { JudgedCluster, JudgedRoutes, ResourceTypes } from './resource-types.js';
 
-export interface DynamicConfigOptions {
+export interface DynamicConfigOptions<B extends JudgedBridge> {
   readonly bootstrap: Bootstrap;
   readonly schema: Schema;
-  readonly types: ResourceTypes;
+  readonly types: ResourceTypes<B>;
   readonly version: string;
   readonly clock: Clock;
   readonly stats: StatsStore;
   readonly log: Logger;
-  readonly clusters: ClusterManager<PreparedBridge>;
+  readonly clusters: ClusterManager<B>;
   readonly listeners: ListenerManager;
   /** A whole type was answered for the first time, or didn't come in time. */
   readonly onFirstAnswer: (shortName: 'cds' | 'lds') => void;
@@ -50,14 +50,14 @@ export interface DynamicConfig {
 }
 
 /** The cluster's own verdict, without the prepared bridge that travels beside it. */
-function clusterVerdict(verdict: Verdict<JudgedCluster>): Verdict<Cluster> {
+function clusterVerdict(verdict: Verdict<JudgedCluster<JudgedBridge>>): Verdict<Cluster> {
   if (verdict.kind === 'rejected') return verdict;
   if (verdict.kind === 'active') return { ...verdict, model: verdict.model.cluster };
   return { ...verdict, model: verdict.model?.cluster };
 }
 
 /** Wires the sources to the rooms that run what they bring. */
-export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfig {
+export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConfigOptions<B>): DynamicConfig {
   const { bootstrap, types, clusters, listeners, log, onFirstAnswer } = options;
   const staticListeners = new Set(bootstrap.listeners.map(({ name }) => name));
   const sources = createConfigSources(options);
@@ -67,11 +67,11 @@ export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfi
   const logRoutes = createUpdateLog(log, 'route configuration');
   const endpointWatches = new Map<string, WatchedResources>();
 
-  function applyCluster({ name, version, bytes, verdict }: AcceptedResource<JudgedCluster>): void {
+  function applyCluster({ name, version, bytes, verdict }: AcceptedResource<JudgedCluster<B>>): void {
     const pipeline = verdict.kind === 'active' ? verdict.model.bridge : undefined;
     clusters.setCluster({ name, version, bytes, verdict: clusterVerdict(verdict) }, pipeline, 'dynamic');
   }
-  function onClusters(update: ResourceUpdate<JudgedCluster>): void {
+  function onClusters(update: ResourceUpdate<JudgedCluster<B>>): void {
     logClusters(update);
     for (const resource of update.changed) applyCluster(resource);
     for (const name of update.removed) clusters.removeCluster(name);

@@ -2,13 +2,17 @@ import type { Cluster } from '../model/cluster.js';
 import type { LoadAssignment } from '../model/endpoint.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsStore } from '../stats/store.js';
+import type { ResourceLimit } from './circuit-breakers.js';
 import type { PoolCallbacks } from './connection.js';
+import type { FrameProtocol } from './frame-protocol.js';
 import type { Host } from './host.js';
 
 /** What a cluster's version runs on besides its configuration (the prepared bridge): opaque here, released when its last exchange ended. */
 export interface Pipeline {
   /** All that `Cluster.bridge` means (library, plugin, parsed configuration): pipelines with the same id can stand for each other. */
   readonly id: string;
+  /** How its exchanges share connections; without it each has one to itself. */
+  readonly frames?: FrameProtocol | undefined;
   release(): void;
 }
 
@@ -27,13 +31,27 @@ export interface ActiveCluster<P extends Pipeline> {
   unpin(onDrainTimeout: () => void): void;
   /**
    * Chooses a host and gets a connection to it. `onReady` or `onFailure` comes later, once; `cancel` stops it (a no-op afterwards).
-   * Works for a pinned version also while it drains. `freshOnly`: never a pooled connection, because one of them just turned out to be stale.
+   * Works for a pinned version also while it drains.
    */
-  acquire(
-    priority: 'default' | 'high',
-    callbacks: PoolCallbacks,
-    options?: { readonly freshOnly: boolean },
-  ): { cancel(): void };
+  acquire(priority: 'default' | 'high', callbacks: PoolCallbacks, options?: AcquireOptions): { cancel(): void };
+  /** The circuit breaker of retries: counted by whoever makes them. Pinned or not. */
+  retries(priority: 'default' | 'high'): ResourceLimit;
+}
+
+export interface AcquireOptions {
+  /** Not a connection that was pooled before, because one of them just turned out to be stale. */
+  readonly freshOnly: boolean;
+  /** Not a share of one. */
+  readonly exclusive: boolean;
+  /** Hosts that a retry had rather not meet again. */
+  readonly avoid?: AvoidedHosts | undefined;
+}
+
+export interface AvoidedHosts {
+  /** Their keys. */
+  readonly keys: ReadonlySet<string>;
+  /** How many more times to choose when one of them was chosen; the last choice counts. */
+  readonly attempts: number;
 }
 
 /** What a route's cluster name leads to. `parked` and `warming` (first version not warm yet) have no hosts to serve. */
@@ -65,6 +83,7 @@ export interface ClusterManager<P extends Pipeline> {
   readonly warming: number;
   /** For /clusters, /config_dump and /init_dump. */
   snapshot(): readonly ClusterStatus[];
+  status(name: string): ClusterStatus | undefined;
   /** Stops DNS, closes idle connections, drains the rest. Resolves when nothing is left or the drain time is over. Lookups find nothing any more. */
   close(): Promise<void>;
 }

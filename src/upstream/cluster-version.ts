@@ -3,15 +3,25 @@ import type { Logger } from '../log.js';
 import type { Cluster } from '../model/cluster.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsScope, StatsStore } from '../stats/store.js';
-import { type CircuitBreakers, createCircuitBreakers, type Priority, showCircuitBreakers } from './circuit-breakers.js';
-import type { ActiveCluster, Pipeline } from './cluster-manager.js';
+import {
+  type CircuitBreakers,
+  createCircuitBreakers,
+  type Priority,
+  type ResourceLimit,
+  showCircuitBreakers,
+} from './circuit-breakers.js';
+import { type ClusterFollowers, specOf } from './cluster-followers.js';
+import type { AcquireOptions, ActiveCluster, AvoidedHosts, Pipeline } from './cluster-manager.js';
 import { type ClusterStats, createClusterStats } from './cluster-stats.js';
 import type { PoolCallbacks } from './connection.js';
 import { ConnectionRequest } from './connection-request.js';
 import { type Host, type HostStats, healthOf, reconcileHosts } from './host.js';
-import { HostPool, type PoolContext } from './host-pool.js';
+import { HostPool } from './host-pool.js';
 import type { HostSource, HostUpdate, UpdateOutcome } from './host-source.js';
 import { LoadBalancer } from './lb/load-balancer.js';
+import { createMultiplexingStats } from './multiplexing-stats.js';
+import type { Pool, PoolContext } from './pool-accounts.js';
+import { SharedPool, type SharingOptions } from './shared-pool.js';
 
 export interface VersionOptions<P extends Pipeline> extends VersionCallbacks<P> {
   readonly resource: Resource<Cluster>;
@@ -23,24 +33,30 @@ export interface VersionOptions<P extends Pipeline> extends VersionCallbacks<P> 
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
+  /** undefined: this process serves. */
+  readonly followers: ClusterFollowers<P> | undefined;
 }
 
 export interface VersionCallbacks<P extends Pipeline> {
   onWarm(version: ClusterVersion<P>): void;
+  /** The followers are about to be told of it. */
+  onHandOver(version: ClusterVersion<P>): void;
   onHostsChanged(): void;
   onClosed(version: ClusterVersion<P>): void;
 }
 
 type State =
   | { readonly kind: 'warming' }
+  /** It has its hosts, and the followers are told. */
+  | { readonly kind: 'handing_over' }
   | { readonly kind: 'active' }
   /** Replaced or removed; `timer` is the end of its drain time. */
   | { readonly kind: 'draining'; readonly timer: Timer }
   | { readonly kind: 'closed' };
 
 /**
- * One version of a cluster: its hosts, pools, limits and the pipeline that it runs on. warming → active → draining → closed, or from
- * warming straight to closed. Closed, it holds nothing any more. What drains is held by a running exchange each, so that there are
+ * One version of a cluster: its hosts, pools, limits and the pipeline that it runs on. warming → (handing_over →) active → draining → closed,
+ * or from warming straight to closed. Closed, it holds nothing any more. What drains is held by a running exchange each, so that there are
  * never more draining versions than exchanges.
  */
 export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
@@ -54,10 +70,11 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   readonly #stats: ClusterStats;
   readonly #breakers: Readonly<Record<Priority, CircuitBreakers>>;
   readonly #contexts: Readonly<Record<Priority, PoolContext>>;
-  readonly #pools: Readonly<Record<Priority, Map<string, HostPool>>> = {
+  readonly #pools: Readonly<Record<Priority, Map<string, Pool>>> = {
     default: new Map(),
     high: new Map(),
   };
+  readonly #sharing: SharingOptions | undefined;
   readonly #lb: LoadBalancer;
   readonly #pins = new Set<() => void>();
   /** Only while warming: versions must not hold on to all that came before them. */
@@ -65,6 +82,8 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   #hosts: readonly Host[] = [];
   #hostsByKey: ReadonlyMap<string, Host> = new Map();
   #overprovisioningFactor = 140;
+  /** What the followers serve under the cluster's name. */
+  #followed = false;
   #state: State = { kind: 'warming' };
 
   /** `previous` is the version that this one follows: its hosts' statistics go on. */
@@ -93,6 +112,8 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
       onShrunk: (pool) => this.#onPoolShrunk(pool, priority),
     });
     this.#contexts = { default: context('default'), high: context('high') };
+    const protocol = options.pipeline.frames;
+    this.#sharing = protocol && { protocol, sharing: createMultiplexingStats(scope) };
     this.#lb = new LoadBalancer({
       random,
       healthyPanic: this.#stats.lbHealthyPanic,
@@ -120,7 +141,23 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   waitingFor(): readonly string[] {
-    return this.#options.source.waitingFor();
+    return this.#state.kind === 'handing_over' ? ['workers'] : this.#options.source.waitingFor();
+  }
+
+  get followed(): boolean {
+    return this.#followed;
+  }
+
+  /** The followers serve it from now on; `served` is called when all of them do. */
+  follow(served: () => void): void {
+    const { config, pipeline, followers } = this.#options;
+    this.#followed = true;
+    followers?.serve({ config, version: this.version, pipeline, hosts: this.#hostUpdate() }, served);
+  }
+
+  /** The followers serve another version now. */
+  unfollow(): void {
+    this.#followed = false;
   }
 
   /** Starts learning hosts. `onWarm` comes later, or, where all is known already, before this returns. */
@@ -143,7 +180,8 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
 
   /** Lets what runs on it finish, for at most `ms`, and closes it then. A version that never served closes at once. */
   drain(ms: number): void {
-    if (this.#state.kind !== 'warming' && this.#state.kind !== 'active') return;
+    if (this.#state.kind === 'draining' || this.#state.kind === 'closed') return;
+    this.#followed = false;
     for (const breakers of Object.values(this.#breakers)) showCircuitBreakers(breakers, false);
     this.#options.source.stop();
     this.#previous = undefined;
@@ -161,10 +199,14 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     if (this.#pins.delete(onDrainTimeout)) this.#checkDrained();
   }
 
-  acquire(priority: Priority, callbacks: PoolCallbacks, options?: { readonly freshOnly: boolean }): { cancel(): void } {
-    const request = new ConnectionRequest(priority, options?.freshOnly === true, callbacks, this.#options.log);
+  acquire(priority: Priority, callbacks: PoolCallbacks, options?: AcquireOptions): { cancel(): void } {
+    const request = new ConnectionRequest(priority, options, callbacks, this.#options.log);
     this.#dispatch(request);
     return request;
+  }
+
+  retries(priority: Priority): ResourceLimit {
+    return this.#breakers[priority].retries;
   }
 
   #dispatch(request: ConnectionRequest): void {
@@ -172,7 +214,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
       request.fail({ kind: 'cluster_removed' });
       return;
     }
-    const host = this.#lb.pick();
+    const host = this.#pick(request.avoid);
     if (host) {
       this.#poolOf(host, request.priority).add(request);
     } else {
@@ -181,18 +223,29 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     }
   }
 
-  #poolOf(host: Host, priority: Priority): HostPool {
+  #pick(avoid: AvoidedHosts | undefined): Host | undefined {
+    let host = this.#lb.pick();
+    for (let left = avoid?.attempts ?? 0; left > 0 && host && avoid?.keys.has(host.key); left--) host = this.#lb.pick();
+    return host;
+  }
+
+  #poolOf(host: Host, priority: Priority): Pool {
     const pools = this.#pools[priority];
     let pool = pools.get(host.key);
     if (!pool) {
-      pool = new HostPool(host, this.#contexts[priority]);
+      pool = this.#makePool(host, this.#contexts[priority]);
       if (this.#state.kind === 'draining') pool.drain();
       pools.set(host.key, pool);
     }
     return pool;
   }
 
-  #allPools(): HostPool[] {
+  #makePool(host: Host, context: PoolContext): Pool {
+    const sharing = this.#sharing;
+    return sharing === undefined ? new HostPool(host, context) : new SharedPool(host, context, sharing);
+  }
+
+  #allPools(): Pool[] {
     return [...this.#pools.default.values(), ...this.#pools.high.values()];
   }
 
@@ -218,10 +271,15 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
       for (const host of hosts) pools.get(host.key)?.serve(host);
       for (const key of removed) this.#removeHost(pools, key);
     }
+    if (this.#followed) this.#options.followers?.setHosts(this.config.name, this.#hostUpdate());
     this.#options.onHostsChanged();
   }
 
-  #removeHost(pools: Map<string, HostPool>, key: string): void {
+  #hostUpdate(): HostUpdate {
+    return { hosts: this.#hosts.map(specOf), overprovisioningFactor: this.#overprovisioningFactor };
+  }
+
+  #removeHost(pools: Map<string, Pool>, key: string): void {
     const pool = pools.get(key);
     if (!pool) return;
     // Who waits for a host that is gone goes to another one; where there is none, it is still the best chance.
@@ -249,10 +307,19 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   #checkWarm(): void {
-    if (this.#state.kind === 'warming' && this.waitingFor().length === 0) this.#options.onWarm(this);
+    if (this.#state.kind !== 'warming' || this.waitingFor().length > 0) return;
+    if (this.#options.followers === undefined) {
+      this.#options.onWarm(this);
+      return;
+    }
+    this.#state = { kind: 'handing_over' };
+    this.#options.onHandOver(this);
+    this.follow(() => {
+      if (this.#state.kind === 'handing_over') this.#options.onWarm(this);
+    });
   }
 
-  #onPoolShrunk(pool: HostPool, priority: Priority): void {
+  #onPoolShrunk(pool: Pool, priority: Priority): void {
     if (pool.empty && !this.#hostsByKey.has(pool.host.key)) this.#pools[priority].delete(pool.host.key);
     this.#checkDrained();
   }

@@ -69,6 +69,8 @@ export const noCallbacks: BridgeCallbacks = {
   getRouteName: () => '',
   getVirtualClusterName: () => '',
   setSelfHalfCloseForUpstreamConn() {},
+  setIdempotent() {},
+  setOneWay() {},
   sendLocalReply() {},
   log() {},
 };

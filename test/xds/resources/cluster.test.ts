@@ -127,7 +127,7 @@ ${assignment('10.0.0.1')}
       explicit_http_config: { http2_protocol_options: {} }
   circuit_breakers:
     thresholds:
-    - { priority: HIGH, max_connections: 1, max_pending_requests: 0, max_requests: 3, max_retries: 4 }
+    - { priority: HIGH, max_connections: 1, max_pending_requests: 0, max_requests: 3, max_retries: 4, retry_budget: { budget_percent: { value: 12.5 } } }
     - { max_connections: 5, max_requests: 4294967295 }
     - { max_connections: 6 }
 `),
@@ -138,7 +138,13 @@ ${assignment('10.0.0.1')}
       idleTimeoutMs: 10_000,
       perConnectionBufferLimitBytes: 4096,
       circuitBreakers: {
-        high: { maxConnections: 1, maxPendingRequests: 0, maxRequests: 3, maxRetries: 4 },
+        high: {
+          maxConnections: 1,
+          maxPendingRequests: 0,
+          maxRequests: 3,
+          maxRetries: 4,
+          retryBudget: { percent: 12.5, minConcurrency: 3 },
+        },
         default: { maxConnections: 5, maxPendingRequests: 1024, maxRequests: 4294967295, maxRetries: 3 },
       },
     });
@@ -279,6 +285,11 @@ ${assignment('db.example.com').replaceAll('\n  ', '\n')}`),
         'per host limits',
         'circuit_breakers: { per_host_thresholds: [{ max_connections: 1 }] }',
         /^active \| circuit_breakers.per_host_thresholds: ignored/,
+      ],
+      [
+        'a budget over time',
+        'circuit_breakers: { thresholds: [{ retry_budget: { budget_interval: 1s } }] }',
+        /^active \| circuit_breakers.thresholds\[0\].retry_budget.budget_interval: ignored/,
       ],
       ['metadata', 'metadata: { filter_metadata: { a: { b: c } } }', /^active$/],
       [

@@ -4,7 +4,8 @@ import { commonMessages } from './common.js';
 import { controlPlaneMessages } from './control-plane.js';
 import { endpointMessages } from './endpoint.js';
 import { listenerExtensions, listenerMessages } from './listener.js';
-import { routeMessages } from './route.js';
+import { retryOnSupport } from './retry.js';
+import { routeExtensions, routeMessages } from './route.js';
 import type { ExtensionSupport, MessageSupport } from './rules.js';
 
 export interface SupportSection {
@@ -13,6 +14,8 @@ export interface SupportSection {
   readonly messages: readonly MessageSupport[];
   readonly extensions: readonly ExtensionSupport[];
 }
+
+const words = (list: readonly string[]): string => list.map((word) => `\`${word}\``).join(', ');
 
 /** The whole table: what verdicts are made of, and what docs/support.md is generated from. */
 export const supportSections: readonly SupportSection[] = [
@@ -41,9 +44,12 @@ export const supportSections: readonly SupportSection[] = [
   },
   {
     title: 'Routes (RDS, and `route_config`)',
-    about: 'Regular expressions are compiled when a resource arrives; one that RE2 does not take rejects it.',
+    about:
+      'Regular expressions are compiled when a resource arrives; one that RE2 does not take rejects it. ' +
+      `In \`retry_on\` these words count: ${words(retryOnSupport.implemented)}; others are left out with a warning, ` +
+      `also ${words(Object.keys(retryOnSupport.without))}, which do not happen with servers that speak TCP.`,
     messages: routeMessages,
-    extensions: [],
+    extensions: routeExtensions,
   },
   {
     title: 'Bootstrap',
