@@ -28,6 +28,11 @@ export class TimesToLive {
     this.#timers.set(name, this.#clock.setTimeout(expire, ttlMs));
   }
 
+  /** Starts over for one that has a time to live, and changes nothing for any other. */
+  renew(name: string, ttlMs: number): void {
+    if (this.#timers.has(name)) this.set(name, ttlMs);
+  }
+
   /** Forgets those that are not held any more. */
   retain(isHeld: (name: string) => boolean): void {
     for (const name of this.#timers.keys()) if (!isHeld(name)) this.set(name, undefined);

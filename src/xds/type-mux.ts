@@ -240,7 +240,7 @@ export class TypeMux<T> {
     const [cache, interest] = [this.#cache, this.#interest];
     const { update, rejections, unwanted } = commitResponse(response, plan, judged, { cache, interest, clock });
     this.#discard(unwanted);
-    this.#keepTimes(plan.ttls, update.removed);
+    this.#keepTimes(plan.ttls, update);
     const { refused, failures } = await this.#apply(update);
     for (const { name } of failures.length > 0 ? update.changed : refused) this.#cache.distrust(name);
     const bad = [
@@ -280,11 +280,14 @@ export class TypeMux<T> {
     }
   }
 
-  #keepTimes(ttls: ReadonlyMap<string, number | undefined>, removed: readonly string[]): void {
+  #keepTimes(ttls: ReadonlyMap<string, number | undefined>, { removed, rejected }: ResourceUpdate<T>): void {
     for (const name of removed) this.#ttls.set(name, undefined);
-    // A rejected version renews the accepted one: the control plane still wants there to be such a resource.
+    const bad = new Set(rejected.map(({ name }) => name));
     for (const [name, ttlMs] of ttls) {
-      if (this.#cache.accepted(name)) this.#ttls.set(name, ttlMs);
+      // A bad version keeps the good one alive, since such a resource is still wanted, and decides nothing else about it.
+      if (bad.has(name)) {
+        if (ttlMs !== undefined) this.#ttls.renew(name, ttlMs);
+      } else if (this.#cache.accepted(name)) this.#ttls.set(name, ttlMs);
       this.#late = this.#late.filter((late) => late !== name);
     }
   }

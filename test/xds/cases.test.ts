@@ -430,6 +430,19 @@ for (const transport of transports)
         expect(watcher.plain).to.deep.equal({ a: '1', b: '1' });
       });
 
+      it('20 TTL: a bad version with one ends nothing', async () => {
+        const watcher = new RecordingWatcher();
+        b.subscribe('cds', 'wildcard', watcher);
+        await b.next('cds');
+        await b.respondWith('cds', 'v1', [held('a', '1')]);
+        await b.next('cds');
+        await b.respondWith('cds', 'v2', [{ ...held('a', 'bad'), ttl }]);
+        expect((await b.next('cds')).error_detail).to.not.equal(null);
+        b.clock.advance(100_000);
+        expect(watcher.plain).to.deep.equal({ a: '1' });
+        expect(watcher.updates).to.have.lengthOf(2);
+      });
+
       it('21 resource larger than 4 MiB default', async () => {
         const watcher = new RecordingWatcher();
         b.subscribe('cds', 'wildcard', watcher);

@@ -79,7 +79,8 @@ export async function fuzzStream({ variant, runs, seed }: FuzzOptions): Promise<
             resources: resources.map(({ name, version, any }) => ({
               name,
               version,
-              ...(random() < 0.9 && { resource: any }),
+              // A heartbeat of `good` would be good order, too.
+              ...((name === 'good' || random() < 0.9) && { resource: any }),
               ...(random() < 0.1 && { ttl: { seconds: Math.floor(random() * 3) } }),
             })),
           }
