@@ -21,7 +21,7 @@ export function checkWholeFrame(protocol: FrameProtocol, pieces: Buffer[], size:
       const missing = length === undefined ? 'are not a whole frame' : 'have no id';
       throw new FrameError(`the ${size} bytes of the request ${missing}`);
     }
-    joinHead(pieces, wanted);
+    joinHead(pieces, Math.max(wanted, 2 * head.length));
   }
 }
 
