@@ -63,27 +63,30 @@ export function refusal(status: number, code: string, message: string): ErrorRep
 
 const maxMessage = 2048;
 
-/** What the provider said instead of an answer. Its text is a Java stack trace, of which only the first line is for clients. */
+/** What the provider said instead of an answer. Its text is a Java stack trace with addresses in it; clients get the first words unless `stack` is on. */
 export function failureReply(rules: ErrorRules, dubboStatus: number, text: string): ErrorReply {
-  const code = actualStatus(dubboStatus, text);
+  const code = isMissing(dubboStatus, text) ? notFound : dubboStatus;
   const [name, standard] = statuses.get(code) ?? [`STATUS_${code}`, 502];
-  const message = rules.stack ? text : firstLine(text);
+  const summary = code === notFound ? missing : firstWords(text);
   return {
     status: rules.statuses.get(code) ?? standard,
-    body: `${JSON.stringify({ error: { code: name, dubbo_status: dubboStatus, message } })}\n`,
+    body: `${JSON.stringify({ error: { code: name, dubbo_status: dubboStatus, message: rules.stack ? text : summary } })}\n`,
   };
 }
 
+const missing = 'the provider has no such service or method (interface, version, group, parameter types)';
+
 /**
- * Providers have no status of their own for a service or method that isn't there: they answer 40 or 70, and say it in words.
- * Sources: DecodeableRpcInvocation, DubboProtocol.getInvoker, GenericFilter, MethodUtils.
+ * Providers have no status of their own for a service or method that isn't there: they answer 40 or 70, and say it in words, or only that they can't read
+ * the request; a generic one can always be read. Sources: PermittedSerializationKeeper, DubboProtocol.getInvoker, GenericFilter, DecodeableRpcInvocation.
  */
-function actualStatus(status: number, text: string): number {
-  const isMissing =
-    /^[\w.$]*Exception: (?:Service not found:|Not found exported service:|No such method |No provider available )/.test(
-      text,
-    ) || /^[\w.$]*Exception: [^\n]*NoSuchMethodException: /.test(text);
-  return (status === 40 || status === 70) && isMissing ? notFound : status;
+function isMissing(status: number, text: string): boolean {
+  if (status === 40) return /^Fail to decode request due to: RpcInvocation \[methodName=\$invoke,/.test(text);
+  return (
+    status === 70 &&
+    (/^[\w.$]*Exception: (?:Not found exported service: |No such method )/.test(text) ||
+      /^[\w.$]*Exception: Failed to invoke remote proxy method [^\n]*NoSuchMethodException/.test(text))
+  );
 }
 
 export interface JavaException {
@@ -105,4 +108,12 @@ function describe({ className, message, stack, cause }: JavaException, withStack
   return { exception: className, message, stack, ...inner };
 }
 
-const firstLine = (text: string): string => (text.split('\n', 1)[0] ?? '').trim().slice(0, maxMessage);
+/** Without the addresses of provider and consumer. */
+function firstWords(text: string): string {
+  const [line = ''] = text.split('\n', 1);
+  const [words = ''] = line.split(', channel: ', 1);
+  return words
+    .replace(/\b\w+:\/\/\S+/g, '…')
+    .trim()
+    .slice(0, maxMessage);
+}

@@ -56,7 +56,7 @@ const offsetDateTime = whole(datePattern, 'T', timePattern, offsetPattern);
 const zonedDateTime = whole(datePattern, 'T', timePattern, offsetPattern, String.raw`(?:\[([\w/+:~-]{1,64})\])?`);
 const offsetTime = whole(timePattern, offsetPattern);
 const duration =
-  /^([+-])?PT?(?=\d|[+-])(?:([+-]?\d{1,15})D)?T?(?:([+-]?\d{1,15})H)?(?:([+-]?\d{1,17})M)?(?:([+-]?)(\d{1,19})(?:\.(\d{1,9}))?S)?$/;
+  /^([+-])?P(?=.)(?:([+-]?\d{1,15})D)?(?:T(?=[\d+-])(?:([+-]?\d{1,16})H)?(?:([+-]?\d{1,18})M)?(?:([+-]?)(\d{1,19})(?:\.(\d{1,9}))?S)?)?$/;
 const period = /^P(?=\d|[+-])(?:([+-]?\d{1,10})Y)?(?:([+-]?\d{1,10})M)?(?:([+-]?\d{1,10})D)?$/;
 
 type Parts = readonly (string | undefined)[];
@@ -202,7 +202,7 @@ function parseInstant(text: string): Handle | undefined {
 
 function parseDuration(text: string): Handle | undefined {
   const found = duration.exec(text);
-  if (found === null || text.endsWith('T')) return undefined;
+  if (found === null) return undefined;
   const [, sign, days = '0', hours = '0', minutes = '0', secondsSign, seconds = '0', fraction] = found;
   const negative = secondsSign === '-';
   const whole = BigInt(days) * 86_400n + BigInt(hours) * 3600n + BigInt(minutes) * 60n;

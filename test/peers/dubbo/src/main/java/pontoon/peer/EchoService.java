@@ -71,4 +71,6 @@ public interface EchoService {
     List<String> notes();
     Map<String, String> attachments();
     String name();
+    /** A person who is a friend of a friend, and the parent of both. */
+    Person circle();
 }

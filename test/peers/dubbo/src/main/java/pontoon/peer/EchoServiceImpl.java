@@ -124,6 +124,18 @@ public class EchoServiceImpl implements EchoService {
 
     public String name() { return name; }
 
+    public Person circle() {
+        Person first = new Person();
+        Person second = new Person();
+        first.setName("first");
+        second.setName("second");
+        first.setFriends(List.of(second, second));
+        second.setFriends(List.of(first));
+        second.setParent(first);
+        first.setParent(first);
+        return first;
+    }
+
     /** Java's generics are erased: an element of another class would only fail where it is used. */
     private static <C extends java.util.Collection<?>> C typed(C values, Class<?> type) {
         if (values != null) values.forEach(type::cast);
