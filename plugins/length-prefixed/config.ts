@@ -7,6 +7,22 @@ export interface Framing {
   header(payload: number): Buffer;
   /** What a header says; may be negative or too large: check it. */
   payloadLength(header: Buffer): number;
+  /** How requests share connections; undefined: not at all. */
+  readonly sharing: Sharing | undefined;
+}
+
+/** Without `id` the server answers in order. */
+export interface Sharing {
+  readonly id: IdField | undefined;
+  readonly maxInFlight: number | undefined;
+  readonly answerTimeoutMs: number | undefined;
+}
+
+/** Where the id is in a frame's payload. */
+export interface IdField {
+  readonly offset: number;
+  readonly size: number;
+  readonly little: boolean;
 }
 
 const fields = [
@@ -18,7 +34,13 @@ const fields = [
   'length_adjustment',
   'max_frame_size',
   'header',
+  'correlation',
+  'id_offset',
+  'id_size',
+  'max_in_flight',
+  'answer_timeout_ms',
 ];
+const idSizes = [1, 2, 4, 8];
 const lengthSizes = [1, 2, 3, 4, 8];
 const largestHeader = 4096;
 const largestFrame = 2 ** 31 - 1;
@@ -65,7 +87,42 @@ export function parseFraming(config: unknown): Framing {
       return header;
     },
     payloadLength: (header) => readLength(header, offset, lengthSize, little) - extra,
+    sharing: parseSharing(values, little, largestPayload),
   };
+}
+
+function parseSharing(values: Record<string, unknown>, little: boolean, largestPayload: number): Sharing | undefined {
+  const correlation = choice(values, 'correlation', ['exclusive', 'in_order', 'id']);
+  onlyWith(values, correlation, 'id_offset', ['id']);
+  onlyWith(values, correlation, 'id_size', ['id']);
+  onlyWith(values, correlation, 'max_in_flight', ['in_order', 'id']);
+  onlyWith(values, correlation, 'answer_timeout_ms', ['in_order']);
+  if (correlation === 'exclusive') return undefined;
+  const maxInFlight = optionalInteger(values, 'max_in_flight', 65_536);
+  if (correlation === 'in_order')
+    return { id: undefined, maxInFlight, answerTimeoutMs: optionalInteger(values, 'answer_timeout_ms', 3_600_000) };
+  const size = integer(values, 'id_size', 4, 1, 8);
+  if (!idSizes.includes(size)) throw new Error(`id_size must be one of ${idSizes.join(', ')}, not ${size}`);
+  const offset = integer(values, 'id_offset', 0, 0, largestHeader);
+  if (offset + size > largestPayload)
+    throw new Error(
+      `id_offset ${offset} and id_size ${size} lie outside of every payload: the largest has ${largestPayload} bytes`,
+    );
+  // 0 is not used.
+  if (maxInFlight !== undefined && maxInFlight > 2 ** (8 * size) - 1)
+    throw new Error(`max_in_flight must be at most ${2 ** (8 * size) - 1} with id_size ${size}, not ${maxInFlight}`);
+  return { id: { offset, size, little }, maxInFlight, answerTimeoutMs: undefined };
+}
+
+function onlyWith(
+  values: Record<string, unknown>,
+  correlation: string,
+  name: string,
+  allowed: readonly string[],
+): void {
+  if (values[name] === undefined || allowed.includes(correlation)) return;
+  const which = allowed.map((one) => JSON.stringify(one)).join(' or ');
+  throw new Error(`${name} has a meaning only with correlation ${which}, not with ${JSON.stringify(correlation)}`);
 }
 
 function writeLength(header: Buffer, length: number, offset: number, size: number, little: boolean): void {
@@ -86,6 +143,10 @@ function integer(values: Record<string, unknown>, name: string, standard: number
   const value = values[name] ?? standard;
   if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
   throw new Error(`${name} must be a whole number from ${least} to ${most}, not ${JSON.stringify(value)}`);
+}
+
+function optionalInteger(values: Record<string, unknown>, name: string, most: number): number | undefined {
+  return values[name] === undefined ? undefined : integer(values, name, 1, 1, most);
 }
 
 function choice<T extends string>(values: Record<string, unknown>, name: string, allowed: readonly [T, ...T[]]): T {

@@ -11,6 +11,7 @@ import type {
   ResponseHeaderMap,
 } from '../../src/bridge/api.js';
 import { type Framing, parseFraming } from './config.js';
+import { multiplexing } from './multiplexing.js';
 
 const Continue = 0;
 const StopAndBuffer = 1;
@@ -32,6 +33,7 @@ class LengthPrefixedBridge implements HttpTcpBridge {
 
   encodeHeaders(_headers: unknown, dataForSet: BufferInstance, endOfStream: boolean): 0 | 1 {
     if (!endOfStream) return StopAndBuffer;
+    if (!this.#hasId(0)) return Continue;
     dataForSet.set(this.#framing.header(0));
     return Continue;
   }
@@ -46,8 +48,20 @@ class LengthPrefixedBridge implements HttpTcpBridge {
       );
       return Continue;
     }
+    if (!this.#hasId(buffer.len())) return Continue;
     buffer.prepend(this.#framing.header(buffer.len()));
     return Continue;
+  }
+
+  /** Answers the client where a payload of that size has no room for the id. */
+  #hasId(payload: number): boolean {
+    const id = this.#framing.sharing?.id;
+    if (id === undefined || payload >= id.offset + id.size) return true;
+    this.#callbacks.sendLocalReply(
+      400,
+      `the request body has ${payload} bytes; its id ends at byte ${id.offset + id.size}\n`,
+    );
+    return false;
   }
 
   onUpstreamData(headers: ResponseHeaderMap, buffer: BufferInstance, endOfStream: boolean): 0 | 1 | 2 {
@@ -83,6 +97,7 @@ class LengthPrefixedBridge implements HttpTcpBridge {
 
 const plugin: BridgePlugin<Framing> = {
   parseConfig: (config) => parseFraming(config.unpack()),
+  multiplexing,
   createBridge: (framing, callbacks) => new LengthPrefixedBridge(framing, callbacks),
 };
 

@@ -60,6 +60,11 @@ export interface BridgeCallbacks {
    */
   setSelfHalfCloseForUpstreamConn(enabled: boolean): void;
   /**
+   * The server will not answer this request. When it's written, `onUpstreamData` is called once, with an empty buffer and `endOfStream`. Default false; read
+   * with the write that ends the request.
+   */
+  setOneWay(oneWay: boolean): void;
+  /**
    * Answers the client without the server; valid in any call until headers are out. The status that the call then returns is ignored.
    * Statuses are 200-599. In `onUpstreamData`, bytes that are left in the buffer count as unread: the connection is closed. Drain it to let it be used again.
    */
@@ -93,10 +98,51 @@ export interface PluginConfig {
   unpack(): unknown;
 }
 
+/** Whatever a protocol tells its requests apart by. */
+export type FrameId = number | bigint;
+
+/** Ids by which a server's answers are told apart. The bridges of a plugin may all use the same one: on a connection each request gets one of ours, its answer the bridge's own again. */
+export interface FrameIds {
+  /** The id of the frame that begins with `bytes`, of which `frameLength` has told the length. undefined: more bytes are needed. */
+  readId(bytes: Buffer): FrameId | undefined;
+  /** Writes an id in place: where `readId` found it, and as long. */
+  writeId(bytes: Buffer, id: FrameId): void;
+  /** The largest id that fits; 2147483647 unless set. */
+  maxId?: number;
+}
+
+/**
+ * How the exchanges of a protocol share connections: a request is one frame, and so is its answer. Functions get bytes that begin with a frame, as far as it has
+ * come, perhaps with more frames behind it; they must not keep them. What one throws means that the bytes are none of the protocol's.
+ */
+export interface Multiplexing {
+  /** Bytes of the whole first frame; undefined: more are needed to tell. Asked about requests and answers. */
+  frameLength(bytes: Buffer): number | undefined;
+  /** `in_order`: the server answers one request after the other, in the order in which they came. */
+  correlation: 'in_order' | FrameIds;
+  /** Exchanges on one connection at a time; 100 unless set. */
+  maxInFlight?: number;
+  /** `in_order` only: how long the answer that is next may keep the others waiting, milliseconds without a byte of it. The connection is closed then. 10000 unless set. */
+  answerTimeoutMs?: number;
+  /** Whether a frame of the server answers nobody: a heartbeat, a notice. Asked before its id is read. undefined: more bytes are needed. */
+  isStrayFrame?(bytes: Buffer): boolean | undefined;
+  /** Gets each of those frames, whole. They may have up to 64 KiB. */
+  onStrayFrame?(frame: Buffer): StrayFrameAnswer | undefined;
+}
+
+export interface StrayFrameAnswer {
+  /** Goes back to the server: a whole frame. */
+  reply?: Bytes;
+  /** The server wants no more requests on this connection: what is in flight finishes, others get another one. */
+  drain?: boolean;
+}
+
 export interface BridgePlugin<Config = unknown> {
   /** Throws to reject the configuration; the error's message goes to the control plane. Without it, `createBridge` gets the PluginConfig itself. */
   parseConfig?(config: PluginConfig): Config;
   createBridge(config: Config, callbacks: BridgeCallbacks): HttpTcpBridge;
+  /** How exchanges share connections, for this configuration. Without it, or when it returns nothing, each has one to itself. Throws to reject the configuration. */
+  multiplexing?(config: Config): Multiplexing | undefined;
   /** Bound of a StopAndBuffer response in bytes, instead of 16 MiB. */
   maxResponseBuffer?: number;
 }

@@ -1,6 +1,9 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
+import type { AcquireOptions } from '../upstream/cluster-manager.js';
 import type {
+  ConnectionShare,
+  ExclusiveConnection,
   PoolCallbacks,
   PoolFailure,
   UpstreamConnection,
@@ -21,13 +24,21 @@ import {
 } from './exchange-state.js';
 import { isIdempotent } from './idempotent.js';
 import { canReplace, isReusable, keepForReplay, type OpenState, openState, takeResponsePart } from './open-state.js';
-import { RecoveredPanic } from './plugin-error.js';
+import { pluginError, RecoveredPanic } from './plugin-error.js';
 import { RequestHeadersView } from './plugin-headers.js';
 import { type LocalReply, PluginSession } from './plugin-session.js';
 import { localReplyHeaders } from './response-headers.js';
 
 const nothing = Buffer.alloc(0);
 const ended: ExchangeState = { name: 'ended' };
+
+const acquirePooled: AcquireOptions = { freshOnly: false, exclusive: false };
+/** Instead of a connection that turned out to be stale. */
+const acquireFresh: AcquireOptions = { freshOnly: true, exclusive: false };
+/** For an exchange that is going to close its side. */
+const acquireAlone: AcquireOptions = { freshOnly: false, exclusive: true };
+/** For the PROXY header, which names one client for the whole connection. */
+const acquireFreshAlone: AcquireOptions = { freshOnly: true, exclusive: true };
 
 /**
  * The state machine between one request, one bridge and one connection.
@@ -41,6 +52,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #onDrainTimeout = (): void => this.#dispatch({ kind: 'drain_timeout' });
+  readonly #onRequestWritten = (): void => this.#dispatch({ kind: 'request_written' });
 
   #state: ExchangeState;
   #busy = false;
@@ -65,14 +77,17 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     stats.exchangesTotal.value += 1;
     stats.exchangesActive.value += 1;
     options.cluster.pin(this.#onDrainTimeout);
-    this.#state = {
-      name: 'connecting',
-      acquisition: options.cluster.acquire(options.priority, this, { freshOnly: options.preface !== undefined }),
-    };
+    this.#state = this.#acquire(acquirePooled, undefined);
   }
 
   get host(): Host | undefined {
     return this.#host;
+  }
+
+  #acquire(how: AcquireOptions, moving: OpenState | undefined): ExchangeState {
+    const { cluster, priority, preface } = this.#options;
+    const options = preface === undefined ? how : acquireFreshAlone;
+    return { name: 'connecting', acquisition: cluster.acquire(priority, this, options), moving };
   }
 
   // Events.
@@ -138,7 +153,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     const state = this.#state;
     switch (state.name) {
       case 'connecting':
-        this.#whileConnecting(event);
+        this.#whileConnecting(state, event);
         break;
       case 'open':
         this.#whileOpen(state, event);
@@ -151,10 +166,11 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     this.#balanceRequest();
   }
 
-  #whileConnecting(event: ExchangeEvent): void {
+  #whileConnecting({ moving }: ExchangeState & { name: 'connecting' }, event: ExchangeEvent): void {
     switch (event.kind) {
       case 'connection_ready':
-        this.#open(event.connection);
+        if (moving === undefined) this.#open(event.connection);
+        else this.#continueOn(event.connection, moving);
         break;
       case 'pool_failure': {
         const { failure } = event;
@@ -175,6 +191,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       case 'upstream_end':
       case 'upstream_close':
       case 'upstream_writable':
+      case 'request_written':
       case 'downstream_writable':
         break;
     }
@@ -211,6 +228,9 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       case 'upstream_writable':
         open.upstreamBlocked = false;
         break;
+      case 'request_written':
+        this.#continueResponse(open, true);
+        break;
       case 'downstream_writable':
         if (open.readingPaused) {
           open.readingPaused = false;
@@ -230,10 +250,8 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   // The request: client to server.
 
   #open(connection: UpstreamConnection): void {
-    const { cluster, info, requestHeaders, requestEndStream, routeName } = this.#options;
-    this.#host = connection.host;
-    info.upstreamHost = connection.host.address;
-    info.upstreamLocalAddress = connection.localAddress;
+    const { cluster, requestHeaders, requestEndStream, routeName } = this.#options;
+    this.#enter(connection);
     const session = new PluginSession(cluster.pipeline, {
       routeName,
       clusterName: cluster.config.name,
@@ -242,7 +260,6 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     const keep = connection.reused && !this.#replaced && !requestEndStream && isIdempotent(requestHeaders);
     const open = openState(connection, session, keep ? new ByteQueue() : undefined);
     this.#state = open;
-    connection.setHandler(this);
 
     const dataForSet = new ByteQueue();
     let answer = session.create();
@@ -255,12 +272,21 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       this.#answerRequest(open, step, dataForSet);
       return;
     }
-    if (this.#options.preface !== undefined) this.#write(open, this.#options.preface);
+    if (this.#options.preface !== undefined && !connection.shared) this.#write(open, connection, this.#options.preface);
     this.#writeAll(open, dataForSet, step.next);
+    if (this.#state !== open) return;
     if (requestEndStream || (this.#body.length === 0 && !this.#bodyEnded)) return;
     // What came while there was no connection.
     for (const piece of this.#body.pieces) keepForReplay(open, piece);
     this.#continueRequest(open);
+  }
+
+  #enter(connection: UpstreamConnection): void {
+    const { info } = this.#options;
+    this.#host = connection.host;
+    info.upstreamHost = connection.host.address;
+    info.upstreamLocalAddress = connection.localAddress;
+    connection.setHandler(this);
   }
 
   /** Gives the plugin the piece of the body that came, or the whole when it wants that. */
@@ -290,18 +316,66 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
 
   #writeAll(open: OpenState, queue: ByteQueue, next: RequestPhase): void {
     open.request = next;
-    for (const piece of queue.take()) this.#write(open, piece);
-    if (next !== 'sent' || !open.session.selfHalfClose) return;
-    open.halfClosed = true;
-    open.connection.halfClose();
+    const { connection } = open;
+    if (connection.shared) {
+      this.#gatherFrame(open, connection, queue);
+      return;
+    }
+    for (const piece of queue.take()) this.#write(open, connection, piece);
+    if (next === 'sent') this.#finishRequest(open, connection);
   }
 
-  #write(open: OpenState, data: Buffer): void {
+  #write(open: OpenState, connection: ExclusiveConnection, data: Buffer): void {
+    this.#noteWrite();
+    if (!connection.write(data)) open.upstreamBlocked = true;
+  }
+
+  #noteWrite(): void {
     const { info } = this.#options;
     info.lastUpstreamTxByte = this.#clock.monotonic();
     info.firstUpstreamTxByte ??= info.lastUpstreamTxByte;
-    open.wrote = true;
-    if (!open.connection.write(data)) open.upstreamBlocked = true;
+  }
+
+  #finishRequest(open: OpenState, connection: ExclusiveConnection): void {
+    if (open.session.oneWay) connection.afterWrites(this.#onRequestWritten);
+    if (!open.session.selfHalfClose) return;
+    open.halfClosed = true;
+    connection.halfClose();
+  }
+
+  /** Nothing goes out on a shared connection before the whole request is there. */
+  #gatherFrame(open: OpenState, connection: ConnectionShare, queue: ByteQueue): void {
+    const { frame, session } = open;
+    if (open.request !== 'sent' || frame !== undefined || session.selfHalfClose) {
+      open.frame ??= new ByteQueue();
+      for (const piece of queue.take()) open.frame.append(piece);
+    }
+    if (open.request !== 'sent') {
+      if ((open.frame?.length ?? 0) > this.#options.requestBufferLimit) this.#fail({ kind: 'request_too_large' });
+    } else if (session.selfHalfClose) {
+      // Nothing was written: it can all go to a connection that may be half-closed.
+      connection.release(true);
+      this.#state = this.#acquire(acquireAlone, open);
+    } else {
+      this.#sendFrame(open, connection, (open.frame ?? queue).take());
+    }
+  }
+
+  #sendFrame(open: OpenState, connection: ConnectionShare, frame: Buffer[]): void {
+    this.#noteWrite();
+    try {
+      connection.send(frame, open.session.oneWay ? this.#onRequestWritten : undefined);
+    } catch (thrown) {
+      this.#failPlugin(pluginError('the request for a shared connection', thrown));
+    }
+  }
+
+  /** The exchange has left its shared connection for one of its own. */
+  #continueOn(connection: UpstreamConnection, open: OpenState): void {
+    this.#enter(connection);
+    open.connection = connection;
+    this.#state = open;
+    if (open.frame !== undefined) this.#writeAll(open, open.frame, 'sent');
   }
 
   /** The plugin ended the exchange in one of its calls for the request. `buffer` is that call's. */
@@ -345,11 +419,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       this.#body.clear();
       for (const piece of open.replay.take()) this.#body.append(piece);
     }
-    const { cluster, priority } = this.#options;
-    this.#state = {
-      name: 'connecting',
-      acquisition: cluster.acquire(priority, this, { freshOnly: true }),
-    };
+    this.#state = this.#acquire(acquireFresh, undefined);
   }
 
   // The response: server to client.
@@ -366,9 +436,17 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
           this.#fail({ kind: 'response_too_large' });
         break;
       case 'cut_short':
+        if (open.session.oneWay && !open.answered) {
+          this.#failPlugin(
+            new Error('onUpstreamData answered StopAndBuffer for a one-way request, which has no answer'),
+          );
+          break;
+        }
         this.#fail({
           kind: 'upstream_closed',
-          reason: 'the server closed the connection in the middle of the response',
+          reason: open.connection.shared
+            ? "the answer's frame ended in the middle of the response"
+            : 'the server closed the connection in the middle of the response',
         });
         break;
       case 'local_reply':
@@ -459,7 +537,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
 
   /** A connection that begins with one client's PROXY header can't serve another. */
   #endAnswered(open: OpenState): void {
-    const named = this.#options.preface !== undefined && open.wrote;
+    const named = this.#options.preface !== undefined && open.connection.wrote;
     this.#end(!named && isReusable(open));
   }
 
@@ -470,6 +548,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     this.#state = ended;
     if (state.name === 'connecting') {
       state.acquisition.cancel();
+      if (state.moving !== undefined) this.#destroyBridge(state.moving);
     } else {
       this.#destroyBridge(state);
       state.connection.release(reusable);

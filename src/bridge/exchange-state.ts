@@ -3,12 +3,17 @@ import type { OpenState } from './open-state.js';
 
 /**
  * Where an exchange is.
- * - connecting: the pool was asked for a connection; the request's body waits.
+ * - connecting: the pool was asked for a connection; the request's body waits, or all that the bridge made of the request.
  * - open: a bridge and a connection work on it.
  * - ended: nothing is left; late events are ignored.
  */
 export type ExchangeState =
-  | { readonly name: 'connecting'; readonly acquisition: { cancel(): void } }
+  | {
+      readonly name: 'connecting';
+      readonly acquisition: { cancel(): void };
+      /** The whole request is here, and waits for a connection of its own to be written to. */
+      readonly moving: OpenState | undefined;
+    }
   | OpenState
   | { readonly name: 'ended' };
 
@@ -30,6 +35,8 @@ export type ExchangeEvent =
   | { readonly kind: 'upstream_end' }
   | { readonly kind: 'upstream_close'; readonly reason: string }
   | { readonly kind: 'upstream_writable' }
+  /** All of a one-way request is with the kernel. */
+  | { readonly kind: 'request_written' }
   | { readonly kind: 'downstream_writable' }
   | { readonly kind: 'cancel' }
   | { readonly kind: 'drain_timeout' };

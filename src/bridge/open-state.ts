@@ -10,13 +10,13 @@ import { lengthContradiction, type ResponseHead, responseHead } from './response
 /** What belongs to one bridge on one connection; a stale connection's replacement starts over with a new one. */
 export interface OpenState {
   readonly name: 'open';
-  readonly connection: UpstreamConnection;
+  connection: UpstreamConnection;
   readonly session: PluginSession;
   request: RequestPhase;
   /** `encodeData` was called. */
   sawBody: boolean;
-  /** A byte went to the server. */
-  wrote: boolean;
+  /** What goes to the server, until it's whole: on a shared connection. */
+  frame: ByteQueue | undefined;
   halfClosed: boolean;
   /** The server is slow: the connection is above its watermark. */
   upstreamBlocked: boolean;
@@ -54,7 +54,7 @@ export function openState(
     session,
     request: 'streaming',
     sawBody: false,
-    wrote: false,
+    frame: undefined,
     halfClosed: false,
     upstreamBlocked: false,
     replay,
@@ -87,7 +87,7 @@ export function keepForReplay(open: OpenState, data: Buffer): void {
  */
 export function canReplace(open: OpenState, idempotent: boolean): boolean {
   if (!open.connection.reused || open.answered || open.halfClosed) return false;
-  if (open.wrote && !idempotent) return false;
+  if (open.connection.wrote && !idempotent) return false;
   return !open.sawBody || open.replay !== undefined;
 }
 
@@ -96,7 +96,7 @@ export function isReusable(open: OpenState): boolean {
   if (open.serverEnded || open.halfClosed || open.upstreamBlocked || open.received.length > 0) return false;
   // The switch was set when no write was left to carry it out: the plugin doesn't want this connection any more.
   if (open.session.selfHalfClose) return false;
-  return !open.wrote || open.request === 'sent';
+  return !open.connection.wrote || open.request === 'sent';
 }
 
 /** A part of the response that goes to the client. */

@@ -44,6 +44,7 @@ export class PluginSession {
   #localReply: LocalReply | undefined;
   #error: Error | undefined;
   selfHalfClose = false;
+  oneWay = false;
 
   constructor(prepared: PreparedBridge, info: SessionInfo) {
     this.#prepared = prepared;
@@ -194,6 +195,10 @@ class Callbacks implements BridgeCallbacks {
 
   setSelfHalfCloseForUpstreamConn(enabled: boolean): void {
     this.#session.selfHalfClose = enabled === true;
+  }
+
+  setOneWay(oneWay: boolean): void {
+    this.#session.oneWay = oneWay === true;
   }
 
   sendLocalReply(status: number, body: Bytes, headers?: Record<string, string | string[]>): void {

@@ -1,5 +1,6 @@
 import type { BridgeConfig } from '../model/cluster.js';
 import type { Problem } from '../model/verdict.js';
+import type { FrameProtocol } from '../upstream/frame-protocol.js';
 import type { BridgeCallbacks, HttpTcpBridge } from './api.js';
 
 /**
@@ -13,6 +14,8 @@ export interface PreparedBridge {
   /** Hash of the library's content: part of the cluster's identity. */
   readonly libraryHash: string;
   readonly maxResponseBuffer: number;
+  /** How exchanges share connections; without it each has one to itself. */
+  readonly frames?: FrameProtocol | undefined;
   /** Makes a stack trace of the plugin readable: places in the bundle become places in its source files. */
   readonly mapStack?: (stack: string) => string;
   /** May throw: a plugin error of that exchange. */

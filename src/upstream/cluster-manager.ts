@@ -3,12 +3,15 @@ import type { LoadAssignment } from '../model/endpoint.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsStore } from '../stats/store.js';
 import type { PoolCallbacks } from './connection.js';
+import type { FrameProtocol } from './frame-protocol.js';
 import type { Host } from './host.js';
 
 /** What a cluster's version runs on besides its configuration (the prepared bridge): opaque here, released when its last exchange ended. */
 export interface Pipeline {
   /** All that `Cluster.bridge` means (library, plugin, parsed configuration): pipelines with the same id can stand for each other. */
   readonly id: string;
+  /** How its exchanges share connections; without it each has one to itself. */
+  readonly frames?: FrameProtocol | undefined;
   release(): void;
 }
 
@@ -27,13 +30,16 @@ export interface ActiveCluster<P extends Pipeline> {
   unpin(onDrainTimeout: () => void): void;
   /**
    * Chooses a host and gets a connection to it. `onReady` or `onFailure` comes later, once; `cancel` stops it (a no-op afterwards).
-   * Works for a pinned version also while it drains. `freshOnly`: never a pooled connection, because one of them just turned out to be stale.
+   * Works for a pinned version also while it drains.
    */
-  acquire(
-    priority: 'default' | 'high',
-    callbacks: PoolCallbacks,
-    options?: { readonly freshOnly: boolean },
-  ): { cancel(): void };
+  acquire(priority: 'default' | 'high', callbacks: PoolCallbacks, options?: AcquireOptions): { cancel(): void };
+}
+
+export interface AcquireOptions {
+  /** Not a connection that was pooled before, because one of them just turned out to be stale. */
+  readonly freshOnly: boolean;
+  /** Not a share of one. */
+  readonly exclusive: boolean;
 }
 
 /** What a route's cluster name leads to. `parked` and `warming` (first version not warm yet) have no hosts to serve. */

@@ -4,14 +4,17 @@ import type { Cluster } from '../model/cluster.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsScope, StatsStore } from '../stats/store.js';
 import { type CircuitBreakers, createCircuitBreakers, type Priority, showCircuitBreakers } from './circuit-breakers.js';
-import type { ActiveCluster, Pipeline } from './cluster-manager.js';
+import type { AcquireOptions, ActiveCluster, Pipeline } from './cluster-manager.js';
 import { type ClusterStats, createClusterStats } from './cluster-stats.js';
 import type { PoolCallbacks } from './connection.js';
 import { ConnectionRequest } from './connection-request.js';
 import { type Host, type HostStats, healthOf, reconcileHosts } from './host.js';
-import { HostPool, type PoolContext } from './host-pool.js';
+import { HostPool } from './host-pool.js';
 import type { HostSource, HostUpdate, UpdateOutcome } from './host-source.js';
 import { LoadBalancer } from './lb/load-balancer.js';
+import { createMultiplexingStats } from './multiplexing-stats.js';
+import type { Pool, PoolContext } from './pool-accounts.js';
+import { SharedPool, type SharingOptions } from './shared-pool.js';
 
 export interface VersionOptions<P extends Pipeline> extends VersionCallbacks<P> {
   readonly resource: Resource<Cluster>;
@@ -54,10 +57,11 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   readonly #stats: ClusterStats;
   readonly #breakers: Readonly<Record<Priority, CircuitBreakers>>;
   readonly #contexts: Readonly<Record<Priority, PoolContext>>;
-  readonly #pools: Readonly<Record<Priority, Map<string, HostPool>>> = {
+  readonly #pools: Readonly<Record<Priority, Map<string, Pool>>> = {
     default: new Map(),
     high: new Map(),
   };
+  readonly #sharing: SharingOptions | undefined;
   readonly #lb: LoadBalancer;
   readonly #pins = new Set<() => void>();
   /** Only while warming: versions must not hold on to all that came before them. */
@@ -93,6 +97,8 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
       onShrunk: (pool) => this.#onPoolShrunk(pool, priority),
     });
     this.#contexts = { default: context('default'), high: context('high') };
+    const protocol = options.pipeline.frames;
+    this.#sharing = protocol && { protocol, sharing: createMultiplexingStats(scope) };
     this.#lb = new LoadBalancer({
       random,
       healthyPanic: this.#stats.lbHealthyPanic,
@@ -161,8 +167,8 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     if (this.#pins.delete(onDrainTimeout)) this.#checkDrained();
   }
 
-  acquire(priority: Priority, callbacks: PoolCallbacks, options?: { readonly freshOnly: boolean }): { cancel(): void } {
-    const request = new ConnectionRequest(priority, options?.freshOnly === true, callbacks, this.#options.log);
+  acquire(priority: Priority, callbacks: PoolCallbacks, options?: AcquireOptions): { cancel(): void } {
+    const request = new ConnectionRequest(priority, options, callbacks, this.#options.log);
     this.#dispatch(request);
     return request;
   }
@@ -181,18 +187,23 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     }
   }
 
-  #poolOf(host: Host, priority: Priority): HostPool {
+  #poolOf(host: Host, priority: Priority): Pool {
     const pools = this.#pools[priority];
     let pool = pools.get(host.key);
     if (!pool) {
-      pool = new HostPool(host, this.#contexts[priority]);
+      pool = this.#makePool(host, this.#contexts[priority]);
       if (this.#state.kind === 'draining') pool.drain();
       pools.set(host.key, pool);
     }
     return pool;
   }
 
-  #allPools(): HostPool[] {
+  #makePool(host: Host, context: PoolContext): Pool {
+    const sharing = this.#sharing;
+    return sharing === undefined ? new HostPool(host, context) : new SharedPool(host, context, sharing);
+  }
+
+  #allPools(): Pool[] {
     return [...this.#pools.default.values(), ...this.#pools.high.values()];
   }
 
@@ -221,7 +232,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     this.#options.onHostsChanged();
   }
 
-  #removeHost(pools: Map<string, HostPool>, key: string): void {
+  #removeHost(pools: Map<string, Pool>, key: string): void {
     const pool = pools.get(key);
     if (!pool) return;
     // Who waits for a host that is gone goes to another one; where there is none, it is still the best chance.
@@ -252,7 +263,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     if (this.#state.kind === 'warming' && this.waitingFor().length === 0) this.#options.onWarm(this);
   }
 
-  #onPoolShrunk(pool: HostPool, priority: Priority): void {
+  #onPoolShrunk(pool: Pool, priority: Priority): void {
     if (pool.empty && !this.#hostsByKey.has(pool.host.key)) this.#pools[priority].delete(pool.host.key);
     this.#checkDrained();
   }

@@ -1,7 +1,7 @@
 import type { Logger } from '../log.js';
 import type { Priority } from './circuit-breakers.js';
-import type { PoolCallbacks, PoolFailure } from './connection.js';
-import type { Lease } from './lease.js';
+import type { AcquireOptions } from './cluster-manager.js';
+import type { PoolCallbacks, PoolFailure, UpstreamConnection } from './connection.js';
 
 /** Where a waiting request can be taken out again. */
 export interface RequestQueue {
@@ -12,7 +12,7 @@ type State =
   | { readonly kind: 'new' }
   | { readonly kind: 'queued'; readonly queue: RequestQueue }
   /** Decided; the callback comes when the stack has unwound. */
-  | { readonly kind: 'ready'; readonly lease: Lease }
+  | { readonly kind: 'ready'; readonly connection: UpstreamConnection }
   | { readonly kind: 'failed'; readonly failure: PoolFailure }
   | { readonly kind: 'done' };
 
@@ -27,13 +27,16 @@ export class ConnectionRequest {
   readonly priority: Priority;
   /** A connection that served before is of no use to it. */
   readonly freshOnly: boolean;
+  /** It needs a connection to itself. */
+  readonly exclusive: boolean;
   readonly #callbacks: PoolCallbacks;
   readonly #log: Logger;
   #state: State = fresh;
 
-  constructor(priority: Priority, freshOnly: boolean, callbacks: PoolCallbacks, log: Logger) {
+  constructor(priority: Priority, options: AcquireOptions | undefined, callbacks: PoolCallbacks, log: Logger) {
     this.priority = priority;
-    this.freshOnly = freshOnly;
+    this.freshOnly = options?.freshOnly === true;
+    this.exclusive = options?.exclusive === true;
     this.#callbacks = callbacks;
     this.#log = log;
   }
@@ -42,8 +45,8 @@ export class ConnectionRequest {
     this.#state = { kind: 'queued', queue };
   }
 
-  ready(lease: Lease): void {
-    this.#state = { kind: 'ready', lease };
+  ready(connection: UpstreamConnection): void {
+    this.#state = { kind: 'ready', connection };
     process.nextTick(settle, this);
   }
 
@@ -57,18 +60,18 @@ export class ConnectionRequest {
     this.#state = done;
     if (state.kind === 'queued') state.queue.onCancel(this);
     // Nothing was written to it: the next one may have it.
-    else if (state.kind === 'ready') state.lease.release(true);
+    else if (state.kind === 'ready') state.connection.release(true);
   }
 
   settle(): void {
     const state = this.#state;
     this.#state = done;
     try {
-      if (state.kind === 'ready') this.#callbacks.onReady(state.lease);
+      if (state.kind === 'ready') this.#callbacks.onReady(state.connection);
       else if (state.kind === 'failed') this.#callbacks.onFailure(state.failure);
     } catch (error) {
       this.#log.error({ err: error }, 'a request failed while it was given its connection');
-      if (state.kind === 'ready') state.lease.release(false);
+      if (state.kind === 'ready') state.connection.release(false);
     }
   }
 }

@@ -1,28 +1,51 @@
 import type { Host } from './host.js';
 
 /**
- * A pooled TCP connection while one exchange has it. Writes of one turn of the event loop go out together.
- * After `release`, or after `onClose`, every call is a no-op and no event follows.
+ * What one exchange has of a pooled TCP connection: all of it, or a share. After `release`, or after `onClose`, every call is a no-op and no event follows.
  */
-export interface UpstreamConnection {
+export type UpstreamConnection = ExclusiveConnection | ConnectionShare;
+
+interface Held {
   readonly host: Host;
   /** It served an exchange before: a failure before any byte came may be a stale connection, not a failure of the server. */
   readonly reused: boolean;
   /** `host:port` of our side; '' for a Unix socket. */
   readonly localAddress: string;
-  /** What this exchange wrote, in bytes, sent or still buffered. */
-  readonly bytesWritten: number;
+  /** A byte of this exchange was written. */
+  readonly wrote: boolean;
   /** Who gets the events; set once, right when the connection is handed out. */
   setHandler(handler: UpstreamConnectionHandler): void;
-  /** False: above the high watermark, `onWritable` will come. The connection keeps `data`, which must not change any more. */
-  write(data: Buffer): boolean;
-  /** FIN after all that was written; reading goes on. The connection can't be reused. */
-  halfClose(): void;
   /** No `onData` and no `onEnd` until `resumeReading`; an error is told after the data that came before it. */
   pauseReading(): void;
   resumeReading(): void;
-  /** Gives the connection back: to the pool when `reusable` (and nothing unread, half-closed or paused), else it is closed. No event follows. Idempotent. */
+  /**
+   * Gives the connection back: to the pool when `reusable` (and nothing unread, half-closed or paused), else it is closed. No event follows. Idempotent.
+   * A share of a connection closes nothing: the rest of its answer is dropped when it comes.
+   */
   release(reusable: boolean): void;
+}
+
+/** A connection that nobody else has meanwhile. Writes of one turn of the event loop go out together. */
+export interface ExclusiveConnection extends Held {
+  readonly shared: false;
+  /** What this exchange wrote, in bytes, sent or still buffered. */
+  readonly bytesWritten: number;
+  /** False: above the high watermark, `onWritable` will come. The connection keeps `data`, which must not change any more. */
+  write(data: Buffer): boolean;
+  /** Calls when all that was written is with the kernel; never when the connection fails before. */
+  afterWrites(then: () => void): void;
+  /** FIN after all that was written; reading goes on. The connection can't be reused. */
+  halfClose(): void;
+}
+
+/** One exchange's share of a connection: one frame goes out, and the bytes of one come back, with `onEnd` behind its last. */
+export interface ConnectionShare extends Held {
+  readonly shared: true;
+  /**
+   * Sends the whole request, once. The connection keeps the pieces, which must not change any more. With `whenWritten` no answer is awaited: it is called when
+   * the request is with the kernel. Throws an Error, fit to be shown, when the bytes are not exactly one frame.
+   */
+  send(request: Buffer[], whenWritten?: () => void): void;
 }
 
 export interface UpstreamConnectionHandler {

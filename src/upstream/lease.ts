@@ -1,14 +1,18 @@
-import type { UpstreamConnection, UpstreamConnectionHandler } from './connection.js';
+import type { ExclusiveConnection, UpstreamConnectionHandler } from './connection.js';
 import type { Host } from './host.js';
 import type { PooledConnection } from './pooled-connection.js';
 
 /** One exchange's hold of a pooled connection. What comes late from an exchange that gave it back can't reach the next one. */
-export class Lease implements UpstreamConnection {
+export class Lease implements ExclusiveConnection {
+  readonly shared = false;
   readonly reused: boolean;
   bytesWritten = 0;
+  /** Exchanges that run on it now; a connection that is shared between several says how many. */
+  exchanges = 1;
   handler: UpstreamConnectionHandler | undefined;
   readonly #connection: PooledConnection;
   #ended = false;
+  #closeReason: string | undefined;
 
   constructor(connection: PooledConnection, reused: boolean) {
     this.#connection = connection;
@@ -23,14 +27,28 @@ export class Lease implements UpstreamConnection {
     return this.#connection.localAddress;
   }
 
+  get wrote(): boolean {
+    return this.bytesWritten > 0;
+  }
+
   setHandler(handler: UpstreamConnectionHandler): void {
-    this.handler = handler;
+    const reason = this.#closeReason;
+    // The connection failed between being handed out and now.
+    if (reason !== undefined) process.nextTick(() => handler.onClose(reason));
+    else this.handler = handler;
   }
 
   write(data: Buffer): boolean {
     if (this.#ended) return false;
     this.bytesWritten += data.length;
     return this.#connection.write(data);
+  }
+
+  afterWrites(then: () => void): void {
+    if (!this.#ended)
+      this.#connection.afterWrites(() => {
+        if (!this.#ended) then();
+      });
   }
 
   halfClose(): void {
@@ -51,9 +69,10 @@ export class Lease implements UpstreamConnection {
     this.#connection.release(reusable);
   }
 
-  /** Nothing passes any more, in either direction. */
-  end(): void {
+  /** Nothing passes any more, in either direction. `closeReason`: the connection failed. */
+  end(closeReason?: string): void {
     this.#ended = true;
+    this.#closeReason = closeReason;
     this.handler = undefined;
   }
 }

@@ -46,6 +46,7 @@ type State =
     }
   | { readonly kind: 'closed' };
 
+const nothing = Buffer.alloc(0);
 const idle: State = { kind: 'idle' };
 const closed: State = { kind: 'closed' };
 
@@ -131,6 +132,13 @@ export class PooledConnection {
     this.#countBuffered();
     if (wasBelow && !below) this.#context.stats.flowControlBackedUp.value++;
     return below;
+  }
+
+  afterWrites(then: () => void): void {
+    if (this.#state.kind !== 'leased') return;
+    this.#socket.write(nothing, (error) => {
+      if (!error) this.#notify(then);
+    });
   }
 
   halfClose(): void {
@@ -271,14 +279,17 @@ export class PooledConnection {
     (local ? stats.cxDestroyLocal : stats.cxDestroyRemote).value++;
     stats.cxLengthMs.record(clock.monotonic() - this.#startedAt);
     if (from === 'leased') {
-      stats.cxDestroyWithActiveRq.value++;
-      (local ? stats.cxDestroyLocalWithActiveRq : stats.cxDestroyRemoteWithActiveRq).value++;
+      const exchanges = state.kind === 'leased' || state.kind === 'failed_unread' ? state.lease.exchanges : 0;
+      if (exchanges > 0) {
+        stats.cxDestroyWithActiveRq.value++;
+        (local ? stats.cxDestroyLocalWithActiveRq : stats.cxDestroyRemoteWithActiveRq).value++;
+      }
       this.#owner.onLeaseEnd(this);
     }
     this.#owner.onClosed(this, { from, local, timedOut, reason });
     if (state.kind === 'leased' || state.kind === 'failed_unread') {
       const { handler } = state.lease;
-      state.lease.end();
+      state.lease.end(reason);
       if (handler) this.#notify(() => handler.onClose(reason));
     }
   }

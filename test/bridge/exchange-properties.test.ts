@@ -6,7 +6,7 @@ import type { PreparedBridge } from '../../src/bridge/prepared-bridge.js';
 import { systemClock } from '../../src/clock.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import type { ActiveCluster } from '../../src/upstream/cluster-manager.js';
-import type { PoolCallbacks, UpstreamConnection, UpstreamConnectionHandler } from '../../src/upstream/connection.js';
+import type { ExclusiveConnection, PoolCallbacks, UpstreamConnectionHandler } from '../../src/upstream/connection.js';
 import type { Host } from '../../src/upstream/host.js';
 import { prepare, Recorder, send, testLog } from './harness.js';
 
@@ -50,8 +50,9 @@ interface World {
   acquisition: PoolCallbacks | undefined;
 }
 
-/** Holds the exchange to the contract of UpstreamConnection. */
-class FakeConnection implements UpstreamConnection {
+/** Holds the exchange to the contract of ExclusiveConnection. */
+class FakeConnection implements ExclusiveConnection {
+  readonly shared = false;
   readonly host = { address: 'host' } as Host;
   readonly localAddress = 'local';
   readonly bytesWritten = 0;
@@ -80,6 +81,14 @@ class FakeConnection implements UpstreamConnection {
     if (data.length === 0) this.world.problems.push('an empty write');
     this.written.push(Buffer.from(data));
     return this.onWrite(this);
+  }
+
+  get wrote(): boolean {
+    return this.written.length > 0;
+  }
+
+  afterWrites(): void {
+    this.#check('afterWrites');
   }
 
   halfClose(): void {

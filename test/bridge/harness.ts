@@ -3,8 +3,9 @@ import type { BridgePlugin } from '../../src/bridge/api.js';
 import type { Exchange, ExchangeCallbacks, ExchangeFailure } from '../../src/bridge/exchange.js';
 import { createExchangeFactory, type StartExchange } from '../../src/bridge/exchange-factory.js';
 import { HeaderMap } from '../../src/bridge/header-map.js';
+import { prepareMultiplexing } from '../../src/bridge/multiplexing.js';
 import type { PreparedBridge } from '../../src/bridge/prepared-bridge.js';
-import { systemClock } from '../../src/clock.js';
+import { type Clock, systemClock } from '../../src/clock.js';
 import { createLogging, type Logger } from '../../src/log.js';
 import type { Cluster } from '../../src/model/cluster.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
@@ -44,7 +45,7 @@ export function testLog(): TestLog {
 }
 
 /** A plugin whose bridges a test writes down as plain objects. */
-export type TestPlugin = Pick<BridgePlugin<undefined>, 'createBridge' | 'maxResponseBuffer'>;
+export type TestPlugin = Pick<BridgePlugin<undefined>, 'createBridge' | 'maxResponseBuffer' | 'multiplexing'>;
 
 export interface TestBridge extends PreparedBridge {
   released: boolean;
@@ -61,6 +62,7 @@ export function prepare(plugin: TestPlugin, pluginName = 'test'): TestBridge {
     },
     libraryHash: 'hash',
     maxResponseBuffer: plugin.maxResponseBuffer ?? 16 * 1024 * 1024,
+    frames: prepareMultiplexing(plugin.multiplexing?.(undefined)),
     released: false,
     createBridge: (callbacks) => plugin.createBridge(undefined, callbacks),
     release() {
@@ -215,6 +217,8 @@ export interface Harness<Bridge extends PreparedBridge = TestBridge> {
   readonly bridge: Bridge;
   /** A statistic of the bridge's plugin. */
   stat(name: string): number;
+  /** A statistic of the cluster: a counter, or, with `_active` at its end or `abandoned`, a gauge. */
+  clusterStat(name: string): number;
   /** Connections that exchanges have at this moment. */
   leased(): number;
   send(request?: TestRequest): Sent;
@@ -228,19 +232,21 @@ export function createHarness(
   plugin: PreparedBridge,
   port: number,
   overrides?: Partial<Cluster>,
+  clock?: Clock,
 ): Harness<PreparedBridge>;
-export function createHarness(plugin: TestPlugin, port: number, overrides?: Partial<Cluster>): Harness;
+export function createHarness(plugin: TestPlugin, port: number, overrides?: Partial<Cluster>, clock?: Clock): Harness;
 export function createHarness(
   plugin: TestPlugin | PreparedBridge,
   port: number,
   overrides: Partial<Cluster> = {},
+  clock: Clock = systemClock,
 ): Harness<PreparedBridge> {
   const stats = createStatsStore();
   const log = testLog();
   const manager = createClusterManager<PreparedBridge>({
     stats,
     log: createLogging('off').logger('upstream'),
-    clock: systemClock,
+    clock,
     drainTimeMs: 100,
     onEdsInterest: () => undefined,
   });
@@ -286,7 +292,7 @@ export function createHarness(
   const found = manager.lookup(model.name);
   if (found.kind !== 'active') throw new Error(`the cluster is ${found.kind}`);
   const { cluster } = found;
-  const start = createExchangeFactory({ stats, log, clock: systemClock });
+  const start = createExchangeFactory({ stats, log, clock });
   return {
     log,
     manager,
@@ -295,6 +301,10 @@ export function createHarness(
     stat: (name) => {
       const full = `bridge.${bridge.config.pluginName}.${name}`;
       return name.endsWith('_active') ? stats.gauge(full).value : stats.counter(full).value;
+    },
+    clusterStat: (name) => {
+      const full = `cluster.cluster_0.${name}`;
+      return /(_active|_buffered|abandoned)$/.test(name) ? stats.gauge(full).value : stats.counter(full).value;
     },
     leased: () =>
       manager.snapshot().reduce((sum, { hosts }) => sum + hosts.reduce((n, { stats: s }) => n + s.rqActive, 0), 0),

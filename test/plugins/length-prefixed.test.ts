@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { parseFraming } from '../../plugins/length-prefixed/config.js';
 import { bridges } from '../../plugins/length-prefixed/index.js';
+import { multiplexing } from '../../plugins/length-prefixed/multiplexing.js';
 import type { PluginConfig } from '../../src/bridge/api.js';
 import { createScriptRuntime } from '../../src/bridge/script/runtime.js';
 import { createHarness, eventually, type Harness, type TestRequest, testLog } from '../bridge/harness.js';
@@ -201,12 +202,79 @@ describe('plugins/length-prefixed', () => {
       [{ header: 'xyz' }, 'header must be bytes in hexadecimal'],
       [{ header: 'cafe', header_size: 4 }, 'header must have as many bytes as header_size says (4), not 2'],
       [{ length_size: 1, length_adjustment: 256 }, 'length_size 1 is too small'],
+      [{ correlation: 'ids' }, 'correlation must be "exclusive" or "in_order" or "id", not "ids"'],
+      [{ id_offset: 4 }, 'id_offset has a meaning only with correlation "id", not with "exclusive"'],
+      [
+        { correlation: 'in_order', id_size: 4 },
+        'id_size has a meaning only with correlation "id", not with "in_order"',
+      ],
+      [
+        { max_in_flight: 4 },
+        'max_in_flight has a meaning only with correlation "in_order" or "id", not with "exclusive"',
+      ],
+      [{ correlation: 'id', answer_timeout_ms: 4 }, 'answer_timeout_ms has a meaning only with correlation "in_order"'],
+      [{ correlation: 'id', id_size: 3 }, 'id_size must be one of 1, 2, 4, 8, not 3'],
+      [{ correlation: 'id', id_size: '4' }, 'id_size must be a whole number from 1 to 8, not "4"'],
+      [{ correlation: 'id', id_offset: -1 }, 'id_offset must be a whole number from 0 to 4096, not -1'],
+      [
+        { correlation: 'id', length_size: 1, id_offset: 252 },
+        'id_offset 252 and id_size 4 lie outside of every payload',
+      ],
+      [{ correlation: 'id', max_in_flight: 0 }, 'max_in_flight must be a whole number from 1 to 65536, not 0'],
+      [
+        { correlation: 'id', id_size: 1, max_in_flight: 256 },
+        'max_in_flight must be at most 255 with id_size 1, not 256',
+      ],
+      [{ correlation: 'in_order', answer_timeout_ms: 0 }, 'answer_timeout_ms must be a whole number from 1 to 3600000'],
     ];
     for (const [config, message] of refused) {
       it(`refuses ${JSON.stringify(config)}`, () => {
         expect(() => parseFraming(config)).to.throw(message);
       });
     }
+
+    const ids: [string, unknown, string, string][] = [
+      ['in the first 4 bytes', {}, '00000008 01020304 61626364', '00000008 00000005 61626364'],
+      ['of 1 byte', { id_size: 1, id_offset: 1 }, '00000003 010203', '00000003 010503'],
+      ['of 2 bytes, little-endian', { id_size: 2, endianness: 'little' }, '03000000 010203', '03000000 050003'],
+      ['of 8 bytes', { id_size: 8, length_size: 1 }, '08 0102030405060708', '08 0000000000000005'],
+      [
+        'of 8 bytes, little-endian',
+        { id_size: 8, length_size: 1, endianness: 'little' },
+        '08 0102030405060708',
+        '08 0500000000000000',
+      ],
+      ['behind a header', { header_size: 6, id_size: 1 }, '000000020000 0102', '000000020000 0502'],
+    ];
+    for (const [name, config, given, expected] of ids) {
+      it(`an id ${name}`, () => {
+        const { frameLength, correlation } =
+          multiplexing(parseFraming({ correlation: 'id', ...(config as object) })) ?? {};
+        const bytes = Buffer.from(given.replaceAll(' ', ''), 'hex');
+        expect(frameLength?.(bytes)).to.equal(bytes.length);
+        if (typeof correlation !== 'object') throw new Error('no ids');
+        const own = correlation.readId(bytes) as number;
+        correlation.writeId(bytes, 5);
+        expect(bytes.toString('hex')).to.equal(expected.replaceAll(' ', ''));
+        expect(Number(correlation.readId(bytes))).to.equal(5);
+        correlation.writeId(bytes, own);
+        expect(bytes.toString('hex')).to.equal(given.replaceAll(' ', ''));
+        const end = bytes.length - 1;
+        for (let length = 0; length < end; length++) {
+          const part = bytes.subarray(0, length);
+          if (frameLength?.(part) !== undefined) correlation.readId(part);
+        }
+      });
+    }
+
+    it('a body that ends before its id is refused', async () => {
+      await setUp(answer(frame('hello')), { correlation: 'id', id_offset: 2 });
+      const result = await harness.send({ body: ['12345'] }).ended();
+      expect(result.summary).to.equal('local 400 the request body has 5 bytes; its id ends at byte 6\n');
+      expect((await harness.send({ method: 'GET' }).ended()).summary).to.equal(
+        'local 400 the request body has 0 bytes; its id ends at byte 6\n',
+      );
+    });
 
     it('reads what it writes', () => {
       const config = fc.record({

@@ -4,7 +4,7 @@ import type { CircuitBreakerThresholds, Cluster } from '../../src/model/cluster.
 import type { HealthStatus, LoadAssignment } from '../../src/model/endpoint.js';
 import type { Resource } from '../../src/model/verdict.js';
 import type { ActiveCluster, ClusterManager, Pipeline } from '../../src/upstream/cluster-manager.js';
-import type { PoolCallbacks, PoolFailure, UpstreamConnection } from '../../src/upstream/connection.js';
+import type { ExclusiveConnection, PoolCallbacks, PoolFailure } from '../../src/upstream/connection.js';
 
 export const log = createLogging('off').logger('upstream');
 
@@ -142,9 +142,9 @@ export function active<P extends Pipeline>(manager: ClusterManager<P>, name = 'e
 
 /** What happened on a connection, in order: strings for data, `end`, `writable`, `close:REASON`. */
 export interface Attempt {
-  readonly result: Promise<UpstreamConnection | PoolFailure>;
+  readonly result: Promise<ExclusiveConnection | PoolFailure>;
   readonly events: string[];
-  connection: UpstreamConnection | undefined;
+  connection: ExclusiveConnection | undefined;
   failure: PoolFailure | undefined;
   received: Buffer[];
   cancel(): void;
@@ -154,8 +154,8 @@ export interface Attempt {
 export function attempt(
   cluster: ActiveCluster<Pipeline>,
   priority: 'default' | 'high' = 'default',
-  onData?: (connection: UpstreamConnection) => void,
-  options?: { readonly freshOnly: boolean },
+  onData?: (connection: ExclusiveConnection) => void,
+  options?: { readonly freshOnly: boolean; readonly exclusive?: boolean },
 ): Attempt {
   const events: string[] = [];
   let cancel = () => {};
@@ -167,7 +167,9 @@ export function attempt(
     cancel: () => cancel(),
     result: new Promise((resolve) => {
       const callbacks: PoolCallbacks = {
-        onReady(connection) {
+        onReady(given) {
+          // Without a protocol for frames nothing is shared.
+          const connection = given as ExclusiveConnection;
           events.push('ready');
           Object.assign(state, { connection });
           connection.setHandler({
@@ -188,7 +190,7 @@ export function attempt(
           resolve(failure);
         },
       };
-      const request = cluster.acquire(priority, callbacks, options);
+      const request = cluster.acquire(priority, callbacks, options && { exclusive: false, ...options });
       cancel = () => request.cancel();
     }),
   };
@@ -197,9 +199,9 @@ export function attempt(
 
 export async function connected(
   cluster: ActiveCluster<Pipeline>,
-): Promise<Attempt & { connection: UpstreamConnection }> {
+): Promise<Attempt & { connection: ExclusiveConnection }> {
   const made = attempt(cluster);
   await made.result;
   if (!made.connection) throw new Error(`no connection: ${made.failure?.kind}`);
-  return made as Attempt & { connection: UpstreamConnection };
+  return made as Attempt & { connection: ExclusiveConnection };
 }

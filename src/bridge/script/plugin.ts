@@ -1,6 +1,8 @@
 import type { BridgeConfig } from '../../model/cluster.js';
 import type { Problem } from '../../model/verdict.js';
+import type { FrameProtocol } from '../../upstream/frame-protocol.js';
 import type { BridgePlugin, PluginConfig } from '../api.js';
+import { prepareMultiplexing } from '../multiplexing.js';
 import { describe, isPromise } from '../plugin-error.js';
 import type { Library } from './libraries.js';
 
@@ -9,6 +11,7 @@ export interface ParsedPlugin {
   readonly plugin: BridgePlugin<unknown>;
   readonly config: unknown;
   readonly maxResponseBuffer: number;
+  readonly frames: FrameProtocol | undefined;
 }
 
 /** What a configuration is judged by; `path` is a field of the bridge's Config. */
@@ -29,10 +32,12 @@ export function parsePlugin(library: Library, config: BridgeConfig, unpack: () =
   const plugin = findPlugin(library, config.pluginName);
   const { typeUrl, value } = config.pluginConfig;
   const pluginConfig: PluginConfig = { typeUrl, value: Uint8Array.from(value), unpack };
+  const parsed = parseConfig(plugin, config.pluginName, pluginConfig);
   return {
     plugin,
-    config: parseConfig(plugin, config.pluginName, pluginConfig),
+    config: parsed,
     maxResponseBuffer: maxResponseBufferOf(plugin, config.pluginName),
+    frames: framesOf(plugin, parsed, config.pluginName),
   };
 }
 
@@ -81,6 +86,15 @@ function parseConfig(plugin: BridgePlugin<unknown>, name: string, config: Plugin
     );
   }
   return parsed;
+}
+
+function framesOf(plugin: BridgePlugin<unknown>, config: unknown, name: string): FrameProtocol | undefined {
+  if (plugin.multiplexing === undefined) return undefined;
+  try {
+    return prepareMultiplexing(plugin.multiplexing(config));
+  } catch (thrown) {
+    throw new PluginProblem('plugin_config', `multiplexing of plugin ${JSON.stringify(name)}: ${describe(thrown)}`);
+  }
 }
 
 function maxResponseBufferOf(plugin: BridgePlugin<unknown>, name: string): number {

@@ -116,6 +116,7 @@ function createPreparedBridge(
     config,
     libraryHash: library.hash,
     maxResponseBuffer: parsed.maxResponseBuffer,
+    frames: parsed.frames,
     mapStack: library.mapStack,
     createBridge(callbacks): HttpTcpBridge {
       if (live === undefined) throw new Error(`plugin ${config.pluginName} was released already`);

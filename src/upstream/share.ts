@@ -1,0 +1,87 @@
+import type { ConnectionShare, UpstreamConnectionHandler } from './connection.js';
+import type { FrameId } from './frame-protocol.js';
+import type { Host } from './host.js';
+import type { SharedConnection } from './shared-connection.js';
+import type { QueuedFrame } from './write-queue.js';
+
+/**
+ * Where an exchange is on its shared connection.
+ * - preparing: its request isn't whole yet; queued: it waits to be written; sent: the answer is awaited, or comes
+ * - answered: nothing more is to come for it; what the exchange has not read yet waits
+ * - abandoned: the exchange let go, and the answer is dropped when it comes
+ * - closed: the exchange or the connection has ended
+ */
+export type ShareState = 'preparing' | 'queued' | 'sent' | 'answered' | 'abandoned' | 'closed';
+
+const noPieces: readonly Buffer[] = [];
+
+/** One exchange's share of a connection, and its frame in the queue. `SharedConnection` makes all its transitions. */
+export class Share implements ConnectionShare, QueuedFrame {
+  readonly shared = true;
+  state: ShareState = 'preparing';
+  wrote = false;
+  handler: UpstreamConnectionHandler | undefined;
+  pieces: readonly Buffer[] = noPieces;
+  size = 0;
+  place = 0;
+  /** No answer comes: who is told instead, when the request is written. */
+  whenWritten: (() => void) | undefined;
+  /** The id that its own frame had, which its answer gets back. */
+  originalId: FrameId = 0;
+  /** The id on the connection. */
+  id = 0;
+  /** In order: whose answer is next after this one's. */
+  next: Share | undefined;
+  /** The exchange reads nothing at the moment; `held` is what came meanwhile. */
+  paused = false;
+  held: Buffer[] | undefined;
+  heldBytes = 0;
+  closeReason = '';
+  readonly #connection: SharedConnection;
+
+  constructor(connection: SharedConnection) {
+    this.#connection = connection;
+  }
+
+  get host(): Host {
+    return this.#connection.host;
+  }
+
+  get reused(): boolean {
+    return this.#connection.answers > 0;
+  }
+
+  get localAddress(): string {
+    return this.#connection.localAddress;
+  }
+
+  setHandler(handler: UpstreamConnectionHandler): void {
+    this.handler = handler;
+    // The connection failed between being handed out and now.
+    if (this.closeReason !== '') process.nextTick(() => handler.onClose(this.closeReason));
+  }
+
+  send(request: Buffer[], whenWritten?: () => void): void {
+    if (this.state !== 'preparing') return;
+    if (whenWritten !== undefined) this.whenWritten = () => this.#connection.onWritten(this, whenWritten);
+    this.#connection.send(this, request);
+  }
+
+  onWrite(): boolean {
+    return this.#connection.onWrite(this);
+  }
+
+  pauseReading(): void {
+    this.paused = true;
+  }
+
+  resumeReading(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.#connection.onResume(this);
+  }
+
+  release(): void {
+    this.#connection.onRelease(this);
+  }
+}

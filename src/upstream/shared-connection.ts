@@ -1,0 +1,456 @@
+import { AnswerTimer } from './answer-timer.js';
+import { AnswersById, AnswersInOrder, type AwaitedAnswers } from './awaited-answers.js';
+import type { UpstreamConnectionHandler } from './connection.js';
+import { FrameError, type FrameProtocol } from './frame-protocol.js';
+import { FrameReader, type FrameSink } from './frame-reader.js';
+import { FrameWriter } from './frame-writer.js';
+import type { Host } from './host.js';
+import type { Lease } from './lease.js';
+import type { MultiplexingStats } from './multiplexing-stats.js';
+import type { ConnectionContext } from './pooled-connection.js';
+import { Share } from './share.js';
+import { checkWholeFrame } from './whole-frame.js';
+
+/** What a pool's shared connections have in common. */
+export interface SharingContext extends ConnectionContext {
+  readonly protocol: FrameProtocol;
+  readonly sharing: MultiplexingStats;
+}
+
+/** The pool that a shared connection belongs to. */
+export interface SharedConnectionOwner {
+  /** An exchange ended. */
+  onShareEnd(connection: SharedConnection): void;
+  /** It may have become ready. */
+  onRoom(connection: SharedConnection): void;
+}
+
+/** A connection that has been silent for so long while answers are due, gets no new exchanges until it speaks. Milliseconds. */
+const silence = 1000;
+/** What is held for exchanges that don't read, per connection, bytes. */
+const longestHeld = 16 * 1024 * 1024;
+/** Of one frame that answers nobody, and of the replies to them that wait to be written, bytes. */
+const longestStray = 65_536;
+
+/** Who gets the bytes of the frame that is coming. */
+type Target = Share | Buffer[];
+
+/**
+ * A connection that several exchanges use at once. Requests go out as whole frames, once per turn of the event loop; answers are handed to their exchanges as they
+ * come. What the exchange of one does, or its client, or its answer, does not reach the others.
+ */
+export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
+  /** Clock.monotonic() when its last exchange ended. */
+  idleSince = 0;
+  /** How many have come whole. */
+  answers = 0;
+  readonly #lease: Lease;
+  readonly #owner: SharedConnectionOwner;
+  readonly #context: SharingContext;
+  readonly #reader: FrameReader;
+  readonly #awaited: AwaitedAnswers;
+  readonly #writer: FrameWriter;
+  readonly #answerTimer: AnswerTimer | undefined;
+  /** Those whose exchange has not ended. */
+  readonly #live = new Set<Share>();
+  /** Places that are taken: by live shares without a whole answer, and by abandoned ones. */
+  #taken = 0;
+  #abandoned = 0;
+  #target: Target | undefined;
+  /** Bytes of replies to stray frames that wait. */
+  #replies = 0;
+  #heldBytes = 0;
+  #readingPaused = false;
+  /** No new exchanges; closed when the last one ends. */
+  #retired = false;
+  #closed = false;
+  /** Clock.monotonic() of the last sign of life that counts. */
+  #lastHeard = 0;
+
+  constructor(lease: Lease, owner: SharedConnectionOwner, context: SharingContext) {
+    this.#lease = lease;
+    this.#owner = owner;
+    this.#context = context;
+    const { protocol } = context;
+    this.#reader = new FrameReader(protocol, this);
+    this.#writer = new FrameWriter(lease);
+    if (protocol.ids === undefined) {
+      this.#awaited = new AnswersInOrder();
+      this.#answerTimer = new AnswerTimer(
+        context.clock,
+        protocol.answerTimeoutMs,
+        () => this.#waited(),
+        () => this.#onAnswerTimeout(),
+      );
+    } else {
+      this.#awaited = new AnswersById(protocol.ids);
+    }
+    lease.exchanges = 0;
+    lease.setHandler(this);
+  }
+
+  get host(): Host {
+    return this.#lease.host;
+  }
+
+  get localAddress(): string {
+    return this.#lease.localAddress;
+  }
+
+  get idle(): boolean {
+    return this.#live.size === 0;
+  }
+
+  /** Whether it can take another exchange. */
+  get hasRoom(): boolean {
+    const { protocol, bufferLimitBytes } = this.#context;
+    if (this.#closed || this.#retired || this.#taken >= protocol.maxInFlight) return false;
+    return !this.#writer.blocked && this.#writer.bytes <= bufferLimitBytes && this.#heldBytes <= bufferLimitBytes;
+  }
+
+  /** Whether it should, too: it isn't one that lets those wait that it has. */
+  get ready(): boolean {
+    if (!this.hasRoom) return false;
+    return !this.#isSilent();
+  }
+
+  /** A place for another exchange. */
+  open(): Share {
+    const share = new Share(this);
+    this.#taken++;
+    this.#live.add(share);
+    this.#lease.exchanges = this.#live.size;
+    return share;
+  }
+
+  /** No new exchanges; it is closed when those that it has have ended. */
+  retire(reason: string): void {
+    this.#retired = true;
+    if (this.#live.size === 0) this.close(reason);
+  }
+
+  /** Ends it, and the exchanges that it has with it. */
+  close(reason: string): void {
+    if (this.#closed) return;
+    this.#stop();
+    this.#lease.release(false);
+    this.#failAll(reason);
+  }
+
+  // The requests.
+
+  send(share: Share, request: Buffer[]): void {
+    const { protocol } = this.#context;
+    let size = 0;
+    for (const piece of request) size += piece.length;
+    share.originalId = checkWholeFrame(protocol, request, size);
+    // Only to see that it can be done: when the frame goes out it's too late to tell its plugin.
+    protocol.ids?.write(request[0] as Buffer, share.originalId);
+    share.pieces = request;
+    share.size = size;
+    share.state = 'queued';
+    this.#writer.add(share);
+  }
+
+  /** Its frame leaves the queue. */
+  onWrite(share: Share): boolean {
+    try {
+      if (share.whenWritten === undefined) this.#await(share);
+      share.state = 'sent';
+      share.wrote = true;
+      return true;
+    } catch (error) {
+      this.#taken--;
+      this.#fail(share, (error as Error).message);
+      return false;
+    }
+  }
+
+  #await(share: Share): void {
+    const waiting = this.#awaited.size > 0;
+    this.#awaited.add(share, share.pieces[0] as Buffer);
+    if (waiting) return;
+    this.#lastHeard = this.#context.clock.monotonic();
+    this.#answerTimer?.start();
+  }
+
+  /** No answer follows. */
+  onWritten(share: Share, tell: () => void): void {
+    this.#free(share);
+    if (share.state !== 'answered') return;
+    try {
+      tell();
+    } catch (error) {
+      this.#onFault(share, error);
+    }
+  }
+
+  onWritable(): void {
+    this.#writer.onWritable();
+    this.#owner.onRoom(this);
+  }
+
+  // The answers.
+
+  onData(chunk: Buffer): void {
+    if (this.#context.protocol.ids !== undefined) this.#lastHeard = this.#context.clock.monotonic();
+    try {
+      this.#reader.read(chunk);
+    } catch (error) {
+      if (!(error instanceof FrameError)) throw error;
+      this.#context.stats.cxProtocolError.value++;
+      this.#context.log.debug({ host: this.host.address, reason: error.message }, 'closing a shared connection');
+      this.close(`protocol error: ${error.message}`);
+    }
+  }
+
+  onFrame(start: Buffer, length: number): boolean {
+    const { stray } = this.#context.protocol;
+    if (stray !== undefined) {
+      const isStray = stray.is(start);
+      if (isStray === undefined) return false;
+      if (isStray) {
+        if (length > longestStray)
+          throw new FrameError(`a frame of ${length} bytes that answers nobody; allowed are ${longestStray}`);
+        this.#target = [];
+        this.onRest(start, start.length === length);
+        return true;
+      }
+    }
+    const share = this.#awaited.find(start);
+    if (share === undefined) return false;
+    this.#target = share;
+    this.onRest(start, start.length === length);
+    return true;
+  }
+
+  onRest(piece: Buffer, last: boolean): void {
+    const target = this.#target;
+    if (last) this.#target = undefined;
+    if (target instanceof Share) {
+      // In order only answers count as signs of life: heartbeats say nothing about the one that all wait for.
+      if (this.#answerTimer !== undefined) this.#lastHeard = this.#context.clock.monotonic();
+      if (last) {
+        this.answers++;
+        this.#free(target);
+      }
+      this.#deliver(target, piece, last);
+    } else if (target !== undefined) {
+      target.push(piece);
+      if (last) this.#onStray(Buffer.concat(target));
+    }
+  }
+
+  #onStray(frame: Buffer): void {
+    this.#context.sharing.strayFrames.value++;
+    const { reply, drain } = this.#context.protocol.stray?.receive(frame) ?? {};
+    if (reply !== undefined && reply.length > 0) {
+      this.#replies += reply.length;
+      if (this.#replies > longestStray) throw new FrameError('the server does not read the replies to its frames');
+      const { length } = reply;
+      const onWrite = (): boolean => {
+        this.#replies -= length;
+        return true;
+      };
+      this.#writer.add({ pieces: [reply], size: length, place: 0, onWrite, whenWritten: undefined });
+    }
+    if (drain === true) this.retire('the server asked for no more requests');
+  }
+
+  #deliver(share: Share, piece: Buffer, last: boolean): void {
+    if (share.state === 'abandoned' || share.state === 'closed') {
+      if (last) this.#context.sharing.lateAnswers.value++;
+      return;
+    }
+    if (share.paused || share.held !== undefined) this.#hold(share, piece);
+    else this.#tell(share, piece);
+    if (last && share.held === undefined) this.#tellEnd(share);
+  }
+
+  #tell(share: Share, piece: Buffer): void {
+    try {
+      share.handler?.onData(piece);
+    } catch (error) {
+      this.#onFault(share, error);
+    }
+  }
+
+  /** Behind the last byte of an answer, for an exchange that has not let go by itself. */
+  #tellEnd(share: Share): void {
+    if (share.state !== 'answered') return;
+    try {
+      share.handler?.onEnd();
+    } catch (error) {
+      this.#onFault(share, error);
+    }
+  }
+
+  /** A fault in one exchange must not end the process, nor the others. */
+  #onFault(share: Share, error: unknown): void {
+    this.#context.log.error({ err: error, host: this.host.address }, 'an exchange on a shared connection failed');
+    share.release();
+  }
+
+  /** Its answer is whole, or none comes: others may have its place. */
+  #free(share: Share): void {
+    this.#taken--;
+    if (share.state === 'abandoned') {
+      share.state = 'closed';
+      this.#abandoned--;
+      this.#context.sharing.abandoned.value--;
+    } else if (share.state !== 'closed') {
+      share.state = 'answered';
+    }
+    this.#owner.onRoom(this);
+  }
+
+  // Exchanges that end.
+
+  onRelease(share: Share): void {
+    const { state } = share;
+    if (state === 'abandoned' || state === 'closed') return;
+    share.state = 'closed';
+    if (state === 'sent') {
+      share.state = 'abandoned';
+      this.#abandoned++;
+      this.#context.sharing.abandoned.value++;
+    } else if (state !== 'answered') {
+      if (state === 'queued') this.#writer.remove(share);
+      this.#taken--;
+    }
+    this.#letGo(share);
+    if (this.#live.size === 0) {
+      if (this.#retired) this.close('draining');
+      // Nobody is left who could be hurt, and who knows whether the server is still there.
+      else if (state === 'sent' && this.#isSilent()) this.close('no answer came');
+    }
+    // Ids of answers that never come are not kept for ever.
+    if (2 * this.#abandoned > this.#context.protocol.maxInFlight) this.retire('too many answers never came');
+    this.#balanceReading();
+    this.#owner.onShareEnd(this);
+    if (!this.#closed) this.#owner.onRoom(this);
+  }
+
+  #letGo(share: Share): void {
+    this.#live.delete(share);
+    this.#lease.exchanges = this.#live.size;
+    share.handler = undefined;
+    this.#heldBytes -= share.heldBytes;
+    share.held = undefined;
+    share.heldBytes = 0;
+  }
+
+  // The end of the connection.
+
+  /** Whatever the server still wants to read, it answers nobody any more. */
+  onEnd(): void {
+    this.close('the server closed the connection');
+  }
+
+  onClose(reason: string): void {
+    if (this.#closed) return;
+    this.#stop();
+    this.#failAll(reason);
+  }
+
+  #stop(): void {
+    this.#closed = true;
+    this.#reader.stop();
+    this.#writer.stop();
+    this.#answerTimer?.cancel();
+    this.#context.sharing.abandoned.value -= this.#abandoned;
+    this.#abandoned = 0;
+  }
+
+  #failAll(reason: string): void {
+    for (const share of [...this.#live]) this.#fail(share, reason);
+  }
+
+  #fail(share: Share, reason: string): void {
+    const { handler } = share;
+    share.state = 'closed';
+    share.closeReason = reason;
+    this.#letGo(share);
+    this.#owner.onShareEnd(this);
+    this.#tellClose(handler, reason);
+  }
+
+  #tellClose(handler: UpstreamConnectionHandler | undefined, reason: string): void {
+    try {
+      handler?.onClose(reason);
+    } catch (error) {
+      this.#context.log.error(
+        { err: error, host: this.host.address },
+        'an exchange failed while its connection closed',
+      );
+    }
+  }
+
+  // Answers that do not come.
+
+  /** How long the server has said nothing although it should; undefined: nothing is due. */
+  #waited(): number | undefined {
+    if (this.#awaited.size === 0 && this.#target === undefined) return undefined;
+    return this.#readingPaused ? 0 : this.#context.clock.monotonic() - this.#lastHeard;
+  }
+
+  #isSilent(): boolean {
+    const waited = this.#waited();
+    return waited !== undefined && waited > silence;
+  }
+
+  #onAnswerTimeout(): void {
+    this.#context.sharing.answerTimeouts.value++;
+    this.close(`no answer within ${this.#context.protocol.answerTimeoutMs} ms`);
+  }
+
+  // Exchanges that read slowly.
+
+  #hold(share: Share, piece: Buffer): void {
+    share.held ??= [];
+    share.held.push(piece);
+    share.heldBytes += piece.length;
+    this.#heldBytes += piece.length;
+    if (this.#heldBytes > longestHeld && this.#live.size > 1) this.#failSlowest();
+    this.#balanceReading();
+  }
+
+  /** Reading stops only when nobody else waits for what comes. */
+  #balanceReading(): void {
+    const pause = this.#heldBytes > this.#context.bufferLimitBytes && this.#live.size === 1;
+    if (pause === this.#readingPaused || this.#closed) return;
+    this.#readingPaused = pause;
+    if (pause) {
+      this.#lease.pauseReading();
+    } else {
+      this.#lastHeard = this.#context.clock.monotonic();
+      this.#lease.resumeReading();
+    }
+  }
+
+  #failSlowest(): void {
+    let slowest: Share | undefined;
+    for (const share of this.#live) if (share.heldBytes > (slowest?.heldBytes ?? 0)) slowest = share;
+    if (slowest === undefined) return;
+    this.#context.sharing.slowReaders.value++;
+    const { handler } = slowest;
+    slowest.release();
+    this.#tellClose(handler, 'the client reads too slowly for a shared connection');
+  }
+
+  onResume(share: Share): void {
+    while (share.held !== undefined && !share.paused) {
+      const piece = share.held.shift();
+      if (piece === undefined) {
+        share.held = undefined;
+        this.#tellEnd(share);
+        break;
+      }
+      share.heldBytes -= piece.length;
+      this.#heldBytes -= piece.length;
+      this.#tell(share, piece);
+    }
+    this.#balanceReading();
+    if (!this.#closed) this.#owner.onRoom(this);
+  }
+}

@@ -1,0 +1,78 @@
+/** A whole frame that waits to be written. */
+export interface QueuedFrame {
+  readonly pieces: readonly Buffer[];
+  readonly size: number;
+  /** Its place, as `WriteQueue` set it. */
+  place: number;
+  /** It goes out now; false: it must not any more. */
+  onWrite(): boolean;
+  /** Told when it is with the kernel. */
+  readonly whenWritten: (() => void) | undefined;
+}
+
+/** Below so many bytes all that waits goes out at once, and the order does not matter. */
+const orderMatters = 262_144;
+
+/**
+ * The frames that wait for a shared connection, in fair order: each is placed as many bytes behind what went before it as it is long. So small frames pass a large
+ * one that came before them, but none that comes when as many bytes have gone meanwhile as the large one has.
+ */
+export class WriteQueue {
+  #frames: QueuedFrame[] = [];
+  #begin = 0;
+  #bytes = 0;
+  /** Of all that were taken, bytes. */
+  #gone = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  add(frame: QueuedFrame): void {
+    frame.place = this.#gone + frame.size;
+    this.#bytes += frame.size;
+    this.#frames.push(frame);
+  }
+
+  /** The next one, which leaves the queue. */
+  take(): QueuedFrame | undefined {
+    const index = this.#bytes < orderMatters ? this.#begin : this.#first();
+    const frame = this.#frames[index];
+    if (frame === undefined) return undefined;
+    if (index === this.#begin) this.#begin++;
+    else this.#frames.splice(index, 1);
+    this.#shrink();
+    this.#bytes -= frame.size;
+    this.#gone += frame.size;
+    return frame;
+  }
+
+  /** False: it isn't there. */
+  remove(frame: QueuedFrame): boolean {
+    const index = this.#frames.indexOf(frame, this.#begin);
+    if (index < 0) return false;
+    this.#frames.splice(index, 1);
+    this.#shrink();
+    this.#bytes -= frame.size;
+    return true;
+  }
+
+  #first(): number {
+    const frames = this.#frames;
+    let first = this.#begin;
+    for (let i = first + 1; i < frames.length; i++) {
+      if ((frames[i] as QueuedFrame).place < (frames[first] as QueuedFrame).place) first = i;
+    }
+    return first;
+  }
+
+  #shrink(): void {
+    if (this.#begin < this.#frames.length) {
+      if (this.#begin < 1024) return;
+      this.#frames.splice(0, this.#begin);
+    } else {
+      this.#frames.length = 0;
+    }
+    this.#begin = 0;
+  }
+}
