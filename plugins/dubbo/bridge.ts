@@ -8,13 +8,13 @@ import type {
 import { collectArguments, parseBody, RequestError } from './arguments.js';
 import { type Call, resolveCall } from './call.js';
 import type { Settings } from './config.js';
-import { type ErrorReply, exceptionReply, failureReply, okStatus, refusal } from './errors.js';
+import { type ErrorReply, exceptionReply, failureReply, refusal } from './errors.js';
 import {
   type Frame,
   FrameError,
   frameLength,
-  heartbeat,
   isHessian2,
+  isReadOnly,
   readFrame,
   readId,
   writeRequestHeader,
@@ -71,10 +71,10 @@ export class DubboBridge implements HttpTcpBridge {
   #send(target: BufferInstance, call: Call, headers: RequestHeaderMap, body: Buffer | undefined): void {
     const frame = this.#encode(call, headers, body);
     if ('status' in frame) this.#refuse(frame);
-    else if (call.oneWay) {
-      // The provider answers a one-way call with nothing; the answer to a heartbeat right behind it tells that it was read.
-      target.set(Buffer.concat([frame, heartbeat(this.#id)]));
-    } else target.set(frame);
+    else {
+      target.set(frame);
+      this.#callbacks.setOneWay(call.oneWay);
+    }
   }
 
   #encode(call: Call, headers: RequestHeaderMap, body: Buffer | undefined): Buffer | ErrorReply {
@@ -101,6 +101,11 @@ export class DubboBridge implements HttpTcpBridge {
   }
 
   onUpstreamData(headers: ResponseHeaderMap, buffer: BufferInstance, endOfStream: boolean): 0 | 1 | 2 {
+    if (this.#call?.oneWay === true && endOfStream && buffer.len() === 0) {
+      headers.status = 202;
+      headers.set('content-length', '0');
+      return EndStream;
+    }
     try {
       for (;;) {
         const bytes = this.#nextFrame(buffer);
@@ -141,20 +146,16 @@ export class DubboBridge implements HttpTcpBridge {
 
   /** Whether this is what the exchange waits for. Events of the provider are not. Throws a FrameError for what can't be there. */
   #isAnswer(frame: Frame, bytes: Buffer): boolean {
-    const oneWay = this.#call?.oneWay === true;
     if (frame.kind === 'request') throw new FrameError('the server sent a request');
-    if (frame.kind === 'event_request') {
-      // A heartbeat, or (`R`, read-only) the word that the provider is about to stop: then the connection gets no further call.
-      if (!frame.twoWay) this.#callbacks.setSelfHalfCloseForUpstreamConn(true);
+    if (frame.kind !== 'response') {
+      // The provider is about to stop: the connection gets no further call.
+      if (isReadOnly(frame)) this.#callbacks.setSelfHalfCloseForUpstreamConn(true);
       return false;
     }
-    const isOurs = readId(bytes) === this.#id;
-    if (frame.kind === 'event_response') return oneWay && isOurs;
-    if (!isOurs) throw new FrameError(`the server answered request ${readId(bytes)}, but ${this.#id} was asked`);
-    if (!isHessian2(frame))
-      throw new FrameError(`the server answered in serialization ${frame.serialization}; 2 is known (hessian2)`);
-    // A one-way call is only answered when the provider couldn't read it.
-    return true;
+    const id = readId(bytes);
+    if (id !== this.#id) throw new FrameError(`the server answered request ${id}, but ${this.#id} was asked`);
+    if (isHessian2(frame)) return true;
+    throw new FrameError(`the server answered in serialization ${frame.serialization}; 2 is known (hessian2)`);
   }
 
   #answer(headers: ResponseHeaderMap, buffer: BufferInstance, frame: Frame, length: number): void {
@@ -163,17 +164,12 @@ export class DubboBridge implements HttpTcpBridge {
     if (buffer.len() > length) this.#callbacks.setSelfHalfCloseForUpstreamConn(true);
     const bytes = Buffer.from(body);
     headers.status = status;
-    if (bytes.length > 0) headers.set('content-type', 'application/json');
+    headers.set('content-type', 'application/json');
     headers.set('content-length', String(bytes.length));
     buffer.set(bytes);
   }
 
   #reply(headers: ResponseHeaderMap, frame: Frame): ErrorReply {
-    if (frame.kind === 'event_response') {
-      return frame.status === okStatus
-        ? { status: 202, body: '' }
-        : failureReply(this.#settings.errors, frame.status, '');
-    }
     const response = readResponse(frame, this.#settings.limits);
     if (response.kind === 'failure') return failureReply(this.#settings.errors, response.status, response.message);
     this.#setAttachments(headers, response.attachments);

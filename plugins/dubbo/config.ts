@@ -27,6 +27,8 @@ export interface Settings {
   readonly errors: ErrorRules;
   readonly json: ToJsonOptions;
   readonly limits: Limits;
+  /** Calls on one connection at a time; undefined: each has one to itself. */
+  readonly maxInFlight: number | undefined;
   /** A request's number on its connection. */
   readonly nextId: () => bigint;
 }
@@ -67,6 +69,7 @@ const fields = [
   'errors',
   'json',
   'limits',
+  'connections',
 ];
 
 /** Throws an Error that names the field. No configuration at all: calls by header and path, to any interface. */
@@ -97,6 +100,7 @@ export function parseSettings(config: unknown): Settings {
     errors: parseErrorRules(reader.inner('errors', ['exception_status', 'exceptions', 'statuses', 'stack'])),
     json: parseJsonOptions(jsonReader(reader), classes, references, limits),
     limits,
+    maxInFlight: parseConnections(reader.inner('connections', ['shared', 'max_in_flight'])),
     nextId: () => {
       lastId += 1n;
       return lastId;
@@ -106,6 +110,11 @@ export function parseSettings(config: unknown): Settings {
 
 const jsonReader = (reader: ConfigReader): ConfigReader =>
   reader.inner('json', ['large_numbers', 'dates', 'class_names', 'references', 'max_length']);
+
+function parseConnections(reader: ConfigReader): number | undefined {
+  const most = reader.integer('max_in_flight', 100, 1, 65_536);
+  return reader.boolean('shared', true) ? most : undefined;
+}
 
 function parseLimits(reader: ConfigReader): Limits {
   return {

@@ -14,7 +14,6 @@ const statuses: ReadonlyMap<number, readonly [name: string, httpStatus: number]>
   [90, ['CLIENT_ERROR', 502]],
   [100, ['SERVER_THREADPOOL_EXHAUSTED_ERROR', 503]],
 ]);
-export const okStatus = 20;
 const notFound = 60;
 
 /** How answers other than a value become HTTP. */
@@ -85,7 +84,7 @@ function isMissing(status: number, text: string): boolean {
   return (
     status === 70 &&
     (/^[\w.$]*Exception: (?:Not found exported service: |No such method )/.test(text) ||
-      /^[\w.$]*Exception: Failed to invoke remote proxy method [^\n]*NoSuchMethodException/.test(text))
+      /^[\w.$]*Exception: Failed to invoke remote proxy method [^\n]*Not found method /.test(text))
   );
 }
 

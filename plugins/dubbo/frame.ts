@@ -12,6 +12,8 @@ const magic = 0xdabb;
 const requestBit = 0x80;
 const twoWayBit = 0x40;
 const eventBit = 0x20;
+/** Status of a response that has a result, or an exception of the method. */
+export const okStatus = 20;
 /** Serialization number of Hessian2. */
 const hessian2 = 2;
 
@@ -70,13 +72,16 @@ export function writeRequestHeader(frame: Buffer, id: bigint, twoWay: boolean): 
   frame.writeUInt32BE(frame.length - headerSize, 12);
 }
 
-/** A heartbeat that asks for an answer: its body is Hessian's null. */
-export function heartbeat(id: bigint): Buffer {
-  const frame = Buffer.alloc(headerSize + 1, 0x4e);
-  frame.fill(0, 0, headerSize);
-  writeRequestHeader(frame, id, true);
-  frame[2] = requestBit | twoWayBit | eventBit | hessian2;
-  return frame;
+/** The answer to a heartbeat, which is like it. Source: HeartbeatHandler. */
+export function heartbeatReply(request: Buffer): Buffer {
+  const reply = Buffer.from(request);
+  reply[2] = (request[2] as number) & ~(requestBit | twoWayBit);
+  reply[3] = okStatus;
+  return reply;
 }
+
+/** Whether an event of the server says that it is about to stop: `R`, read-only. Source: HeaderExchangeHandler.handlerEvent. */
+export const isReadOnly = ({ kind, body }: Frame): boolean =>
+  kind === 'event_request' && body.length === 2 && body[0] === 1 && body[1] === 0x52;
 
 export const isHessian2 = (frame: Frame): boolean => frame.serialization === hessian2;

@@ -4,10 +4,12 @@
 import type { BridgeLibrary, BridgePlugin } from '../../src/bridge/api.js';
 import { DubboBridge } from './bridge.js';
 import { largestFrame, parseSettings, type Settings } from './config.js';
+import { multiplexing } from './multiplexing.js';
 
 const plugin: BridgePlugin<Settings> = {
   parseConfig: (config) => parseSettings(config.unpack()),
   createBridge: (settings, callbacks) => new DubboBridge(settings, callbacks),
+  multiplexing,
   maxResponseBuffer: largestFrame + 65_536,
 };
 

@@ -1,6 +1,5 @@
 import type { JavaException } from './errors.js';
-import { okStatus } from './errors.js';
-import type { Frame } from './frame.js';
+import { type Frame, okStatus } from './frame.js';
 import { HessianReader } from './hessian/reader.js';
 import {
   HessianError,

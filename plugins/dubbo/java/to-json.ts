@@ -285,12 +285,12 @@ function numberText(value: number, type: JavaType | undefined): string {
   return isFloat ? floatText(value) : String(value);
 }
 
-/** The shortest text that is this float. Hessian sends floats as doubles, where 0.1f has 17 digits. */
+/** The shortest text that is this float. Java sends it as a double: the nearest, or that of the float's own text. */
 function floatText(value: number): string {
-  if (Math.fround(value) !== value) return String(value);
+  const single = Math.fround(value);
   for (let digits = 1; digits < 9; digits++) {
-    const text = Number(value.toPrecision(digits));
-    if (Math.fround(text) === value) return String(text);
+    const shorter = Number(single.toPrecision(digits));
+    if (Math.fround(shorter) === single) return String(shorter);
   }
-  return String(Number(value.toPrecision(9)));
+  return String(Number(single.toPrecision(9)));
 }

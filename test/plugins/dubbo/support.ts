@@ -31,6 +31,7 @@ export interface Exchange {
   readonly headers: ReadonlyMap<string, string>;
   /** The connection serves nobody else. */
   readonly halfClosed: boolean;
+  readonly oneWay: boolean;
   /** Bytes that the plugin left unread. */
   readonly unread: number;
 }
@@ -44,11 +45,15 @@ export function exchange(
     typeof config === 'object' && config !== null && 'nextId' in config ? (config as Settings) : parseSettings(config);
   let answer: string | undefined;
   let halfClosed = false;
+  let oneWay = false;
   const bridge = new DubboBridge(settings, {
     getRouteName: () => 'route',
     getVirtualClusterName: () => 'cluster',
     setSelfHalfCloseForUpstreamConn: (enabled) => {
       halfClosed = enabled;
+    },
+    setOneWay: (enabled) => {
+      oneWay = enabled;
     },
     sendLocalReply: (status, body) => {
       answer = `local ${status} ${body}`;
@@ -87,6 +92,9 @@ export function exchange(
     headers: responseHeaders,
     get halfClosed() {
       return halfClosed;
+    },
+    get oneWay() {
+      return oneWay;
     },
     get unread() {
       return received.length;

@@ -1,6 +1,7 @@
 package pontoon.peer;
 
 import com.alibaba.fastjson2.JSON;
+import com.alibaba.fastjson2.JSONReader;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.io.PrintStream;
@@ -62,7 +63,8 @@ public final class Consumer {
     private static String call(GenericService generic, EchoService direct, String name, String[] types, String text) {
         try {
             Method method = method(name, types);
-            Object[] values = JSON.parseArray(text, method.getGenericParameterTypes()).toArray();
+            Object[] values = 
+                    JSON.parseArray(text, method.getGenericParameterTypes(), JSONReader.Feature.Base64StringAsByteArray).toArray();
             if (generic == null) return ResultJson.text(method.invoke(direct, values));
             // Maps, as callers of generic services have them.
             return ResultJson.text(generic.$invoke(name, types, Arrays.stream(values).map(Consumer::generic).toArray()));

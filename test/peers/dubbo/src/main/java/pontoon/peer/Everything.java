@@ -11,7 +11,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 
-/** One field of each type that generic calls know. */
+/**
+ * One field of each type that generic calls know; but for a primitive float, whose reader in hessian-lite up to 4.0.4 overwrites the fields beside it
+ * (apache/dubbo#15670). EchoService has a method for it.
+ */
 public class Everything implements Serializable {
     private static final long serialVersionUID = 1;
     private boolean flag;
@@ -19,7 +22,6 @@ public class Everything implements Serializable {
     private short small;
     private int number;
     private long big;
-    private float single;
     private double real;
     private char letter;
     private Boolean boxedFlag;
@@ -67,8 +69,6 @@ public class Everything implements Serializable {
     public void setNumber(int number) { this.number = number; }
     public long getBig() { return big; }
     public void setBig(long big) { this.big = big; }
-    public float getSingle() { return single; }
-    public void setSingle(float single) { this.single = single; }
     public double getReal() { return real; }
     public void setReal(double real) { this.real = real; }
     public char getLetter() { return letter; }

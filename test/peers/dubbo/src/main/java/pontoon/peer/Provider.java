@@ -9,7 +9,10 @@ import org.apache.dubbo.config.RegistryConfig;
 import org.apache.dubbo.config.ServiceConfig;
 import org.apache.dubbo.config.bootstrap.DubboBootstrap;
 
-/** {@code Provider NAME PORT [key=value…]}: serves EchoService, port 0 is a free one. Says `ready PORT`, and ends with its standard input. */
+/**
+ * {@code Provider NAME PORT}: serves EchoService, port 0 is a free one. Says `ready PORT`, and ends with its standard input.
+ * With -Dpeer.single=true it serves that alone; otherwise also version 2.0.0 in group blue, whose export may open the port first.
+ */
 public final class Provider {
     private Provider() {}
 
@@ -30,7 +33,10 @@ public final class Provider {
         DubboBootstrap bootstrap = DubboBootstrap.getInstance();
         bootstrap.application(application).registry(new RegistryConfig("N/A")).protocol(protocol);
         EchoServiceImpl service = new EchoServiceImpl(name);
-        bootstrap.service(service(service, null, null)).service(service(new EchoServiceImpl(name + " v2"), "2.0.0", "blue"));
+        bootstrap.service(service(service, null, null));
+        if (!Boolean.getBoolean("peer.single")) {
+            bootstrap.service(service(new EchoServiceImpl(name + " v2"), "2.0.0", "blue"));
+        }
         bootstrap.start();
         System.out.println("ready " + port);
         System.out.flush();
