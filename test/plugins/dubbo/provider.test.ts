@@ -60,6 +60,13 @@ const configs: Record<Mode, object> = {
   false: { ...common, generic: false },
 };
 
+/** Clusters, and listeners before them. */
+const clusters: Record<Mode, string> = { true: 'generic', 'raw.return': 'raw', false: 'direct' };
+
+/** Requests with the header x-short have little time. */
+const routes = (cluster: string): string =>
+  `route_config: {name: ${cluster}, virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /, headers: [{name: x-short, present_match: true}]}, route: {cluster: ${cluster}, timeout: 0.2s}}, {match: {prefix: /}, route: {cluster: ${cluster}}}]}]}`;
+
 /** Numbers by value, members by name: what two ways to write the same have in common. */
 function canonical(value: Json): unknown {
   if (value instanceof JsonNumber) return canonicalNumber(value.text);
@@ -100,27 +107,15 @@ describe('plugins/dubbo with a real provider', function () {
         bootstrap: staticBootstrap({
           clusters: modes.map((mode) =>
             bridgeCluster({
-              name: mode,
+              name: clusters[mode],
               ports: [provider.port],
               library: 'plugins/dubbo/index.ts',
               plugin: 'dubbo',
               config: JSON.stringify(configs[mode]),
             }),
           ),
-          listeners: modes.map((mode) =>
-            httpListener(
-              mode,
-              mode.replace('.', '_'),
-              `route_config: {name: ${mode === 'raw.return' ? 'raw' : `r${mode}`}, virtual_hosts: [{name: all, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: "${mode}"}}]}]}`,
-            ),
-          ),
-        })
-          .replaceAll('{name: true,', '{name: "true",')
-          .replaceAll('{name: false,', '{name: "false",')
-          .replaceAll('cluster_name: true', 'cluster_name: "true"')
-          .replaceAll('cluster_name: false', 'cluster_name: "false"')
-          .replaceAll('stat_prefix: true', 'stat_prefix: "true"')
-          .replaceAll('stat_prefix: false', 'stat_prefix: "false"'),
+          listeners: modes.map((mode) => httpListener(clusters[mode], clusters[mode], routes(clusters[mode]))),
+        }),
       }),
     ]);
   });
@@ -143,7 +138,7 @@ describe('plugins/dubbo with a real provider', function () {
     body: string,
     headers: Record<string, string> = {},
   ): Promise<Answer> {
-    const url = `${await pontoon.listener(mode)}/${echoService}/${method}`;
+    const url = `${await pontoon.listener(clusters[mode])}/${echoService}/${method}`;
     const response = await fetch(url, {
       method: 'POST',
       headers: { ...jsonHeaders, dubbo_types: parameterTypes, ...headers },
@@ -240,15 +235,19 @@ describe('plugins/dubbo with a real provider', function () {
 
   it('what arrives is what a Java consumer sends', async () => {
     // Generic Java consumers send maps, as we do; here every class is named where it arrives.
-    const samples = fc.sample(everything.arbitrary, { numRuns: 8, seed: 7 });
+    const samples = fc.sample(everything.arbitrary, { numRuns: 20, seed: 7 });
+    let compared = 0;
     for (const sample of samples) {
       const json = `[${sample}]`;
       const java = await consumer.call('false', 'describe', ['pontoon.peer.Everything'], json);
-      expect(java.startsWith('!'), java).to.equal(false);
+      // Not every number is one for the library by which the consumer reads its arguments.
+      if (java.startsWith('! com.alibaba.fastjson2.')) continue;
+      compared += 1;
       for (const mode of modes) {
         expect(await value(mode, 'describe', 'pontoon.peer.Everything', json), mode).to.equal(readAgain(java));
       }
     }
+    expect(compared).to.be.at.least(8);
   });
 
   /** Java escapes more than we do. */
@@ -344,7 +343,7 @@ describe('plugins/dubbo with a real provider', function () {
           'SERVICE_NOT_FOUND',
         ]);
       }
-      const unknown = await fetch(`${await pontoon.listener(mode)}/com.example.None/m`, { method: 'POST' });
+      const unknown = await fetch(`${await pontoon.listener(clusters[mode])}/com.example.None/m`, { method: 'POST' });
       expect(unknown.status).to.equal(404);
       await unknown.text();
     }
@@ -373,7 +372,7 @@ describe('plugins/dubbo with a real provider', function () {
   });
 
   it('one-way calls are answered when the provider has read them', async () => {
-    const url = `${await pontoon.listener('true')}/note`;
+    const url = `${await pontoon.listener(clusters.true)}/note`;
     for (const text of ['first', 'second']) {
       const response = await fetch(url, { method: 'POST', headers: jsonHeaders, body: JSON.stringify({ text }) });
       expect(response.status).to.equal(202);
@@ -416,10 +415,24 @@ describe('plugins/dubbo with a real provider', function () {
     expect(slow.answer).to.equal(whole);
   });
 
-  it("a slow method is cut off by the route's timeout", async () => {
-    const started = Date.now();
-    expect(await value('true', 'sleep', 'int', '[300]')).to.equal('"slept 300"');
-    expect(Date.now() - started).to.be.at.least(290);
+  it("a slow method is cut off by the route's timeout, and the connection goes on serving", async () => {
+    const [slow, quick] = await Promise.all([
+      call('true', 'sleep', 'int', '[1500]', { 'x-short': 'yes' }),
+      call('true', 'sleep', 'int', '[300]'),
+    ]);
+    expect([slow.status, quick.status]).to.deep.equal([504, 200]);
+    expect(slow.text).to.equal('upstream request timeout');
+    expect(quick.text).to.equal('"slept 300"');
+    // The late answer finds nobody, and disturbs nobody.
+    expect(await value('true', 'sleep', 'int', '[1500]')).to.equal('"slept 1500"');
+  });
+
+  it('calls share connections: twenty at once, over one or two', async () => {
+    const before = await pontoon.stat('cluster.generic.upstream_cx_total');
+    const texts = Array.from({ length: 20 }, (_, index) => `"text ${index}"`);
+    const answers = await Promise.all(texts.map((text) => value('true', 'echoString', 'String', `[${text}]`)));
+    expect(answers).to.deep.equal(texts);
+    expect((await pontoon.stat('cluster.generic.upstream_cx_total')) - before).to.be.at.most(1);
   });
 });
 
