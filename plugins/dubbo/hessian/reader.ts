@@ -1,7 +1,7 @@
+import { ByteReader } from './bytes.js';
 import {
   type ClassDefinition,
   HessianDate,
-  HessianError,
   type HessianLimits,
   HessianList,
   HessianMap,
@@ -20,9 +20,8 @@ const maxTypes = 4096;
  * All methods throw a HessianError.
  */
 export class HessianReader {
-  readonly #bytes: Buffer;
+  readonly #in: ByteReader;
   readonly #limits: HessianLimits;
-  #at: number;
   #depth = 0;
   #values = 0;
   #fields = 0;
@@ -32,22 +31,21 @@ export class HessianReader {
   /** What came more than once: only these can be in a circle. */
   readonly shared = new Set<HessianValue>();
 
-  constructor(bytes: Buffer, limits: HessianLimits, start = 0) {
-    this.#bytes = bytes;
+  constructor(bytes: Buffer, limits: HessianLimits) {
+    this.#in = new ByteReader(bytes);
     this.#limits = limits;
-    this.#at = start;
   }
 
   /** Bytes that are not read yet. */
   get remaining(): number {
-    return this.#bytes.length - this.#at;
+    return this.#in.remaining;
   }
 
   value(): HessianValue {
     this.#values += 1;
-    if (this.#values > this.#limits.maxValues) throw this.#error(`more than ${this.#limits.maxValues} values`);
-    const code = this.#byte();
-    if (code < 0x20) return this.#text(code);
+    if (this.#values > this.#limits.maxValues) throw this.#in.error(`more than ${this.#limits.maxValues} values`);
+    const code = this.#in.byte();
+    if (code < 0x20) return this.#in.text(code);
     // Compact numbers: the high half of the table.
     if (code >= 0x80) return code < 0xd8 ? this.#int(code) : this.#long(code);
     if (code >= 0x70) return this.#list(code);
@@ -59,14 +57,14 @@ export class HessianReader {
   int(): number {
     const value = this.value();
     if (typeof value === 'number' && Number.isInteger(value)) return value;
-    throw this.#error('an int was expected');
+    throw this.#in.error('an int was expected');
   }
 
   /** A string or null, as `readUTF`. */
   string(): string | null {
     const value = this.value();
     if (typeof value === 'string' || value === null) return value;
-    throw this.#error('a string was expected');
+    throw this.#in.error('a string was expected');
   }
 
   #letter(code: number): HessianValue {
@@ -78,27 +76,27 @@ export class HessianReader {
       case 0x46:
         return false;
       case 0x49:
-        return this.#int32();
+        return this.#in.int32();
       case 0x4c:
-        return exact(this.#int64());
+        return exact(this.#in.int64());
       case 0x59:
-        return this.#int32();
+        return this.#in.int32();
       case 0x44:
-        return this.#take(8, (bytes, at) => bytes.readDoubleBE(at));
+        return this.#in.double();
       case 0x5b:
         return 0;
       case 0x5c:
         return 1;
       case 0x5d:
-        return (this.#byte() << 24) >> 24;
+        return (this.#in.byte() << 24) >> 24;
       case 0x5e:
-        return this.#take(2, (bytes, at) => bytes.readInt16BE(at));
+        return this.#in.int16();
       case 0x5f:
-        return 0.001 * this.#int32();
+        return 0.001 * this.#in.int32();
       case 0x4a:
-        return new HessianDate(exact(this.#int64()));
+        return new HessianDate(exact(this.#in.int64()));
       case 0x4b:
-        return new HessianDate(this.#int32() * 60_000);
+        return new HessianDate(this.#in.int32() * 60_000);
       case 0x43:
         return this.#definedObject();
       case 0x4f:
@@ -115,109 +113,23 @@ export class HessianReader {
   }
 
   #chunked(code: number): HessianValue {
-    if (code === 0x41 || code === 0x42 || code <= 0x2f || (code >= 0x34 && code <= 0x37)) return this.#binary(code);
-    if (code === 0x52 || code === 0x53 || (code >= 0x30 && code <= 0x33)) return this.#text(code);
+    if (code === 0x41 || code === 0x42 || code <= 0x2f || (code >= 0x34 && code <= 0x37)) return this.#in.binary(code);
+    if (code === 0x52 || code === 0x53 || (code >= 0x30 && code <= 0x33)) return this.#in.text(code);
     if (code >= 0x38 && code <= 0x3f) return this.#long(code);
     if (code >= 0x55 && code <= 0x58) return this.#list(code);
-    throw this.#error(`0x${code.toString(16)} begins no value`);
+    throw this.#in.error(`0x${code.toString(16)} begins no value`);
   }
 
   #int(code: number): number {
     if (code < 0xc0) return code - 0x90;
-    if (code < 0xd0) return ((code - 0xc8) << 8) | this.#byte();
-    return ((code - 0xd4) << 16) | (this.#byte() << 8) | this.#byte();
+    if (code < 0xd0) return ((code - 0xc8) << 8) | this.#in.byte();
+    return ((code - 0xd4) << 16) | (this.#in.byte() << 8) | this.#in.byte();
   }
 
   #long(code: number): number {
-    if (code >= 0xf0) return ((code - 0xf8) << 8) | this.#byte();
+    if (code >= 0xf0) return ((code - 0xf8) << 8) | this.#in.byte();
     if (code >= 0xd8) return code - 0xe0;
-    return ((code - 0x3c) << 16) | (this.#byte() << 8) | this.#byte();
-  }
-
-  // Strings and bytes come in chunks.
-
-  #text(first: number): string {
-    let text = '';
-    for (let code = first; ; code = this.#byte()) {
-      if (code === 0x52) {
-        text += this.#characters(this.#uint16());
-        continue;
-      }
-      return text + this.#characters(this.#lastTextChunk(code));
-    }
-  }
-
-  #lastTextChunk(code: number): number {
-    if (code < 0x20) return code;
-    if (code >= 0x30 && code <= 0x33) return ((code - 0x30) << 8) | this.#byte();
-    if (code === 0x53) return this.#uint16();
-    throw this.#error(`0x${code.toString(16)} continues no string`);
-  }
-
-  /** `count` UTF-16 units. Java writes each on its own, a surrogate like any other: https://www.unicode.org/reports/tr26/ (CESU-8). */
-  #characters(count: number): string {
-    const bytes = this.#bytes;
-    const start = this.#at;
-    if (bytes.length - start < count) throw this.#error('a string is cut short');
-    let at = start;
-    const plainEnd = start + count;
-    while (at < plainEnd && (bytes[at] as number) < 0x80) at += 1;
-    if (at === plainEnd) {
-      this.#at = at;
-      return bytes.toString('latin1', start, at);
-    }
-    const units = Buffer.allocUnsafe(count * 2);
-    for (let unit = 0; unit < count; unit += 1) {
-      const code = this.#character();
-      if (code > 0xffff) {
-        // Real UTF-8, as some other implementations write it: both halves at once.
-        if (unit + 1 === count) throw this.#error('a string ends within a character');
-        units.writeUInt16LE(0xd800 + ((code - 0x10000) >> 10), unit * 2);
-        unit += 1;
-        units.writeUInt16LE(0xdc00 + (code & 0x3ff), unit * 2);
-      } else units.writeUInt16LE(code, unit * 2);
-    }
-    return units.toString('utf16le');
-  }
-
-  #character(): number {
-    const first = this.#byte();
-    if (first < 0x80) return first;
-    if (first >= 0xc0 && first < 0xe0) return ((first & 0x1f) << 6) | this.#continuation();
-    if (first >= 0xe0 && first < 0xf0)
-      return ((first & 0x0f) << 12) | (this.#continuation() << 6) | this.#continuation();
-    if (first >= 0xf0 && first < 0xf5) {
-      const high = ((first & 0x07) << 18) | (this.#continuation() << 12);
-      const code = high | (this.#continuation() << 6) | this.#continuation();
-      if (code > 0xffff && code <= 0x10ffff) return code;
-    }
-    throw this.#error(`0x${first.toString(16)} begins no character`);
-  }
-
-  #continuation(): number {
-    const byte = this.#byte();
-    if ((byte & 0xc0) !== 0x80) throw this.#error('a character is cut short');
-    return byte & 0x3f;
-  }
-
-  #binary(first: number): Buffer {
-    const chunks: Buffer[] = [];
-    for (let code = first; ; code = this.#byte()) {
-      if (code === 0x41) {
-        chunks.push(this.#slice(this.#uint16()));
-        continue;
-      }
-      chunks.push(this.#slice(this.#lastBinaryChunk(code)));
-      // Copied: a value must not hold on to the connection's buffer.
-      return Buffer.concat(chunks);
-    }
-  }
-
-  #lastBinaryChunk(code: number): number {
-    if (code >= 0x20 && code <= 0x2f) return code - 0x20;
-    if (code >= 0x34 && code <= 0x37) return ((code - 0x34) << 8) | this.#byte();
-    if (code === 0x42) return this.#uint16();
-    throw this.#error(`0x${code.toString(16)} continues no binary`);
+    return ((code - 0x3c) << 16) | (this.#in.byte() << 8) | this.#in.byte();
   }
 
   // What holds other values. Each gets its number before what is inside.
@@ -232,7 +144,7 @@ export class HessianReader {
     } else {
       const length = code >= 0x70 ? code & 7 : this.int();
       // Each item has a byte at least.
-      if (length < 0 || length > this.remaining) throw this.#error(`a list of ${length} in ${this.remaining} bytes`);
+      if (length < 0 || length > this.remaining) throw this.#in.error(`a list of ${length} in ${this.remaining} bytes`);
       for (let index = 0; index < length; index++) items.push(this.value());
     }
     this.#depth -= 1;
@@ -252,10 +164,10 @@ export class HessianReader {
 
   #definedObject(): HessianValue {
     // Definitions stand before an object, several of them in a loop rather than by recursion.
-    for (let code = 0x43; ; code = this.#byte()) {
+    for (let code = 0x43; ; code = this.#in.byte()) {
       if (code >= 0x60 && code < 0x70) return this.#object(code - 0x60);
       if (code === 0x4f) return this.#object(this.int());
-      if (code !== 0x43) throw this.#error('no object follows a class definition');
+      if (code !== 0x43) throw this.#in.error('no object follows a class definition');
       this.#definition();
     }
   }
@@ -264,8 +176,8 @@ export class HessianReader {
     const name = this.#name();
     const count = this.int();
     this.#fields += count;
-    if (count < 0 || count > this.remaining) throw this.#error(`a class of ${count} fields`);
-    if (this.#classes.length === maxClasses || this.#fields > maxFields) throw this.#error('too many classes');
+    if (count < 0 || count > this.remaining) throw this.#in.error(`a class of ${count} fields`);
+    if (this.#classes.length === maxClasses || this.#fields > maxFields) throw this.#in.error('too many classes');
     const fields: string[] = [];
     for (let index = 0; index < count; index++) fields.push(this.#name());
     this.#classes.push({ name, fields });
@@ -273,7 +185,7 @@ export class HessianReader {
 
   #object(index: number): HessianObject {
     const definition = this.#classes[index];
-    if (definition === undefined) throw this.#error(`class ${index} of ${this.#classes.length}`);
+    if (definition === undefined) throw this.#in.error(`class ${index} of ${this.#classes.length}`);
     const object = new HessianObject(definition);
     this.#enter(object);
     for (let field = 0; field < definition.fields.length; field++) object.values.push(this.value());
@@ -284,7 +196,7 @@ export class HessianReader {
   #ref(): HessianValue {
     const index = this.int();
     const found = this.#refs[index];
-    if (found === undefined) throw this.#error(`reference ${index} of ${this.#refs.length}`);
+    if (found === undefined) throw this.#in.error(`reference ${index} of ${this.#refs.length}`);
     this.shared.add(found);
     return found;
   }
@@ -292,12 +204,12 @@ export class HessianReader {
   #enter(value: HessianValue): void {
     this.#refs.push(value);
     this.#depth += 1;
-    if (this.#depth > this.#limits.maxDepth) throw this.#error(`deeper than ${this.#limits.maxDepth}`);
+    if (this.#depth > this.#limits.maxDepth) throw this.#in.error(`deeper than ${this.#limits.maxDepth}`);
   }
 
   #name(): string {
     const name = this.string();
-    if (name === null) throw this.#error('a name is null');
+    if (name === null) throw this.#in.error('a name is null');
     return name;
   }
 
@@ -305,56 +217,19 @@ export class HessianReader {
   #type(): string {
     const value = this.value();
     if (typeof value === 'string') {
-      if (this.#types.length === maxTypes) throw this.#error('too many types');
+      if (this.#types.length === maxTypes) throw this.#in.error('too many types');
       this.#types.push(value);
       return value;
     }
     const found = typeof value === 'number' ? this.#types[value] : undefined;
-    if (found === undefined) throw this.#error('no such type');
+    if (found === undefined) throw this.#in.error('no such type');
     return found;
   }
 
+  /** Takes the mark of an end, if it is there. */
   #atEnd(): boolean {
-    if (this.#at >= this.#bytes.length) throw this.#error('a list or map is cut short');
-    if (this.#bytes[this.#at] !== 0x5a) return false;
-    this.#at += 1;
-    return true;
-  }
-
-  // Bytes.
-
-  #byte(): number {
-    const byte = this.#bytes[this.#at];
-    if (byte === undefined) throw this.#error('it is cut short');
-    this.#at += 1;
-    return byte;
-  }
-
-  #uint16(): number {
-    return (this.#byte() << 8) | this.#byte();
-  }
-
-  #int32(): number {
-    return this.#take(4, (bytes, at) => bytes.readInt32BE(at));
-  }
-
-  #int64(): bigint {
-    return this.#take(8, (bytes, at) => bytes.readBigInt64BE(at));
-  }
-
-  #slice(length: number): Buffer {
-    return this.#take(length, (bytes, at) => bytes.subarray(at, at + length));
-  }
-
-  #take<T>(length: number, read: (bytes: Buffer, at: number) => T): T {
-    if (this.remaining < length) throw this.#error('it is cut short');
-    const at = this.#at;
-    this.#at += length;
-    return read(this.#bytes, at);
-  }
-
-  #error(what: string): HessianError {
-    return new HessianError(`byte ${this.#at}: ${what}`);
+    if (this.remaining === 0) throw this.#in.error('a list or map is cut short');
+    return this.#in.take(0x5a);
   }
 }
 

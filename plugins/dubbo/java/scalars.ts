@@ -2,7 +2,7 @@ import type { HessianWriter } from '../hessian/writer.js';
 import { isDoubleText, wholeNumber } from '../json/decimal.js';
 import { type Json, JsonNumber, kindOf } from '../json/values.js';
 import { atomicClasses, sqlDates, textValueClasses } from './classes.js';
-import { isTimeClass, writeTime } from './time.js';
+import { isTimeClass, writeTime } from './time-write.js';
 import type { Primitive } from './types.js';
 
 /** A JSON value that the type can't have; the message says what it may be. */

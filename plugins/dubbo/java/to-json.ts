@@ -2,7 +2,7 @@ import { HessianDate, HessianList, HessianMap, HessianObject, type HessianValue 
 import { isDoubleText } from '../json/decimal.js';
 import { atomicClasses, type ClassTable, isMapClass, sqlDates, textValueClasses } from './classes.js';
 import { pathText } from './json-path.js';
-import { timeText } from './time.js';
+import { timeText } from './time-text.js';
 import type { JavaType } from './types.js';
 
 /** The value can't be written as JSON; the message says why. */

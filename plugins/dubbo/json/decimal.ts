@@ -9,7 +9,7 @@ export function wholeNumber(text: string): bigint | undefined {
   const match = grammar.exec(text);
   if (match === null) return undefined;
   const [, sign, integer = '', fraction = '', exponent = '0'] = match;
-  if (fraction === '' && exponent === '0') return integer.length > maxDigits ? undefined : BigInt(text);
+  if (fraction === '' && exponent === '0') return integer.length > maxDigits ? undefined : BigInt(`${sign}${integer}`);
   const digits = integer + fraction;
   const point = integer.length + Number(exponent);
   const significant = digits.replace(/0+$/, '');

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { HessianReader } from '../../../plugins/dubbo/hessian/reader.js';
 import type { HessianObject } from '../../../plugins/dubbo/hessian/values.js';
 import { HessianWriter } from '../../../plugins/dubbo/hessian/writer.js';
-import { timeText, writeTime } from '../../../plugins/dubbo/java/time.js';
+import { timeText } from '../../../plugins/dubbo/java/time-text.js';
+import { writeTime } from '../../../plugins/dubbo/java/time-write.js';
 import { descriptor, erasedName, parseType, parseTypes } from '../../../plugins/dubbo/java/types.js';
 
 describe('plugins/dubbo Java types', () => {
