@@ -64,7 +64,7 @@ export function resolveCall(settings: Settings, headers: RequestHeaderMap): Call
       route?.interface === undefined && interfaceName !== settings.interface,
     ) ?? checkMethod(headers.method);
   if (refused !== undefined) return refused;
-  const types = route?.parameters === undefined ? readTypes(header('dubbo_types')) : undefined;
+  const types = route?.parameters === undefined ? readTypes(settings.knownTypes, header('dubbo_types')) : undefined;
   if (types !== undefined && 'status' in types) return types;
   return {
     interface: interfaceName,
@@ -134,11 +134,21 @@ function checkMethod(method: string): ErrorReply | undefined {
   return refusal(405, 'WRONG_HTTP_METHOD', `${method} calls no method`);
 }
 
-function readTypes(text: string | undefined): readonly JavaType[] | ErrorReply | undefined {
-  if (text === undefined) return undefined;
+/** Of `dubbo_types`; beyond them the oldest is forgotten. */
+const maxKnownTypes = 1000;
+
+function readTypes(
+  known: Map<string, readonly JavaType[]>,
+  text: string | undefined,
+): readonly JavaType[] | ErrorReply | undefined {
+  const found = text === undefined ? undefined : known.get(text);
+  if (text === undefined || found !== undefined) return found;
   if (text.length > 4096) return refusal(400, 'BAD_TYPES', 'dubbo_types is longer than 4096 characters');
   try {
-    return parseTypes(text);
+    const types = parseTypes(text);
+    if (known.size === maxKnownTypes) known.delete(known.keys().next().value as string);
+    known.set(text, types);
+    return types;
   } catch (error) {
     if (!(error instanceof JavaTypeError)) throw error;
     return refusal(400, 'BAD_TYPES', `dubbo_types: ${error.message}`);

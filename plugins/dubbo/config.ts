@@ -4,7 +4,7 @@ import { type ErrorRules, parseErrorRules } from './errors.js';
 import type { HessianLimits } from './hessian/values.js';
 import type { ClassInfo, ClassTable } from './java/classes.js';
 import type { ToJsonOptions } from './java/to-json.js';
-import { isClassName, isIdentifier } from './java/types.js';
+import { isClassName, isIdentifier, type JavaType } from './java/types.js';
 import { type GenericMode, parseGeneric, parseRoute, type Route } from './routes.js';
 
 /** plugin_config, checked. README.md describes the fields. */
@@ -29,6 +29,8 @@ export interface Settings {
   readonly limits: Limits;
   /** Calls on one connection at a time; undefined: each has one to itself. */
   readonly maxInFlight: number | undefined;
+  /** Lists of types that requests named, parsed. */
+  readonly knownTypes: Map<string, readonly JavaType[]>;
   /** A request's number on its connection. */
   readonly nextId: () => bigint;
 }
@@ -101,6 +103,7 @@ export function parseSettings(config: unknown): Settings {
     json: parseJsonOptions(jsonReader(reader), classes, references, limits),
     limits,
     maxInFlight: parseConnections(reader.inner('connections', ['shared', 'max_in_flight'])),
+    knownTypes: new Map(),
     nextId: () => {
       lastId += 1n;
       return lastId;

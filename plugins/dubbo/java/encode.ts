@@ -29,7 +29,7 @@ export class ArgumentWriter {
   readonly #path: (string | number)[] = [];
   /** The argument that is being written, and the numbers of what it holds, for references. */
   #root: Json = null;
-  #numbers = new Map<Json, number>();
+  readonly #numbers = new Map<Json, number>();
 
   constructor(writer: HessianWriter, options: EncodeOptions) {
     this.#writer = writer;
@@ -43,7 +43,7 @@ export class ArgumentWriter {
    */
   write(type: JavaType | undefined, value: Json, name: string | number): void {
     this.#root = value;
-    this.#numbers = new Map();
+    this.#numbers.clear();
     this.#path.length = 0;
     try {
       this.#path.push(name);

@@ -35,6 +35,7 @@ const short: Readonly<Record<string, string>> = Object.fromEntries([
 ]);
 
 const identifier = /[\p{L}\p{Nl}_$][\p{L}\p{N}_$]*/u;
+const identifierOnly = new RegExp(`^${identifier.source}$`, 'u');
 const className = new RegExp(`^${identifier.source}(?:\\.${identifier.source})*$`, 'u');
 const maxNameLength = 512;
 const maxDepth = 16;
@@ -47,7 +48,7 @@ export const isClassName = (text: string): boolean => text.length <= maxNameLeng
 
 /** Whether a text can be the name of a method or field. */
 export const isIdentifier = (text: string): boolean =>
-  text.length <= maxNameLength && new RegExp(`^${identifier.source}$`, 'u').test(text);
+  text.length <= maxNameLength && identifierOnly.test(text);
 
 /**
  * Reads one type as Java source has it: `int`, `java.util.List<java.lang.Long>`, `com.example.Order[]`, `Map<String, ? extends Number>`.
