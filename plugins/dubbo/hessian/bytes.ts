@@ -1,5 +1,8 @@
 import { HessianError } from './values.js';
 
+/** Of one string or binary. Java's chunks have 4 KiB and more; an object for each of a million small ones would be a weapon. */
+const maxChunks = 65_536;
+
 /** Bytes one after the other, and what Hessian makes of bytes alone: numbers, strings, binaries. Everything throws a HessianError where bytes are missing. */
 export class ByteReader {
   readonly #bytes: Buffer;
@@ -51,13 +54,12 @@ export class ByteReader {
   /** A string whose first byte was taken: strings come in chunks. */
   text(first: number): string {
     let text = '';
-    for (let code = first; ; code = this.byte()) {
-      if (code === 0x52) {
-        text += this.#characters(this.uint16());
-        continue;
-      }
-      return text + this.#characters(this.#lastTextChunk(code));
+    let code = first;
+    for (let chunks = 0; code === 0x52; code = this.byte(), chunks += 1) {
+      if (chunks === maxChunks) throw this.error('a string of too many chunks');
+      text += this.#characters(this.uint16());
     }
+    return text + this.#characters(this.#lastTextChunk(code));
   }
 
   #lastTextChunk(code: number): number {
@@ -116,14 +118,13 @@ export class ByteReader {
   /** Bytes, in chunks likewise. Copied: a value must not hold on to the connection's buffer. */
   binary(first: number): Buffer {
     const chunks: Buffer[] = [];
-    for (let code = first; ; code = this.byte()) {
-      if (code === 0x41) {
-        chunks.push(this.#slice(this.uint16()));
-        continue;
-      }
-      chunks.push(this.#slice(this.#lastBinaryChunk(code)));
-      return Buffer.concat(chunks);
+    let code = first;
+    for (; code === 0x41; code = this.byte()) {
+      if (chunks.length === maxChunks) throw this.error('a binary of too many chunks');
+      chunks.push(this.#slice(this.uint16()));
     }
+    chunks.push(this.#slice(this.#lastBinaryChunk(code)));
+    return Buffer.concat(chunks);
   }
 
   #lastBinaryChunk(code: number): number {

@@ -47,8 +47,7 @@ export class JavaTypeError extends Error {}
 export const isClassName = (text: string): boolean => text.length <= maxNameLength && className.test(text);
 
 /** Whether a text can be the name of a method or field. */
-export const isIdentifier = (text: string): boolean =>
-  text.length <= maxNameLength && identifierOnly.test(text);
+export const isIdentifier = (text: string): boolean => text.length <= maxNameLength && identifierOnly.test(text);
 
 /**
  * Reads one type as Java source has it: `int`, `java.util.List<java.lang.Long>`, `com.example.Order[]`, `Map<String, ? extends Number>`.

@@ -174,6 +174,17 @@ describe('plugins/dubbo Hessian2', () => {
       expect(() => read(list)).to.throw(HessianError, 'more than 10000 values');
     });
 
+    it('too many chunks', () => {
+      const chunks = Buffer.alloc(3 * 65_537);
+      for (const [code, message] of [
+        [0x52, 'a string of too many chunks'],
+        [0x41, 'a binary of too many chunks'],
+      ] as const) {
+        for (let at = 0; at < chunks.length; at += 3) chunks[at] = code;
+        expect(() => read(chunks)).to.throw(HessianError, message);
+      }
+    });
+
     it('too many classes, in little time', () => {
       const definitions = Buffer.alloc(4 * 8000, Buffer.from('43014190', 'hex'));
       expect(() => read(definitions)).to.throw(HessianError, 'too many classes');
