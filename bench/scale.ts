@@ -1,5 +1,5 @@
 /**
- * Config at scale: `npm run bench [-- --clusters 10000]`. A control plane serves N bridge clusters (EDS) or N clusters that are not
+ * Config at scale: `npm run bench:scale [-- --clusters 10000]`. A control plane serves N bridge clusters (EDS) or N clusters that are not
  * for bridges; Pontoon starts, becomes ready, and then gets one changed cluster. Prints time to ready, memory, and what the change cost.
  */
 import { readFileSync } from 'node:fs';

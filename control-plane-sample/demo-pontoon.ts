@@ -35,6 +35,8 @@ export function startDemoPontoon(options: DemoPontoonOptions): DemoPontoon {
     logPath,
     '--drain-time-s',
     '1',
+    // What is tried here may be a library that crashes.
+    '--isolate',
   ];
   // In a checkout, folders may be writable for a group.
   for (const folder of ['plugins', 'control-plane-sample/plugins']) flags.push('--plugin-root', folder);

@@ -2,7 +2,7 @@
 import { renameSync, writeFileSync } from 'node:fs';
 import { loadBootstrap } from './bootstrap/load.js';
 import { bootstrapReport } from './bootstrap/report.js';
-import { loadNativeHost } from './bridge/go/native-host.js';
+import { ensureNativeHost } from './bridge/go/native-host.js';
 import { type CommandLine, type PluginCheck, parseCommandLine } from './command-line.js';
 import { createLogging, type Logger, type Logging } from './log.js';
 import { formatAddress } from './model/endpoint.js';
@@ -11,6 +11,7 @@ import { checkPlugin } from './server/check-plugin.js';
 import { newPlugin } from './server/new-plugin.js';
 import { validateBootstrap } from './server/validate.js';
 import { type Server, startServer } from './server.js';
+import { version } from './version.js';
 
 /** Where `commandLine` says that the bootstrap is. */
 const loadOptions = (schema: Schema, { configPath, configYaml, ...overrides }: CommandLine) => ({
@@ -43,11 +44,7 @@ const sourceOf = ({ configPath = '--config-yaml' }: CommandLine): string => conf
 async function validate(schema: Schema, logging: Logging, commandLine: CommandLine): Promise<number> {
   const { pluginRoot: pluginRoots } = commandLine;
   containErrors(logging, () => undefined);
-  const { ok, lines } = await validateBootstrap({
-    ...loadOptions(schema, commandLine),
-    pluginRoots,
-    logging,
-  });
+  const { ok, lines } = await validateBootstrap({ ...loadOptions(schema, commandLine), pluginRoots });
   for (const line of lines) console.log(line);
   console.log(
     ok ? `configuration '${sourceOf(commandLine)}' OK` : `${lines.length} problem${lines.length === 1 ? '' : 's'}`,
@@ -58,7 +55,6 @@ async function validate(schema: Schema, logging: Logging, commandLine: CommandLi
 async function check(schema: Schema, { file, name, config, pluginRoot }: PluginCheck): Promise<number> {
   const { ok, lines } = await checkPlugin({
     schema,
-    logging: createLogging('error'),
     file,
     name,
     config,
@@ -69,8 +65,8 @@ async function check(schema: Schema, { file, name, config, pluginRoot }: PluginC
 }
 
 /** What --version says of Go libraries. */
-function goBridges(): string {
-  const native = loadNativeHost();
+async function goBridges(): Promise<string> {
+  const native = await ensureNativeHost();
   return native.available ? 'available' : `unavailable (${native.reason})`;
 }
 
@@ -116,8 +112,6 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
   const log = logging.logger('main');
   for (const flag of commandLine.ignored)
     log.warn({ flag }, 'flag of Envoy accepted and ignored: it has no meaning here');
-  if (commandLine.concurrency > 1)
-    log.warn({ concurrency: commandLine.concurrency }, 'worker processes are not available yet: one process serves');
   const loaded = loadBootstrap(loadOptions(schema, commandLine));
   if (!loaded.ok) {
     for (const line of bootstrapReport(loaded)) console.error(line);
@@ -137,12 +131,16 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
   });
   // From the beginning: without a listener, Node opens a debugger's port.
   process.on('SIGUSR1', () => server?.reopenLogs());
+  process.on('SIGHUP', () => server?.hotRestart());
   server = await startServer({
     bootstrap: loaded.bootstrap,
     schema,
     logging,
+    logPath: commandLine.logPath,
     drainTimeMs: commandLine.drainTimeS * 1000,
     pluginRoots: commandLine.pluginRoot,
+    maxGoLibraries: commandLine.maxGoLibraries,
+    workers: commandLine.isolate || commandLine.concurrency > 1 ? commandLine.concurrency : 0,
     commandLine: commandLineOptions(commandLine),
     onQuit: quit,
   }).catch((error: Error) => {
@@ -174,7 +172,11 @@ function openLogging({ logLevel, logPath, componentLogLevel }: CommandLine): Log
 }
 
 async function main(): Promise<number> {
-  const commandLine = parseCommandLine(process.argv, goBridges);
+  const commandLine = parseCommandLine(process.argv);
+  if (commandLine.mode === 'version') {
+    console.log(`pontoon ${version} (node ${process.version})\ngo bridges: ${await goBridges()}`);
+    return 0;
+  }
   if (commandLine.mode === 'plugin_check') return check(loadSchema(), commandLine);
   if (commandLine.mode === 'plugin_new') {
     const { ok, lines } = newPlugin(commandLine.name, commandLine.directory);

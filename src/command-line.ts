@@ -1,6 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type LogLevel, logLevels } from './log.js';
-import { version } from './version.js';
 
 /** The command line, checked. Names follow Envoy's flags: https://www.envoyproxy.io/docs/envoy/latest/operations/cli */
 export interface CommandLine {
@@ -8,6 +7,9 @@ export interface CommandLine {
   readonly configYaml?: string;
   readonly mode: 'serve' | 'validate';
   readonly concurrency: number;
+  /** Serve in a worker process, even if there is only one. */
+  readonly isolate: boolean;
+  readonly maxGoLibraries: number;
   readonly serviceNode?: string;
   readonly serviceCluster?: string;
   readonly serviceZone?: string;
@@ -95,14 +97,11 @@ const pluginRootFlag = () =>
     .default([], 'folders that only root and this user may write to');
 
 /**
- * Parses `argv` (as in process.argv). Ends the process for --help, --version and mistakes, as commander does.
- *
- * @param goBridges what --version says of them
+ * Parses `argv` (as in process.argv). Ends the process for --help and mistakes, as commander does.
  */
 export function parseCommandLine(
   argv: readonly string[],
-  goBridges: () => string,
-): CommandLine | PluginCheck | PluginNew {
+): CommandLine | PluginCheck | PluginNew | { readonly mode: 'version' } {
   const command = new Command('pontoon')
     .description('An Envoy-compatible data plane that bridges HTTP to TCP protocols by plugins.')
     .option('-c, --config-path <file>', "Envoy's bootstrap, in YAML or JSON")
@@ -112,7 +111,19 @@ export function parseCommandLine(
         .choices(['serve', 'validate'])
         .default('serve'),
     )
-    .option('--concurrency <n>', 'worker processes; more than one are not available yet', wholeNumber(1), 1)
+    .option(
+      '--concurrency <n>',
+      'processes that serve; with more than one they are workers of the first, which keeps sockets, xDS and admin',
+      wholeNumber(1),
+      1,
+    )
+    .option('--isolate', 'serve in a worker process, so that a plugin that crashes or hangs ends only that one', false)
+    .option(
+      '--max-go-libraries <n>',
+      'different Go libraries that may be loaded at the same time: they can not be unloaded',
+      wholeNumber(1),
+      32,
+    )
     .option('--service-node <id>', "the node's id for the control plane")
     .option('--service-cluster <name>', "the node's cluster for the control plane")
     .option('--service-zone <zone>', "the node's zone for the control plane")
@@ -132,10 +143,6 @@ export function parseCommandLine(
     )
     .addOption(pluginRootFlag())
     .option('--version', 'print the version and exit')
-    .on('option:version', () => {
-      console.log(`pontoon ${version} (node ${process.version})\ngo bridges: ${goBridges()}`);
-      process.exit(0);
-    })
     .addHelpText('after', "\nEnvoy's other flags are accepted where ignoring them is harmless: the log names them.")
     .allowExcessArguments(false)
     .enablePositionalOptions()
@@ -163,6 +170,7 @@ export function parseCommandLine(
   command.parse([...argv]);
   if (chosen !== undefined) return chosen;
   const options = command.opts<CommandLine & Record<string, unknown>>();
+  if (options.version === true) return { mode: 'version' };
   if (options.configPath === undefined && options.configYaml === undefined) {
     command.error("error: nothing to run: give Envoy's bootstrap with -c FILE (or --config-yaml TEXT)");
   }

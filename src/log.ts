@@ -9,6 +9,8 @@ export type Logger = Pick<pino.Logger, 'trace' | 'debug' | 'info' | 'warn' | 'er
 
 /** The process's loggers, one per component, whose levels can be changed while running (`POST /logging`). */
 export interface Logging {
+  /** Of components that have not been heard of yet. */
+  readonly defaultLevel: LogLevel;
   logger(component: string): Logger;
   /** Component → level. */
   levels(): Record<string, LogLevel>;
@@ -28,12 +30,12 @@ const toPino: Record<LogLevel, string> = {
   off: 'silent',
 };
 
-/** JSON lines to stderr, or to `path`. */
-export function createLogging(level: LogLevel, path?: string): Logging {
+/** JSON lines to stderr, or to `path`; each has `fields`. */
+export function createLogging(level: LogLevel, path?: string, fields: object | null = null): Logging {
   const root = pino(
     {
       level: 'trace',
-      base: null,
+      base: fields,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
@@ -58,6 +60,9 @@ export function createLogging(level: LogLevel, path?: string): Logging {
     return child;
   }
   return {
+    get defaultLevel() {
+      return defaultLevel;
+    },
     logger: (component) => childOf(component).logger,
     levels: () => Object.fromEntries([...children].map(([component, child]) => [component, child.level])),
     setLevel(next, component) {

@@ -8,9 +8,8 @@ import { listenersEndpoint } from './admin/listeners.js';
 import { loggingEndpoint } from './admin/logging.js';
 import type { AdminSources } from './admin/sources.js';
 import { statsEndpoints } from './admin/stats.js';
-import { createExchangeFactory } from './bridge/exchange-factory.js';
-import type { PreparedBridge } from './bridge/prepared-bridge.js';
-import { createBridgeRuntime } from './bridge/runtime.js';
+import { workersEndpoints } from './admin/workers.js';
+import type { JudgedBridge } from './bridge/prepared-bridge.js';
 import { systemClock } from './clock.js';
 import { explainBindError } from './listener/bound-socket.js';
 import { createListenerManager } from './listener/listener-manager.js';
@@ -22,18 +21,19 @@ import type { Listener } from './model/listener.js';
 import { describeProblems } from './model/verdict.js';
 import { toJson } from './protobuf/json.js';
 import type { Schema } from './protobuf/schema.js';
-import { createRouter } from './routing/router.js';
 import { createAdminAccessLog } from './server/admin-access-log.js';
 import { createAdminSources } from './server/admin-sources.js';
 import { createBridgeReload, reloadEndpoint } from './server/bridge-reload.js';
 import { createDynamicConfig, type DynamicConfig } from './server/dynamic-config.js';
+import { createLocalPlane } from './server/local-plane.js';
+import type { Plane } from './server/plane.js';
 import { createReadiness } from './server/readiness.js';
 import { createResourceTypes, judgeBridge, judgeListener } from './server/resource-types.js';
 import { createRouteConfigs } from './server/route-configs.js';
 import { createServerStats } from './server/server-stats.js';
 import { createStartUp } from './server/start-up.js';
-import { unpackPluginConfig } from './server/unpack-plugin-config.js';
 import { inStatic } from './server/validate.js';
+import { createWorkerPlane } from './server/workers/worker-plane.js';
 import { createStatsStore } from './stats/create-store.js';
 import { createClusterManager } from './upstream/create-cluster-manager.js';
 import { version } from './version.js';
@@ -42,8 +42,14 @@ export interface ServerOptions {
   readonly bootstrap: Bootstrap;
   readonly schema: Schema;
   readonly logging: Logging;
+  /** Where the logs go; undefined: stderr. */
+  readonly logPath: string | undefined;
   readonly drainTimeMs: number;
   readonly pluginRoots: readonly string[];
+  /** How many different Go libraries one process may load. */
+  readonly maxGoLibraries: number;
+  /** How many processes serve; 0: this one. */
+  readonly workers: number;
   /** For /server_info. */
   readonly commandLine: Readonly<Record<string, unknown>>;
   /** `POST /quitquitquit`. */
@@ -54,77 +60,90 @@ export interface Server {
   readonly adminAddress: SocketAddress | undefined;
   /** SIGUSR1: opens access log files anew under their paths. */
   reopenLogs(): void;
+  /** SIGHUP: workers are replaced, one after the other, by those of the program that is on disk now. */
+  hotRestart(): void;
   /** Counts a rejection or exception that nobody caught. */
   countUncaught(): void;
   /** Stops accepting, lets running requests end within the drain time, then ends every part. */
   stop(): Promise<void>;
 }
 
+/** What does not depend on who serves. */
+function createBase({ logging, bootstrap, workers }: ServerOptions) {
+  const clock = systemClock;
+  const startTime = new Date();
+  const stats = createStatsStore();
+  const readiness = createReadiness();
+  return {
+    clock,
+    startTime,
+    stats,
+    readiness,
+    accessLogs: createAccessLogManager({ clock, log: logging.logger('access_log'), stats }),
+    serverStats: createServerStats(stats, readiness, startTime, {
+      intervalMs: bootstrap.statsFlushIntervalMs,
+      concurrency: Math.max(1, workers),
+    }),
+  };
+}
+
+type Base = ReturnType<typeof createBase>;
+
 /**
  * Builds every part and wires the two flows: configuration from the bootstrap and the control plane, requests from listeners to clusters.
  *
  * @throws Error when a static bridge, a static listener or the admin interface can't be brought up: nothing is left running then
  */
-export async function startServer(options: ServerOptions): Promise<Server> {
-  const { bootstrap, schema, logging, drainTimeMs } = options;
-  const clock = systemClock;
-  const startTime = new Date();
-  const stats = createStatsStore();
-  const readiness = createReadiness();
-  const accessLogs = createAccessLogManager({ clock, log: logging.logger('access_log'), stats });
-  const runtime = createBridgeRuntime({
-    log: logging.logger('bridge'),
-    goLog: logging.logger('golang'),
-    watchLogLevel: (listener) => logging.watchLevel('golang', listener),
-    stats,
-    unpackPluginConfig: (typeUrl, value) => unpackPluginConfig(schema, typeUrl, value),
-    pluginRoots: options.pluginRoots,
-    cwd: process.cwd(),
+export function startServer(options: ServerOptions): Promise<Server> {
+  const base = createBase(options);
+  if (options.workers === 0) return startWith(options, base, createLocalPlane({ ...options, ...base }));
+  const plane = createWorkerPlane({
+    ...options,
+    ...base,
+    count: options.workers,
+    collectIntervalMs: options.bootstrap.statsFlushIntervalMs,
+    onUncaught: () => base.serverStats.countUncaught(),
   });
-  const types = createResourceTypes(schema, runtime);
+  return startWith(options, base, plane);
+}
+
+async function startWith<B extends JudgedBridge>(
+  options: ServerOptions,
+  { clock, startTime, stats, readiness, accessLogs, serverStats }: Base,
+  plane: Plane<B>,
+): Promise<Server> {
+  const { bootstrap, schema, drainTimeMs } = options;
+  const { judge, logging } = plane;
+  const types = createResourceTypes(schema, judge);
 
   // The cluster manager asks for endpoints, the listeners for routes: both of the control plane, which needs both to give them what it brings.
   let dynamic: DynamicConfig | undefined;
-  const clusters = createClusterManager<PreparedBridge>({
+  const manager = createClusterManager<B>({
     stats,
     log: logging.logger('upstream'),
     clock,
     drainTimeMs,
     onEdsInterest: (serviceName, source, wanted) => dynamic?.setEdsInterest(serviceName, source, wanted),
     onWarmed: () => startUp.progressed(),
+    ...(plane.followers && { followers: plane.followers }),
   });
-  const router = createRouter({
-    clusters,
-    startExchange: createExchangeFactory({ stats, log: logging.logger('bridge'), clock }),
-    stats,
-    log: logging.logger('router'),
-    clock,
-    random: Math.random,
-  });
+  const { clusters, serving, handler } = plane.serveWith(manager);
   const routeConfigs = createRouteConfigs({
-    subscribe: (name, source, watcher) => dynamic?.subscribeRoutes(name, source, watcher) ?? { close: () => undefined },
+    subscribe: plane.followRoutes(
+      (name, source, watcher) => dynamic?.subscribeRoutes(name, source, watcher) ?? { close: () => undefined },
+    ),
     stats,
     log: logging.logger('router'),
   });
   function routesOf(listener: Listener): RouteProvider {
-    const { statPrefix, suppressEnvoyHeaders } = listener.httpConnectionManager;
     const routes = routeConfigs.open(listener.httpConnectionManager);
-    const routing = {
-      statPrefix,
-      suppressEnvoyHeaders,
-      listenerBufferLimitBytes: listener.perConnectionBufferLimitBytes,
-    };
-    return {
-      ready: routes.ready,
-      handle: (stream) => router.handle(stream, routes.current(), routing),
-      close: () => routes.close(),
-    };
+    return { ready: routes.ready, handle: handler(listener, routes.current), close: () => routes.close() };
   }
   const listeners = createListenerManager({
     stats,
     log: logging.logger('listener'),
     clock,
-    accessLogs,
+    serving,
     routes: routesOf,
     drainTimeMs,
     onWarmed: () => startUp.progressed(),
@@ -149,8 +168,12 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     onFirstAnswer: startUp.answered,
   });
   dynamic = config;
-  const reload = createBridgeReload({ clusters, runtime, log: logging.logger('bridge') });
-  const serverStats = createServerStats(stats, readiness, startTime, bootstrap.statsFlushIntervalMs);
+  const reload = createBridgeReload({
+    clusters,
+    judge,
+    log: logging.logger('bridge'),
+    isRolledBack: (name) => plane.rolledBack(name) !== undefined,
+  });
 
   const adminSources = createAdminSources({
     bootstrap,
@@ -162,14 +185,19 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     startTime,
     version: `pontoon/${version}/node-${process.version}`,
     commandLine: options.commandLine,
+    rolledBack: (name) => plane.rolledBack(name),
   });
   const adminLog = accessLogs.createLogger(bootstrap.admin?.accessLogs ?? []);
-  const admin = await startAdmin(options, adminSources, createAdminAccessLog(adminLog, clock), [
+  const admin = await startAdmin({ ...options, logging }, plane, adminSources, createAdminAccessLog(adminLog, clock), [
     ...statsEndpoints(stats),
-    reloadEndpoint(reload),
+    ...workersEndpoints(plane.workers),
+    reloadEndpoint(async () => {
+      await reload();
+      await plane.retryRolledBack();
+    }),
     ...lifecycleEndpoints(adminSources, {
       quit: options.onQuit,
-      reopenLogs: () => accessLogs.reopen(),
+      reopenLogs: () => plane.reopenLogs(),
       failHealthCheck(failed) {
         readiness.failHealthCheck(failed);
         listeners.setDraining(failed);
@@ -189,12 +217,15 @@ export async function startServer(options: ServerOptions): Promise<Server> {
     config.close();
     await listeners.close();
     await clusters.close();
+    await plane.close();
     await accessLogs.close();
     await admin?.close();
   }
+  // Whoever serves starts while the plugins are judged.
+  const planeStarted = plane.start();
   try {
     for (const [index, resource] of bootstrap.clusters.entries()) {
-      const verdict = await judgeBridge(resource.verdict, runtime);
+      const verdict = await judgeBridge(resource.verdict, judge);
       if (verdict.kind === 'rejected') throw new Error(describeProblems(inStatic('clusters', index, verdict.problems)));
       clusters.setCluster(resource, verdict.kind === 'active' ? verdict.model.bridge : undefined, 'static');
     }
@@ -202,6 +233,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
       const judged = judgeListener(verdict);
       if (judged.kind === 'rejected') throw new Error(describeProblems(inStatic('listeners', index, judged.problems)));
     }
+    await planeStarted;
     const [failure] = await listeners.apply({ changed: bootstrap.listeners, removed: [] }, 'static');
     if (failure) throw new Error(failure.message);
   } catch (error) {
@@ -212,7 +244,11 @@ export async function startServer(options: ServerOptions): Promise<Server> {
   startUp.staticApplied();
   return {
     adminAddress: admin?.address,
-    reopenLogs: () => accessLogs.reopen(),
+    reopenLogs: () => plane.reopenLogs(),
+    hotRestart() {
+      if (plane.workers) void plane.workers.hotRestart();
+      else logging.logger('main').warn('SIGHUP: no workers to replace, this process serves');
+    },
     countUncaught: () => serverStats.countUncaught(),
     stop,
   };
@@ -220,6 +256,7 @@ export async function startServer(options: ServerOptions): Promise<Server> {
 
 async function startAdmin(
   { bootstrap, schema, logging }: ServerOptions,
+  plane: Pick<Plane<JudgedBridge>, 'collect'>,
   sources: AdminSources,
   onRequest: ReturnType<typeof createAdminAccessLog>,
   more: readonly AdminEndpoint[],
@@ -230,6 +267,7 @@ async function startAdmin(
     address,
     log: logging.logger('admin'),
     onRequest,
+    ...(plane.collect && { collect: plane.collect }),
     endpoints: [
       clustersEndpoint(sources),
       listenersEndpoint(sources),

@@ -23,11 +23,12 @@ function help(endpoints: readonly AdminEndpoint[]): string {
   return `${lines.join('\n')}\n`;
 }
 
-function answer(endpoints: readonly AdminEndpoint[], method: string, url: URL): AdminResponse {
+async function answer({ endpoints, collect }: AdminServerOptions, method: string, url: URL): Promise<AdminResponse> {
   if (url.pathname === '/help' || url.pathname === '/') return text(help(endpoints));
   const endpoint = endpoints.find((candidate) => candidate.path === url.pathname);
   if (!endpoint) return text(`invalid path. ${help(endpoints)}`, 404);
   if (endpoint.method === 'POST' && method !== 'POST') return text(`Method ${method} not allowed, POST required.`, 405);
+  if (endpoint.needsNumbers && collect) await collect();
   return endpoint.handle({
     method,
     path: url.pathname,
@@ -55,45 +56,55 @@ async function send(response: ServerResponse, { status, contentType, body }: Adm
   response.end();
 }
 
-function serve(
-  endpoints: readonly AdminEndpoint[],
-  log: Logger,
-  request: IncomingMessage,
+async function respond(
+  options: AdminServerOptions,
+  { method, url }: IncomingMessage,
   response: ServerResponse,
-): void {
+): Promise<void> {
+  let reply: AdminResponse;
+  try {
+    reply = await answer(options, method ?? 'GET', new URL(url ?? '/', 'http://admin'));
+  } catch (error) {
+    options.log.error({ err: error, url }, 'admin request failed');
+    reply = text(`error: ${error instanceof Error ? error.message : String(error)}\n`, 500);
+  }
+  await send(response, reply);
+}
+
+function serve(options: AdminServerOptions, request: IncomingMessage, response: ServerResponse): void {
   let received = 0;
   request.on('data', (chunk: Buffer) => {
     received += chunk.length;
     if (received > maxBodyBytes) request.destroy();
   });
   request.on('end', () => {
-    let reply: AdminResponse;
-    try {
-      reply = answer(endpoints, request.method ?? 'GET', new URL(request.url ?? '/', 'http://admin'));
-    } catch (error) {
-      log.error({ err: error, url: request.url }, 'admin request failed');
-      reply = text(`error: ${error instanceof Error ? error.message : String(error)}\n`, 500);
-    }
-    send(response, reply).catch((error: unknown) => {
-      log.error({ err: error, url: request.url }, 'admin answer failed');
+    respond(options, request, response).catch((error: unknown) => {
+      options.log.error({ err: error, url: request.url }, 'admin answer failed');
       response.destroy();
     });
   });
   request.on('error', () => response.destroy());
 }
 
-/** Listens for operators. Rejects when the address can't be bound. */
-export async function startAdminServer(options: {
+export interface AdminServerOptions {
   readonly address: SocketAddress;
   readonly endpoints: readonly AdminEndpoint[];
   readonly log: Logger;
   /** Sees every request before it is answered. */
   readonly onRequest?: (request: IncomingMessage, response: ServerResponse) => void;
-}): Promise<AdminServer> {
-  const { address, endpoints, log, onRequest } = options;
+  /**
+   * Brings what other processes have counted so far; endpoints that need it wait for it, so it must end in time. A rejection is answered
+   * with 500. Called once per request, also while an earlier call is under way.
+   */
+  readonly collect?: () => Promise<void>;
+}
+
+/** Listens for operators. Rejects when the address can't be bound. */
+export async function startAdminServer(options: AdminServerOptions): Promise<AdminServer> {
+  const { address, log, onRequest } = options;
   const server = createServer((request, response) => {
     onRequest?.(request, response);
-    serve(endpoints, log, request, response);
+    serve(options, request, response);
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

@@ -172,6 +172,7 @@ export function clustersEndpoint(sources: AdminSources): AdminEndpoint {
       filter: 'Regular expression (RE2) for filtering clusters by name',
       format: 'json or text',
     },
+    needsNumbers: true,
     handle({ query }) {
       const filter = query.get('filter');
       let pattern: RE2JS | undefined;

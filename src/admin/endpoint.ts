@@ -20,6 +20,8 @@ export interface AdminEndpoint {
   readonly help: string;
   /** Query parameter → what it does. */
   readonly parameters?: Readonly<Record<string, string>>;
+  /** It reads or changes what is counted of requests, which other processes may serve: theirs is collected before `handle` is called. */
+  readonly needsNumbers?: true;
   handle(request: AdminRequest): AdminResponse;
 }
 

@@ -122,6 +122,7 @@ export function statsEndpoints(stats: StatsRegistry): readonly AdminEndpoint[] {
         format: 'text, json or prometheus',
         type: 'All, Counters, Gauges or Histograms',
       },
+      needsNumbers: true,
       handle: (request) => handle(stats, request),
     },
     {
@@ -129,12 +130,15 @@ export function statsEndpoints(stats: StatsRegistry): readonly AdminEndpoint[] {
       method: 'GET',
       help: 'print server stats in prometheus format',
       parameters,
+      needsNumbers: true,
       handle: (request) => handle(stats, request),
     },
     {
       path: '/reset_counters',
       method: 'POST',
       help: 'reset all counters to zero',
+      // What was counted elsewhere before must not come after it.
+      needsNumbers: true,
       handle() {
         for (const counter of stats.counters.values()) counter.value = 0;
         return text('OK\n');

@@ -8,6 +8,8 @@ export interface BridgeStats {
   readonly localReplies: Counter;
   /** Exceptions, answers that are none, headers that can't be sent. */
   readonly pluginErrors: Counter;
+  /** The library has no such plugin, which a Go library says only in an exchange. */
+  readonly pluginNotFound: Counter;
   /** The server closed or reset before the response had ended. */
   readonly upstreamClosed: Counter;
   readonly requestTooLarge: Counter;
@@ -26,6 +28,7 @@ export function createBridgeStats(stats: StatsStore, pluginName: string): Bridge
     exchangesActive: stats.gauge(`${prefix}.exchanges_active`),
     localReplies: stats.counter(`${prefix}.local_replies`),
     pluginErrors: stats.counter(`${prefix}.plugin_errors`),
+    pluginNotFound: stats.counter(`${prefix}.plugin_not_found`),
     upstreamClosed: stats.counter(`${prefix}.upstream_closed`),
     requestTooLarge: stats.counter(`${prefix}.request_too_large`),
     responseTooLarge: stats.counter(`${prefix}.response_too_large`),

@@ -34,7 +34,11 @@ export class ByteQueue {
     this.#length += data.length;
     if (this.#block !== undefined && this.#block.length - this.#blockEnd >= data.length) {
       this.#fill(this.#block, data);
-    } else if (this.#pieces.length > 0 && data.length <= smallPiece) {
+    } else if (this.#pieces.length === 0) {
+      // As a literal: an array that grows from nothing has room for seventeen.
+      this.#block = undefined;
+      this.#pieces = [data];
+    } else if (data.length <= smallPiece) {
       const block = Buffer.allocUnsafeSlow(Math.min(Math.max(minBlock, this.#length), maxBlock));
       this.#block = block;
       this.#blockEnd = data.copy(block);
@@ -184,7 +188,7 @@ export class PluginBuffer implements BufferInstance {
 }
 
 function asBuffer(data: Uint8Array): Buffer {
-  return Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function isViewOf(data: Uint8Array, whole: Buffer): boolean {

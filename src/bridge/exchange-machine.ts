@@ -10,6 +10,7 @@ import type {
   UpstreamConnectionHandler,
 } from '../upstream/connection.js';
 import type { Host } from '../upstream/host.js';
+import { joinSmall } from '../upstream/join-small.js';
 import type { BridgeStats } from './bridge-stats.js';
 import { ByteQueue, PluginBuffer } from './buffer.js';
 import { type Exchange, type ExchangeFailure, type ExchangeOptions, pluginErrorBody } from './exchange.js';
@@ -24,7 +25,7 @@ import {
 } from './exchange-state.js';
 import { isIdempotent } from './idempotent.js';
 import { canReplace, isReusable, keepForReplay, type OpenState, openState, takeResponsePart } from './open-state.js';
-import { pluginError, RecoveredPanic } from './plugin-error.js';
+import { PluginNotFound, pluginError, RecoveredPanic } from './plugin-error.js';
 import { RequestHeadersView } from './plugin-headers.js';
 import { type LocalReply, PluginSession } from './plugin-session.js';
 import { localReplyHeaders } from './response-headers.js';
@@ -52,7 +53,6 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #onDrainTimeout = (): void => this.#dispatch({ kind: 'drain_timeout' });
-  readonly #onRequestWritten = (): void => this.#dispatch({ kind: 'request_written' });
 
   #state: ExchangeState;
   #busy = false;
@@ -128,6 +128,10 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
 
   onClose(reason: string): void {
     this.#dispatch({ kind: 'upstream_close', reason });
+  }
+
+  #onRequestWritten(): void {
+    this.#dispatch({ kind: 'request_written' });
   }
 
   #dispatch(event: ExchangeEvent): void {
@@ -321,7 +325,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       this.#gatherFrame(open, connection, queue);
       return;
     }
-    for (const piece of queue.take()) this.#write(open, connection, piece);
+    if (queue.length > 0) for (const piece of joinSmall(queue.take())) this.#write(open, connection, piece);
     if (next === 'sent') this.#finishRequest(open, connection);
   }
 
@@ -337,7 +341,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   }
 
   #finishRequest(open: OpenState, connection: ExclusiveConnection): void {
-    if (open.session.oneWay) connection.afterWrites(this.#onRequestWritten);
+    if (open.session.oneWay) connection.afterWrites(() => this.#onRequestWritten());
     if (!open.session.selfHalfClose) return;
     open.halfClosed = true;
     connection.halfClose();
@@ -364,7 +368,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   #sendFrame(open: OpenState, connection: ConnectionShare, frame: Buffer[]): void {
     this.#noteWrite();
     try {
-      connection.send(frame, open.session.oneWay ? this.#onRequestWritten : undefined);
+      connection.send(frame, open.session.oneWay ? () => this.#onRequestWritten() : undefined);
     } catch (thrown) {
       this.#failPlugin(pluginError('the request for a shared connection', thrown));
     }
@@ -567,14 +571,20 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     this.#stats.pluginErrors.value += 1;
     const { cluster } = this.#options;
     const { pluginName, libraryPath } = cluster.pipeline.config;
+    const where = { plugin: pluginName, library: libraryPath, cluster: cluster.config.name };
+    if (error instanceof PluginNotFound) {
+      this.#stats.pluginNotFound.value += 1;
+      cluster.stats.counter('bridge.plugin_not_found').value += 1;
+      if (!error.isFirst) return;
+      this.#log.error(
+        where,
+        `library ${libraryPath} of cluster ${where.cluster} has no plugin ${JSON.stringify(pluginName)}: all its requests are answered 500 until its plugin_name or the library is another one`,
+      );
+      return;
+    }
     this.#log.error(
-      {
-        plugin: pluginName,
-        library: libraryPath,
-        cluster: cluster.config.name,
-        err: error,
-      },
-      `plugin ${pluginName} of cluster ${cluster.config.name} failed: ${error.message}`,
+      { ...where, err: error },
+      `plugin ${pluginName} of cluster ${where.cluster} failed: ${error.message}`,
     );
   }
 

@@ -1,7 +1,9 @@
 import { FrameError, type FrameIds, type FrameProtocol, type StrayFrames } from '../upstream/frame-protocol.js';
 import type * as api from './api.js';
 import { copyOf } from './buffer.js';
+import { marked } from './call-mark.js';
 import { describe, isPromise } from './plugin-error.js';
+import type { CallMark } from './prepared-bridge.js';
 
 const defaultMaxInFlight = 100;
 const mostInFlight = 65_536;
@@ -44,6 +46,24 @@ export function prepareMultiplexing(declared: api.Multiplexing | undefined): Fra
       defaultAnswerTimeoutMs,
       longestAnswerTimeoutMs,
     ),
+  };
+}
+
+/** The same, with the plugin's mark on the stack while its functions run. */
+export function markFrames(frames: FrameProtocol, mark: CallMark): FrameProtocol {
+  const { ids, stray } = frames;
+  return {
+    ...frames,
+    frameLength: (bytes) => marked(mark, () => frames.frameLength(bytes)),
+    ids: ids && {
+      max: ids.max,
+      read: (bytes) => marked(mark, () => ids.read(bytes)),
+      write: (bytes, id) => marked(mark, () => ids.write(bytes, id)),
+    },
+    stray: stray && {
+      is: (bytes) => marked(mark, () => stray.is(bytes)),
+      receive: (frame) => marked(mark, () => stray.receive(frame)),
+    },
   };
 }
 

@@ -6,7 +6,7 @@ const longest = 4096;
  */
 export function pluginError(call: string, thrown: unknown, mapStack?: (stack: string) => string): Error {
   const text = `${call}: ${describe(thrown)}`;
-  const error = thrown instanceof RecoveredPanic ? new RecoveredPanic(text) : new Error(text);
+  const error = sameKind(thrown, text);
   const stack = stackOf(thrown);
   if (stack !== undefined) error.stack = mapStack?.(stack) ?? stack;
   return error;
@@ -17,6 +17,23 @@ export function pluginError(call: string, thrown: unknown, mapStack?: (stack: st
  * with the status that was set before.
  */
 export class RecoveredPanic extends Error {}
+
+/** An exchange found out that its library has no such plugin: Go says it only then. */
+export class PluginNotFound extends Error {
+  /** No exchange on the same accepted configuration has said so before. */
+  readonly isFirst: boolean;
+
+  constructor(message: string, isFirst: boolean) {
+    super(message);
+    this.isFirst = isFirst;
+  }
+}
+
+function sameKind(thrown: unknown, text: string): Error {
+  if (thrown instanceof RecoveredPanic) return new RecoveredPanic(text);
+  if (thrown instanceof PluginNotFound) return new PluginNotFound(text, thrown.isFirst);
+  return new Error(text);
+}
 
 /** One line for people. Never throws. */
 export function describe(thrown: unknown): string {

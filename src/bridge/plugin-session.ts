@@ -39,6 +39,9 @@ export class PluginSession {
   readonly scope: CallScope = { active: false };
   readonly #prepared: PreparedBridge;
   readonly #callbacks: Callbacks;
+  /** `mark` of the prepared bridge. */
+  readonly #cell: Uint32Array;
+  readonly #number: number;
   #bridge: HttpTcpBridge | undefined;
   #headersOut = false;
   #localReply: LocalReply | undefined;
@@ -48,6 +51,8 @@ export class PluginSession {
 
   constructor(prepared: PreparedBridge, info: SessionInfo) {
     this.#prepared = prepared;
+    this.#cell = prepared.mark.cell;
+    this.#number = prepared.mark.number;
     this.#callbacks = new Callbacks(this, info, prepared.config.pluginName);
   }
 
@@ -67,7 +72,7 @@ export class PluginSession {
 
   /** Makes the bridge object: `continue`, `local_reply` or `plugin_error`. */
   create(): Answer {
-    this.scope.active = true;
+    this.#enter();
     try {
       const bridge: unknown = this.#prepared.createBridge(this.#callbacks);
       if (isPromise(bridge)) throw new TypeError('returned a promise: bridges are made synchronously');
@@ -79,40 +84,40 @@ export class PluginSession {
     } catch (thrown) {
       return this.#fail('createBridge', thrown);
     } finally {
-      this.scope.active = false;
+      this.#leave();
     }
   }
 
   encodeHeaders(headers: RequestHeaderMap, dataForSet: BufferInstance, endOfStream: boolean): Answer {
-    this.scope.active = true;
+    this.#enter();
     try {
       return this.#answer('encodeHeaders', this.#bridge?.encodeHeaders?.(headers, dataForSet, endOfStream));
     } catch (thrown) {
       return this.#fail('encodeHeaders', thrown);
     } finally {
-      this.scope.active = false;
+      this.#leave();
     }
   }
 
   encodeData(buffer: BufferInstance, endOfStream: boolean): Answer {
-    this.scope.active = true;
+    this.#enter();
     try {
       return this.#answer('encodeData', this.#bridge?.encodeData?.(buffer, endOfStream));
     } catch (thrown) {
       return this.#fail('encodeData', thrown);
     } finally {
-      this.scope.active = false;
+      this.#leave();
     }
   }
 
   onUpstreamData(headers: ResponseHeaderMap, buffer: BufferInstance, endOfStream: boolean): Answer {
-    this.scope.active = true;
+    this.#enter();
     try {
       return this.#answer('onUpstreamData', this.#bridge?.onUpstreamData?.(headers, buffer, endOfStream));
     } catch (thrown) {
       return this.#fail('onUpstreamData', thrown);
     } finally {
-      this.scope.active = false;
+      this.#leave();
     }
   }
 
@@ -123,12 +128,15 @@ export class PluginSession {
     this.#bridge = undefined;
     // Nobody is left to answer.
     this.#headersOut = true;
+    this.#cell[0] = this.#number;
     try {
       if (isPromise(bridge.onDestroy?.())) throw new TypeError('returned a promise: bridge calls are synchronous');
       return true;
     } catch (thrown) {
       this.#error = pluginError('onDestroy', thrown, this.#prepared.mapStack);
       return false;
+    } finally {
+      this.#cell[0] = 0;
     }
   }
 
@@ -146,6 +154,17 @@ export class PluginSession {
       body: copyOf(body ?? ''),
       headers: map,
     };
+  }
+
+  /** The plugin's code runs from here on. */
+  #enter(): void {
+    this.scope.active = true;
+    this.#cell[0] = this.#number;
+  }
+
+  #leave(): void {
+    this.#cell[0] = 0;
+    this.scope.active = false;
   }
 
   #answer(call: string, status: unknown): Answer {

@@ -26,7 +26,11 @@ export function checkHeaderName(name: string): string {
 export function checkHeaderValue(name: string, value: string): string {
   if (typeof value !== 'string') throw new TypeError(`the value of response header ${name} must be a string`);
   if (forbiddenInValue.test(value)) throw new TypeError(`invalid value of response header ${name}: ${quote(value)}`);
-  return value.replace(outerWhitespace, '');
+  return hasOuterWhitespace(value) ? value.replace(outerWhitespace, '') : value;
+}
+
+function hasOuterWhitespace(value: string): boolean {
+  return value.charCodeAt(0) <= 0x20 || value.charCodeAt(value.length - 1) <= 0x20;
 }
 
 /** Throws a RangeError unless `status` is a final HTTP status. */

@@ -22,6 +22,7 @@ export async function acquireSockets(
   before: Listener | undefined,
   own: readonly BoundSocket[],
   spare: BoundSocket[],
+  pauseOnConnect: boolean,
 ): Promise<AcquiredSockets> {
   const sockets: BoundSocket[] = [];
   const fresh: BoundSocket[] = [];
@@ -48,7 +49,7 @@ export async function acquireSockets(
       };
     }
     try {
-      const bound = await bindSocket(address, config);
+      const bound = await bindSocket(address, { ...config, pauseOnConnect });
       sockets.push(bound);
       fresh.push(bound);
     } catch (error) {

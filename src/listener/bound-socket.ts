@@ -18,6 +18,8 @@ export interface BindOptions {
   readonly backlog: number;
   /** An IPv6 socket takes IPv4 connections, too. */
   readonly ipv4Compat: boolean;
+  /** Nothing is read from accepted connections: for those that are given to other processes. */
+  readonly pauseOnConnect: boolean;
 }
 
 /**
@@ -26,7 +28,10 @@ export interface BindOptions {
  */
 export async function bindSocket(address: SocketAddress, options: BindOptions): Promise<BoundSocket> {
   const bound: { onConnection: (socket: Socket) => void } = { onConnection: (socket) => socket.destroy() };
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => bound.onConnection(socket));
+  const { pauseOnConnect } = options;
+  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect }, (socket) =>
+    bound.onConnection(socket),
+  );
   try {
     await listen(server, address, options);
   } catch (error) {

@@ -1,26 +1,22 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { AccessLogManager } from '../access-log/access-logger.js';
 import type { Clock } from '../clock.js';
-import { createConnectionManager } from '../http/connection-manager.js';
-import { localAddress } from '../http/remote-address.js';
 import type { Logger } from '../log.js';
 import { formatAddress } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsStore } from '../stats/store.js';
 import { acquireSockets, isFixed } from './acquire-sockets.js';
-import { ActiveListener, type ListenerVersion } from './active-listener.js';
 import type { BoundSocket } from './bound-socket.js';
 import { createListenerManagerStats } from './listener-manager-stats.js';
-import { createListenerStats } from './listener-stats.js';
 import { type Entry, type ListenerOrigin, type ListenerStatus, snapshot, type Warming } from './listener-status.js';
 import type { RouteProvider } from './route-provider.js';
+import type { ListenerServing, ServingListener } from './serving.js';
 
 export interface ListenerManagerOptions {
   readonly stats: StatsStore;
   readonly log: Logger;
   readonly clock: Clock;
-  readonly accessLogs: AccessLogManager;
+  readonly serving: ListenerServing;
   /** Made anew for every accepted version. */
   readonly routes: (listener: Listener) => RouteProvider;
   /** How long connections of a removed listener may last, milliseconds. */
@@ -61,16 +57,13 @@ export interface ListenerManager {
 
 /** Listeners by name, as Envoy's listener manager keeps them: warming ones wait for their routes and are bound only then. */
 export function createListenerManager(options: ListenerManagerOptions): ListenerManager {
-  const { log, clock, drainTimeMs } = options;
+  const { log, clock, drainTimeMs, serving } = options;
   const stats = createListenerManagerStats(options.stats);
-  const ownAddress = localAddress();
   const entries = new Map<string, Entry>();
   const draining = new Map<
-    ActiveListener,
+    ServingListener,
     { readonly name: string; readonly origin: ListenerOrigin; readonly done: Promise<void> }
   >();
-  let connectionIds = 0;
-  let processDraining = false;
   let closed = false;
 
   const now = (): Date => new Date(clock.now());
@@ -82,7 +75,7 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
     stats.draining.value = draining.size;
   };
 
-  const drainListener = (entry: Entry, listener: ActiveListener): readonly BoundSocket[] => {
+  const drainListener = (entry: Entry, listener: ServingListener): readonly BoundSocket[] => {
     const sockets = listener.sockets;
     const done = listener.drain(drainTimeMs).then(() => {
       draining.delete(listener);
@@ -113,26 +106,6 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
     return active ? drainListener(entry, active.listener) : [];
   };
 
-  const makeVersion = (config: Listener, routes: RouteProvider): ListenerVersion => {
-    const listenerStats = createListenerStats(options.stats, config);
-    const accessLogger = options.accessLogs.createLogger(config.httpConnectionManager.accessLogs);
-    const manager = createConnectionManager({
-      config: config.httpConnectionManager,
-      stats: options.stats,
-      listenerStats: listenerStats.store,
-      log,
-      clock,
-      accessLogger,
-      handle: (stream) => routes.handle(stream),
-      localAddress: ownAddress,
-      onUnused: () => {
-        routes.close();
-        accessLogger.close();
-      },
-    });
-    return { config, manager, stats: listenerStats };
-  };
-
   const fail = (entry: Entry, resource: Resource<Listener>, config: Listener, problem: string): ListenerFailure => {
     const before = entry.failed?.resource === resource ? entry.failed : undefined;
     before?.retry.cancel();
@@ -156,7 +129,13 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
   ): Promise<ListenerFailure | undefined> => {
     const { config } = warming;
     const own = entry.active?.listener.sockets ?? [];
-    const { sockets, fresh, error } = await acquireSockets(config, entry.active?.listener.version.config, own, spare);
+    const { sockets, fresh, error } = await acquireSockets(
+      config,
+      entry.active?.listener.config,
+      own,
+      spare,
+      serving.handsOver,
+    );
     // A newer version or a removal may have come while the sockets were bound.
     if (error !== undefined || entry.warming !== warming) {
       for (const socket of fresh) socket.close();
@@ -168,19 +147,11 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
       return failure;
     }
     const { resource } = warming;
-    const version = makeVersion(config, warming.routes);
     if (entry.active) {
-      entry.active.listener.setVersion(version);
+      entry.active.listener.update(config, warming.routes);
       if (fresh.length === 0) stats.inPlaceUpdated.value++;
     }
-    const listener =
-      entry.active?.listener ??
-      new ActiveListener({
-        clock,
-        version,
-        isDraining: () => processDraining,
-        nextConnectionId: () => ++connectionIds,
-      });
+    const listener = entry.active?.listener ?? serving.open(config, warming.routes);
     listener.setSockets(sockets, drainTimeMs);
     for (const socket of own) if (!sockets.includes(socket)) socket.close();
     entry.active = { resource, since: now(), listener };
@@ -285,12 +256,12 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
         warming.resource = resource;
         return true;
       }
-      if (!active || !isDeepStrictEqual(active.listener.version.config, config)) return false;
+      if (!active || !isDeepStrictEqual(active.listener.config, config)) return false;
       // Back to what serves: the version on its way is given up.
       warming.routes.close();
       entry.warming = undefined;
       stats.modified.value++;
-    } else if (!active || !isDeepStrictEqual(active.listener.version.config, config)) return false;
+    } else if (!active || !isDeepStrictEqual(active.listener.config, config)) return false;
     active.resource = resource;
     forgetFailure(entry);
     warmed();
@@ -301,7 +272,7 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
     const wanted = new Set(listener.addresses.filter(isFixed).map(formatAddress));
     for (const entry of entries.values()) {
       if (entry.name === listener.name) continue;
-      const configs = [entry.warming?.config, entry.active?.listener.version.config];
+      const configs = [entry.warming?.config, entry.active?.listener.config];
       for (const config of configs) {
         if (config?.addresses.some((address) => wanted.has(formatAddress(address)))) return entry.name;
       }
@@ -331,15 +302,14 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
       );
       for (const socket of spare) socket.close();
       warmed();
+      await serving.settled?.();
       return failures.filter((failure) => failure !== undefined);
     },
     get warming() {
       return stats.warming.value;
     },
     snapshot: () => snapshot(entries, draining),
-    setDraining(value) {
-      processDraining = value;
-    },
+    setDraining: (value) => serving.setDraining(value),
     async close() {
       closed = true;
       for (const entry of entries.values()) {

@@ -2,8 +2,8 @@ import type { Timer } from '../clock.js';
 import type { SocketAddress } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
 import type { Resource } from '../model/verdict.js';
-import type { ActiveListener } from './active-listener.js';
 import type { RouteProvider } from './route-provider.js';
+import type { ServingListener } from './serving.js';
 
 export type ListenerOrigin = 'static' | 'dynamic';
 
@@ -28,7 +28,7 @@ export interface Failed {
 export interface Entry {
   readonly name: string;
   readonly origin: ListenerOrigin;
-  active: { resource: Resource<Listener>; since: Date; readonly listener: ActiveListener } | undefined;
+  active: { resource: Resource<Listener>; since: Date; readonly listener: ServingListener } | undefined;
   warming: Warming | undefined;
   parked: { readonly resource: Resource<Listener>; readonly since: Date; readonly reason: string } | undefined;
   failed: Failed | undefined;
@@ -67,11 +67,11 @@ export interface ListenerStatus {
 /** @param draining listeners that were removed and still have connections */
 export function snapshot(
   entries: ReadonlyMap<string, Entry>,
-  draining: ReadonlyMap<ActiveListener, { readonly name: string; readonly origin: ListenerOrigin }>,
+  draining: ReadonlyMap<ServingListener, { readonly name: string; readonly origin: ListenerOrigin }>,
 ): ListenerStatus[] {
-  const drainingOf = (name: string): ActiveListener[] =>
+  const drainingOf = (name: string): ServingListener[] =>
     [...draining].filter(([, one]) => one.name === name).map(([listener]) => listener);
-  const connectionsOf = (listeners: readonly ActiveListener[]): number =>
+  const connectionsOf = (listeners: readonly ServingListener[]): number =>
     listeners.reduce((sum, one) => sum + one.connections, 0);
   const statuses: ListenerStatus[] = [...entries.values()].map(({ name, origin, active, warming, parked, failed }) => ({
     name,

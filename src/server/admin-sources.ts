@@ -1,5 +1,5 @@
 import type { AdminSources, DumpedKind, DumpedResource } from '../admin/sources.js';
-import type { PreparedBridge } from '../bridge/prepared-bridge.js';
+import type { JudgedBridge } from '../bridge/prepared-bridge.js';
 import type { ListenerManager } from '../listener/listener-manager.js';
 import type { ListenerStatus } from '../listener/listener-status.js';
 import type { Bootstrap } from '../model/bootstrap.js';
@@ -9,18 +9,19 @@ import type { ClusterManager, ClusterStatus } from '../upstream/cluster-manager.
 import type { ResourceState } from '../xds/resource-type.js';
 import type { DynamicConfig } from './dynamic-config.js';
 import type { Readiness } from './readiness.js';
-import type { ResourceTypes } from './resource-types.js';
+import type { RolledBack } from './roll-back.js';
 
 export interface AdminSourcesOptions {
   readonly bootstrap: Bootstrap;
-  readonly types: ResourceTypes;
-  readonly clusters: ClusterManager<PreparedBridge>;
+  readonly types: Readonly<Record<DumpedKind, { readonly typeUrl: string }>>;
+  readonly clusters: Pick<ClusterManager<JudgedBridge>, 'snapshot'>;
   readonly listeners: ListenerManager;
   readonly dynamic: DynamicConfig;
   readonly readiness: Readiness;
   readonly startTime: Date;
   readonly version: string;
   readonly commandLine: Readonly<Record<string, unknown>>;
+  readonly rolledBack: (clusterName: string) => RolledBack | undefined;
 }
 
 interface Shown {
@@ -35,19 +36,26 @@ function warningsOf({ resource: { verdict } }: Shown): { readonly warnings?: rea
   return { warnings: verdict.warnings.map((warning) => describeProblems([warning])) };
 }
 
+const errorOf = ({ version, bytes }: Resource<unknown>, details: string, lastAttempt: Date) => ({
+  version,
+  details,
+  lastAttempt,
+  bytes,
+});
+
 /** What runs of a name, and the last version of it that was refused. */
-function dumpOf(status: ClusterStatus | ListenerStatus, state: ResourceState | undefined): DumpedResource {
+function dumpOf(
+  status: ClusterStatus | ListenerStatus,
+  state: ResourceState | undefined,
+  rolledBack: RolledBack | undefined,
+): DumpedResource {
   const { name, origin, active, warming, parked } = status;
   const serving = active ?? parked;
   const waitingFor = warming && 'waitingFor' in warming ? warming.waitingFor : ['its routes'];
   const failed = 'failed' in status ? status.failed : undefined;
-  const unbound = failed && {
-    version: failed.resource.version,
-    details: failed.message,
-    lastAttempt: failed.lastAttempt,
-    bytes: failed.resource.bytes,
-  };
-  const error = state?.error ?? unbound;
+  const refused = failed && errorOf(failed.resource, failed.message, failed.lastAttempt);
+  const withdrawn = rolledBack && errorOf(rolledBack.resource, rolledBack.message, rolledBack.at);
+  const error = state?.error ?? refused ?? withdrawn;
   return {
     name,
     origin,
@@ -80,7 +88,8 @@ export function createAdminSources(options: AdminSourcesOptions): AdminSources {
     for (const status of kind === 'clusters' ? clusters.snapshot() : listeners.snapshot()) {
       const { active, warming, parked } = status;
       if (!active && !warming && !parked && !('failed' in status && status.failed)) continue;
-      yield dumpOf(status, status.origin === 'dynamic' ? states.get(status.name) : undefined);
+      const state = status.origin === 'dynamic' ? states.get(status.name) : undefined;
+      yield dumpOf(status, state, kind === 'clusters' ? options.rolledBack(status.name) : undefined);
       states.delete(status.name);
     }
     for (const state of states.values()) {

@@ -1,40 +1,64 @@
 import { type AdminEndpoint, text } from '../admin/endpoint.js';
-import type { BridgeRuntime, PreparedBridge } from '../bridge/prepared-bridge.js';
+import type { BridgeJudge, JudgedBridge } from '../bridge/prepared-bridge.js';
 import type { Logger } from '../log.js';
 import { describeProblems } from '../model/verdict.js';
 import type { ClusterManager, ClusterStatus } from '../upstream/cluster-manager.js';
 
-export interface BridgeReloadOptions {
-  readonly clusters: ClusterManager<PreparedBridge>;
-  readonly runtime: BridgeRuntime;
+export interface BridgeReloadOptions<B extends JudgedBridge> {
+  readonly clusters: ClusterManager<B>;
+  readonly judge: BridgeJudge<B>;
   readonly log: Logger;
+  /** Its newest version was taken out of service: it is not for us to bring it back. */
+  readonly isRolledBack: (clusterName: string) => boolean;
 }
 
+/** The cluster may change again and again while its library is judged. */
+const mostAttempts = 5;
+
 /** Looks at every running bridge's library file again; one that changed is judged and swapped like a changed cluster. */
-export function createBridgeReload({ clusters, runtime, log }: BridgeReloadOptions): () => Promise<void> {
-  async function reload({ name, origin, active }: ClusterStatus): Promise<void> {
+export function createBridgeReload<B extends JudgedBridge>(options: BridgeReloadOptions<B>): () => Promise<void> {
+  const { clusters, judge, log, isRolledBack } = options;
+
+  function hashOf(name: string): string | undefined {
     const found = clusters.lookup(name);
-    if (found.kind !== 'active' || !active) return;
-    const { pipeline } = found.cluster;
-    const { config, libraryHash } = pipeline;
-    // A library that can't be read or bundled has no hash: preparing it tells why.
-    if ((await runtime.currentHash(config)) === libraryHash) return;
-    const prepared = await runtime.prepare(config);
-    if (!prepared.ok) {
-      log.error(
-        { cluster: name },
-        `the new library was refused, the old one goes on: ${describeProblems(prepared.problems)}`,
-      );
-      return;
-    }
-    // The cluster may have changed while its library was judged: then that change has looked at the file itself.
-    const now = clusters.lookup(name);
-    if (now.kind !== 'active' || now.cluster.pipeline !== pipeline) return prepared.bridge.release();
-    clusters.setCluster(active.resource, prepared.bridge, origin);
-    log.info({ cluster: name, library: config.libraryPath }, 'library reloaded');
+    return found.kind === 'active' ? found.cluster.pipeline.libraryHash : undefined;
   }
+
+  /** `changed`: the cluster has another version now, which may not have seen the file as it is. */
+  async function take(status: ClusterStatus): Promise<'done' | 'changed'> {
+    const { name, origin, warming } = status;
+    const resource = (warming ?? status.active)?.resource;
+    const config = resource?.verdict.kind === 'active' ? resource.verdict.model.bridge : undefined;
+    if (!resource || !config) return 'done';
+    // A library that can't be read or bundled has no hash: preparing it tells why.
+    if (!warming && (await judge.currentHash(config)) === hashOf(name)) return 'done';
+    const prepared = await judge.prepare(config);
+    if (!prepared.ok) {
+      const problems = describeProblems(prepared.problems);
+      log.error({ cluster: name }, `the new library was refused, the old one goes on: ${problems}`);
+      return 'done';
+    }
+    const now = clusters.status(name);
+    if ((now?.warming ?? now?.active)?.resource !== resource) {
+      prepared.bridge.release();
+      return 'changed';
+    }
+    clusters.setCluster(resource, prepared.bridge, origin);
+    log.info({ cluster: name, library: config.libraryPath }, 'library reloaded');
+    return 'done';
+  }
+
+  async function reload(first: ClusterStatus): Promise<void> {
+    let status: ClusterStatus | undefined = first;
+    for (let attempt = 1; status && attempt <= mostAttempts; attempt++) {
+      if ((await take(status)) === 'done') return;
+      status = clusters.status(first.name);
+    }
+    if (status) log.warn({ cluster: first.name }, 'the cluster changed while its library was judged: reload it again');
+  }
+
   return async () => {
-    for (const status of clusters.snapshot()) await reload(status);
+    for (const status of clusters.snapshot()) if (!isRolledBack(status.name)) await reload(status);
   };
 }
 

@@ -1,14 +1,12 @@
 import { extname } from 'node:path';
-import type { Logging } from '../log.js';
 import type { BridgeConfig } from '../model/cluster.js';
 import type { Problem } from '../model/verdict.js';
 import { parseJson } from '../protobuf/json.js';
 import type { Schema } from '../protobuf/schema.js';
-import { createJudgeRuntime } from './judge-runtime.js';
+import { createJudge } from './judge-runtime.js';
 
 export interface PluginCheckOptions {
   readonly schema: Schema;
-  readonly logging: Logging;
   readonly file: string;
   readonly name: string | undefined;
   /** JSON text: the value of a TypedStruct, or, with `@type`, any message. */
@@ -26,8 +24,7 @@ export async function checkPlugin(options: PluginCheckOptions): Promise<PluginCh
   const { schema, file, name } = options;
   const pluginConfig = readConfig(schema, options.config);
   if ('problems' in pluginConfig) return { ok: false, lines: linesOf(file, pluginConfig.problems) };
-  const runtime = createJudgeRuntime(options);
-  const judged = await runtime.prepare({
+  const judged = await createJudge(schema, options.pluginRoots).prepare({
     libraryId: 'check',
     libraryPath: file,
     pluginName: name ?? '',

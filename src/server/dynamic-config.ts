@@ -1,4 +1,4 @@
-import type { PreparedBridge } from '../bridge/prepared-bridge.js';
+import type { JudgedBridge } from '../bridge/prepared-bridge.js';
 import type { Clock } from '../clock.js';
 import type { ListenerManager } from '../listener/listener-manager.js';
 import type { Logger } from '../log.js';
@@ -22,15 +22,15 @@ import {
 import type { AcceptedResource, RejectedResource, ResourceUpdate } from '../xds/resource-type.js';
 import type { JudgedCluster, JudgedRoutes, ResourceTypes } from './resource-types.js';
 
-export interface DynamicConfigOptions {
+export interface DynamicConfigOptions<B extends JudgedBridge> {
   readonly bootstrap: Bootstrap;
   readonly schema: Schema;
-  readonly types: ResourceTypes;
+  readonly types: ResourceTypes<B>;
   readonly version: string;
   readonly clock: Clock;
   readonly stats: StatsStore;
   readonly log: Logger;
-  readonly clusters: ClusterManager<PreparedBridge>;
+  readonly clusters: ClusterManager<B>;
   readonly listeners: ListenerManager;
   /** A whole type was answered for the first time, or didn't come in time. */
   readonly onFirstAnswer: (shortName: 'cds' | 'lds') => void;
@@ -69,7 +69,8 @@ function connectTimeoutOf(bootstrap: Bootstrap, clusterName: string): number {
   return (verdict?.kind === 'parked' && verdict.model?.connectTimeoutMs) || channelDefaults.connectTimeoutMs;
 }
 
-function clientOf({ bootstrap, schema, version, clock, stats, log }: DynamicConfigOptions): AdsClient | undefined {
+function clientOf<B extends JudgedBridge>(options: DynamicConfigOptions<B>): AdsClient | undefined {
+  const { bootstrap, schema, version, clock, stats, log } = options;
   const { ads, node } = bootstrap;
   if (ads === undefined) return undefined;
   return createAdsClient({
@@ -117,24 +118,24 @@ function logUpdate(log: Logger, what: string, update: ResourceUpdate<unknown>): 
 }
 
 /** The cluster's own verdict, without the prepared bridge that travels beside it. */
-function clusterVerdict(verdict: Verdict<JudgedCluster>): Verdict<Cluster> {
+function clusterVerdict(verdict: Verdict<JudgedCluster<JudgedBridge>>): Verdict<Cluster> {
   if (verdict.kind === 'rejected') return verdict;
   if (verdict.kind === 'active') return { ...verdict, model: verdict.model.cluster };
   return { ...verdict, model: verdict.model?.cluster };
 }
 
 /** Wires the streams to the rooms that run what they bring. Without `ads_config` nothing is subscribed. */
-export function createDynamicConfig(options: DynamicConfigOptions): DynamicConfig {
+export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConfigOptions<B>): DynamicConfig {
   const { bootstrap, types, clusters, listeners, log, onFirstAnswer } = options;
   const staticListeners = new Set(bootstrap.listeners.map(({ name }) => name));
   const client = clientOf(options);
   const endpointWatches = new Map<string, WatchedResources>();
 
-  function applyCluster({ name, version, bytes, verdict }: AcceptedResource<JudgedCluster>): void {
+  function applyCluster({ name, version, bytes, verdict }: AcceptedResource<JudgedCluster<B>>): void {
     const pipeline = verdict.kind === 'active' ? verdict.model.bridge : undefined;
     clusters.setCluster({ name, version, bytes, verdict: clusterVerdict(verdict) }, pipeline, 'dynamic');
   }
-  function onClusters(update: ResourceUpdate<JudgedCluster>): void {
+  function onClusters(update: ResourceUpdate<JudgedCluster<B>>): void {
     logUpdate(log, 'cluster', update);
     for (const resource of update.changed) applyCluster(resource);
     for (const name of update.removed) clusters.removeCluster(name);

@@ -1,5 +1,5 @@
 import { checkTarget } from '../access-log/access-logger.js';
-import type { BridgeRuntime, PreparedBridge } from '../bridge/prepared-bridge.js';
+import type { BridgeJudge, JudgedBridge } from '../bridge/prepared-bridge.js';
 import type { Cluster } from '../model/cluster.js';
 import type { LoadAssignment } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
@@ -16,9 +16,9 @@ import { routeResource } from '../xds/resources/route.js';
 import type { ResourceTranslator } from '../xds/resources/translate.js';
 
 /** A judged cluster: its configuration, and its plugin ready to run (one use of it is held). */
-export interface JudgedCluster {
+export interface JudgedCluster<B extends JudgedBridge> {
   readonly cluster: Cluster;
-  readonly bridge: PreparedBridge | undefined;
+  readonly bridge: B | undefined;
 }
 
 export interface JudgedRoutes {
@@ -26,8 +26,8 @@ export interface JudgedRoutes {
   readonly table: RouteTable;
 }
 
-export interface ResourceTypes {
-  readonly clusters: ResourceType<JudgedCluster>;
+export interface ResourceTypes<B extends JudgedBridge> {
+  readonly clusters: ResourceType<JudgedCluster<B>>;
   readonly endpoints: ResourceType<LoadAssignment>;
   readonly listeners: ResourceType<Listener>;
   readonly routes: ResourceType<JudgedRoutes>;
@@ -37,7 +37,10 @@ export interface ResourceTypes {
 const bridgePath = 'upstream_config.typed_config';
 
 /** The second half of a cluster's judgement: loads its library and parses its plugin_config. */
-export async function judgeBridge(verdict: Verdict<Cluster>, runtime: BridgeRuntime): Promise<Verdict<JudgedCluster>> {
+export async function judgeBridge<B extends JudgedBridge>(
+  verdict: Verdict<Cluster>,
+  judge: BridgeJudge<B>,
+): Promise<Verdict<JudgedCluster<B>>> {
   if (verdict.kind === 'rejected') return verdict;
   if (verdict.kind === 'parked') {
     return {
@@ -47,7 +50,7 @@ export async function judgeBridge(verdict: Verdict<Cluster>, runtime: BridgeRunt
   }
   const { bridge } = verdict.model;
   if (bridge === undefined) return { ...verdict, model: { cluster: verdict.model, bridge: undefined } };
-  const prepared = await runtime.prepare(bridge);
+  const prepared = await judge.prepare(bridge);
   if (prepared.ok)
     return {
       ...verdict,
@@ -94,11 +97,11 @@ export function judgeListener(verdict: Verdict<Listener>): Verdict<Listener> {
 }
 
 /** What the streams need to know of each type that Pontoon subscribes to. */
-export function createResourceTypes(schema: Schema, runtime: BridgeRuntime): ResourceTypes {
+export function createResourceTypes<B extends JudgedBridge>(schema: Schema, judge: BridgeJudge<B>): ResourceTypes<B> {
   function typeOf<T, M>(
     translator: ResourceTranslator<M>,
     shortName: string,
-    judge: (verdict: Verdict<M>) => Verdict<T> | Promise<Verdict<T>>,
+    decide: (verdict: Verdict<M>) => Verdict<T> | Promise<Verdict<T>>,
     more: Partial<ResourceType<T>> = {},
   ): ResourceType<T> {
     return {
@@ -106,12 +109,12 @@ export function createResourceTypes(schema: Schema, runtime: BridgeRuntime): Res
       shortName,
       fullState: false,
       nameOf: readNameField,
-      judge: async ({ bytes }) => judge(translator.translate(bytes, 'dynamic')),
+      judge: async ({ bytes }) => decide(translator.translate(bytes, 'dynamic')),
       ...more,
     };
   }
   return {
-    clusters: typeOf(clusterResource(schema), 'cds', (verdict) => judgeBridge(verdict, runtime), {
+    clusters: typeOf(clusterResource(schema), 'cds', (verdict) => judgeBridge(verdict, judge), {
       fullState: true,
       inStreamOrder: true,
       statPrefix: 'cluster_manager.cds',
@@ -123,7 +126,7 @@ export function createResourceTypes(schema: Schema, runtime: BridgeRuntime): Res
           const { libraryPath } = bridge.config;
           let found = hashes.get(libraryPath);
           if (found === undefined) {
-            found = runtime.currentHash(bridge.config);
+            found = judge.currentHash(bridge.config);
             hashes.set(libraryPath, found);
           }
           const hash = await found;

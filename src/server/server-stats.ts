@@ -10,12 +10,12 @@ export interface ServerStats {
   close(): void;
 }
 
-/** Refreshes `server.*` and begins a new histogram interval every `intervalMs` (`stats_flush_interval`). */
+/** Refreshes `server.*` and begins a new histogram interval every `intervalMs` (`stats_flush_interval`). `concurrency`: how many processes serve. */
 export function createServerStats(
   stats: StatsRegistry,
   readiness: Readiness,
   startTime: Date,
-  intervalMs: number,
+  { intervalMs, concurrency }: { readonly intervalMs: number; readonly concurrency: number },
 ): ServerStats {
   const live = stats.gauge('server.live');
   const state = stats.gauge('server.state');
@@ -24,7 +24,7 @@ export function createServerStats(
   const heapSize = stats.gauge('server.memory_heap_size');
   const physicalSize = stats.gauge('server.memory_physical_size');
   const uncaught = stats.counter('server.uncaught_errors');
-  stats.gauge('server.concurrency').value = 1;
+  stats.gauge('server.concurrency').value = concurrency;
 
   function refresh(): void {
     const memory = process.memoryUsage();

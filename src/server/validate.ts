@@ -1,8 +1,7 @@
 import { type BootstrapProblem, type LoadOptions, loadBootstrap } from '../bootstrap/load.js';
 import { bootstrapReport } from '../bootstrap/report.js';
-import type { Logging } from '../log.js';
 import type { Problem } from '../model/verdict.js';
-import { createJudgeRuntime } from './judge-runtime.js';
+import { createJudge } from './judge-runtime.js';
 import { judgeBridge, judgeListener } from './resource-types.js';
 
 export interface Validation {
@@ -22,15 +21,15 @@ export function inStatic(
 
 /** `--mode validate`: judges the bootstrap and its plugins as starting would. Nothing is started. */
 export async function validateBootstrap(
-  options: LoadOptions & { readonly pluginRoots: readonly string[]; readonly logging: Logging },
+  options: LoadOptions & { readonly pluginRoots: readonly string[] },
 ): Promise<Validation> {
   const loaded = loadBootstrap(options);
   if (!loaded.ok) return { ok: false, lines: bootstrapReport(loaded) };
   const { file = '--config-yaml' } = options;
-  const runtime = createJudgeRuntime(options);
+  const judge = createJudge(options.schema, options.pluginRoots);
   const problems: BootstrapProblem[] = [];
   for (const [index, { verdict }] of loaded.bootstrap.clusters.entries()) {
-    const judged = await judgeBridge(verdict, runtime);
+    const judged = await judgeBridge(verdict, judge);
     if (judged.kind !== 'rejected') {
       if (judged.kind === 'active') judged.model.bridge?.release();
       continue;

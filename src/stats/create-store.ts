@@ -6,41 +6,91 @@ export interface StatsRegistry extends StatsStore {
   readonly counters: ReadonlyMap<string, Counter>;
   readonly gauges: ReadonlyMap<string, Gauge>;
   readonly histograms: ReadonlyMap<string, HistogramData>;
+  /** Tells of all statistics that there are, and from then on of those that come and go. */
+  watch(watcher: StatsWatcher): void;
 }
 
-/** The names that were made in a scope, so that forgetting them costs no search. */
+/** Hears which statistics there are. What they count is not told: it is read from them. */
+export interface StatsWatcher {
+  /** `scope` is the prefix of the outermost scope in which it was made, '' at the root. */
+  onCounter(scope: string, counter: Counter): void;
+  onGauge(scope: string, gauge: Gauge): void;
+  onHistogram(scope: string, histogram: HistogramData): void;
+  /** All statistics that were made in the scope are forgotten. A scope of that name may come again, with others. */
+  onRemoved(scope: string): void;
+}
+
+/** What was made in a scope, so that forgetting it costs no search. A name belongs to the scope in which it was made first. */
 interface ScopeRecord {
+  readonly prefix: string;
   uses: number;
-  readonly counters: string[];
-  readonly gauges: string[];
-  readonly histograms: string[];
+  readonly counters: Counter[];
+  readonly gauges: Gauge[];
+  readonly histograms: HistogramData[];
 }
 
-function findOrMake<T>(map: Map<string, T>, name: string, make: (name: string) => T, made: string[] | undefined): T {
-  let found = map.get(name);
-  if (found === undefined) {
-    found = make(name);
-    map.set(name, found);
-    made?.push(name);
-  }
-  return found;
-}
-
+const newRecord = (prefix: string): ScopeRecord => ({ prefix, uses: 0, counters: [], gauges: [], histograms: [] });
 const zero = (name: string) => ({ name, value: 0 });
+
+/** All statistics of one kind. */
+function createKind<T extends { readonly name: string }>(
+  watchers: readonly StatsWatcher[],
+  make: (name: string) => T,
+  madeIn: (record: ScopeRecord) => T[],
+  tell: (watcher: StatsWatcher, scope: string, stat: T) => void,
+) {
+  const all = new Map<string, T>();
+  return {
+    all,
+    findOrMake(name: string, record: ScopeRecord): T {
+      const found = all.get(name);
+      if (found !== undefined) return found;
+      const made = make(name);
+      all.set(name, made);
+      madeIn(record).push(made);
+      for (const watcher of watchers) tell(watcher, record.prefix, made);
+      return made;
+    },
+    forget(record: ScopeRecord): void {
+      for (const { name } of madeIn(record)) all.delete(name);
+    },
+    tellAll(watcher: StatsWatcher, record: ScopeRecord): void {
+      for (const stat of madeIn(record)) tell(watcher, record.prefix, stat);
+    },
+  };
+}
 
 /** An empty store. */
 export function createStatsStore(): StatsRegistry {
-  const counters = new Map<string, Counter>();
-  const gauges = new Map<string, Gauge>();
-  const histograms = new Map<string, HistogramData>();
+  const watchers: StatsWatcher[] = [];
+  const counters = createKind<Counter>(
+    watchers,
+    zero,
+    (record) => record.counters,
+    (watcher, scope, counter) => watcher.onCounter(scope, counter),
+  );
+  const gauges = createKind<Gauge>(
+    watchers,
+    zero,
+    (record) => record.gauges,
+    (watcher, scope, gauge) => watcher.onGauge(scope, gauge),
+  );
+  const histograms = createKind<HistogramData>(
+    watchers,
+    createHistogram,
+    (record) => record.histograms,
+    (watcher, scope, histogram) => watcher.onHistogram(scope, histogram),
+  );
+  const kinds = [counters, gauges, histograms];
+  const root = newRecord('');
   // A scope that is asked for again (a cluster's next version) shares its statistics: only the last removal forgets them.
   const scopes = new Map<string, ScopeRecord>();
 
-  function view(prefix: string, record: ScopeRecord | undefined): Omit<StatsStore, 'scope'> {
+  function view(prefix: string, record: ScopeRecord): Omit<StatsStore, 'scope'> {
     return {
-      counter: (name) => findOrMake(counters, prefix + name, zero, record?.counters),
-      gauge: (name) => findOrMake(gauges, prefix + name, zero, record?.gauges),
-      histogram: (name) => findOrMake(histograms, prefix + name, createHistogram, record?.histograms),
+      counter: (name) => counters.findOrMake(prefix + name, record),
+      gauge: (name) => gauges.findOrMake(prefix + name, record),
+      histogram: (name) => histograms.findOrMake(prefix + name, record),
     };
   }
   function nested(prefix: string, record: ScopeRecord): StatsStore {
@@ -50,7 +100,7 @@ export function createStatsStore(): StatsRegistry {
     };
   }
   function scope(prefix: string): StatsScope {
-    const record = scopes.get(prefix) ?? { uses: 0, counters: [], gauges: [], histograms: [] };
+    const record = scopes.get(prefix) ?? newRecord(prefix);
     scopes.set(prefix, record);
     record.uses++;
     let removed = false;
@@ -61,11 +111,20 @@ export function createStatsStore(): StatsRegistry {
         removed = true;
         if (--record.uses > 0) return;
         scopes.delete(prefix);
-        for (const name of record.counters) counters.delete(name);
-        for (const name of record.gauges) gauges.delete(name);
-        for (const name of record.histograms) histograms.delete(name);
+        for (const kind of kinds) kind.forget(record);
+        for (const watcher of watchers) watcher.onRemoved(prefix);
       },
     };
   }
-  return { ...view('', undefined), scope, counters, gauges, histograms };
+  return {
+    ...view('', root),
+    scope,
+    counters: counters.all,
+    gauges: gauges.all,
+    histograms: histograms.all,
+    watch(watcher) {
+      watchers.push(watcher);
+      for (const record of [root, ...scopes.values()]) for (const kind of kinds) kind.tellAll(watcher, record);
+    },
+  };
 }

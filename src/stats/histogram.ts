@@ -22,6 +22,8 @@ export interface HistogramData extends Histogram {
   readonly interval: HistogramSeries;
   /** Begins a new interval; the one that ended can be read from `interval` until the next flush. */
   flush(): void;
+  /** Takes what was recorded elsewhere, into the total and the running interval. `buckets` as `eachBucket` told them: bucket, values, and so on. */
+  add(count: number, sum: number, buckets: Float64Array): void;
 }
 
 export interface HistogramSeries {
@@ -31,6 +33,8 @@ export interface HistogramSeries {
   quantile(percent: number): number;
   /** How many values are at most `bound`. */
   countUpTo(bound: number): number;
+  /** Visits the buckets that have values. Their numbers mean the same in every histogram. */
+  eachBucket(visit: (bucket: number, values: number) => void): void;
 }
 
 function bucketOf(value: number): number {
@@ -82,7 +86,24 @@ class Series implements HistogramSeries {
     return seen;
   }
 
+  eachBucket(visit: (bucket: number, values: number) => void): void {
+    this.#buckets?.forEach((values, bucket) => {
+      if (values !== 0) visit(bucket, values);
+    });
+  }
+
+  add(count: number, sum: number, increments: Float64Array): void {
+    this.count += count;
+    this.sum += sum;
+    this.#buckets ??= new Float64Array(bucketCount);
+    for (let i = 0; i + 1 < increments.length; i += 2) {
+      const bucket = increments[i] as number;
+      this.#buckets[bucket] = (this.#buckets[bucket] as number) + (increments[i + 1] as number);
+    }
+  }
+
   clear(): void {
+    if (this.count === 0) return;
     this.#buckets?.fill(0);
     this.count = 0;
     this.sum = 0;
@@ -99,6 +120,10 @@ export function createHistogram(name: string): HistogramData {
     record(value) {
       total.record(value);
       running.record(value);
+    },
+    add(count, sum, buckets) {
+      total.add(count, sum, buckets);
+      running.add(count, sum, buckets);
     },
     total,
     get interval() {

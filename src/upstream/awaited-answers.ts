@@ -53,8 +53,8 @@ export class AnswersById implements AwaitedAnswers {
     do this.#lastId = this.#lastId >= this.#ids.max ? 1 : this.#lastId + 1;
     while (this.#shares.has(this.#lastId));
     share.id = this.#lastId;
-    this.#shares.set(share.id, share);
     this.#ids.write(head, share.id);
+    this.#shares.set(share.id, share);
   }
 
   find(bytes: Buffer): Share | undefined {

@@ -71,6 +71,7 @@ export interface ClusterManager<P extends Pipeline> {
   readonly warming: number;
   /** For /clusters, /config_dump and /init_dump. */
   snapshot(): readonly ClusterStatus[];
+  status(name: string): ClusterStatus | undefined;
   /** Stops DNS, closes idle connections, drains the rest. Resolves when nothing is left or the drain time is over. Lookups find nothing any more. */
   close(): Promise<void>;
 }

@@ -4,6 +4,7 @@ import type { Cluster } from '../model/cluster.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsScope, StatsStore } from '../stats/store.js';
 import { type CircuitBreakers, createCircuitBreakers, type Priority, showCircuitBreakers } from './circuit-breakers.js';
+import { type ClusterFollowers, specOf } from './cluster-followers.js';
 import type { AcquireOptions, ActiveCluster, Pipeline } from './cluster-manager.js';
 import { type ClusterStats, createClusterStats } from './cluster-stats.js';
 import type { PoolCallbacks } from './connection.js';
@@ -26,24 +27,30 @@ export interface VersionOptions<P extends Pipeline> extends VersionCallbacks<P> 
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
+  /** undefined: this process serves. */
+  readonly followers: ClusterFollowers<P> | undefined;
 }
 
 export interface VersionCallbacks<P extends Pipeline> {
   onWarm(version: ClusterVersion<P>): void;
+  /** The followers are about to be told of it. */
+  onHandOver(version: ClusterVersion<P>): void;
   onHostsChanged(): void;
   onClosed(version: ClusterVersion<P>): void;
 }
 
 type State =
   | { readonly kind: 'warming' }
+  /** It has its hosts, and the followers are told. */
+  | { readonly kind: 'handing_over' }
   | { readonly kind: 'active' }
   /** Replaced or removed; `timer` is the end of its drain time. */
   | { readonly kind: 'draining'; readonly timer: Timer }
   | { readonly kind: 'closed' };
 
 /**
- * One version of a cluster: its hosts, pools, limits and the pipeline that it runs on. warming → active → draining → closed, or from
- * warming straight to closed. Closed, it holds nothing any more. What drains is held by a running exchange each, so that there are
+ * One version of a cluster: its hosts, pools, limits and the pipeline that it runs on. warming → (handing_over →) active → draining → closed,
+ * or from warming straight to closed. Closed, it holds nothing any more. What drains is held by a running exchange each, so that there are
  * never more draining versions than exchanges.
  */
 export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
@@ -69,6 +76,8 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   #hosts: readonly Host[] = [];
   #hostsByKey: ReadonlyMap<string, Host> = new Map();
   #overprovisioningFactor = 140;
+  /** What the followers serve under the cluster's name. */
+  #followed = false;
   #state: State = { kind: 'warming' };
 
   /** `previous` is the version that this one follows: its hosts' statistics go on. */
@@ -126,7 +135,23 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   waitingFor(): readonly string[] {
-    return this.#options.source.waitingFor();
+    return this.#state.kind === 'handing_over' ? ['workers'] : this.#options.source.waitingFor();
+  }
+
+  get followed(): boolean {
+    return this.#followed;
+  }
+
+  /** The followers serve it from now on; `served` is called when all of them do. */
+  follow(served: () => void): void {
+    const { config, pipeline, followers } = this.#options;
+    this.#followed = true;
+    followers?.serve({ config, version: this.version, pipeline, hosts: this.#hostUpdate() }, served);
+  }
+
+  /** The followers serve another version now. */
+  unfollow(): void {
+    this.#followed = false;
   }
 
   /** Starts learning hosts. `onWarm` comes later, or, where all is known already, before this returns. */
@@ -149,7 +174,8 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
 
   /** Lets what runs on it finish, for at most `ms`, and closes it then. A version that never served closes at once. */
   drain(ms: number): void {
-    if (this.#state.kind !== 'warming' && this.#state.kind !== 'active') return;
+    if (this.#state.kind === 'draining' || this.#state.kind === 'closed') return;
+    this.#followed = false;
     for (const breakers of Object.values(this.#breakers)) showCircuitBreakers(breakers, false);
     this.#options.source.stop();
     this.#previous = undefined;
@@ -229,7 +255,12 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
       for (const host of hosts) pools.get(host.key)?.serve(host);
       for (const key of removed) this.#removeHost(pools, key);
     }
+    if (this.#followed) this.#options.followers?.setHosts(this.config.name, this.#hostUpdate());
     this.#options.onHostsChanged();
+  }
+
+  #hostUpdate(): HostUpdate {
+    return { hosts: this.#hosts.map(specOf), overprovisioningFactor: this.#overprovisioningFactor };
   }
 
   #removeHost(pools: Map<string, Pool>, key: string): void {
@@ -260,7 +291,16 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   #checkWarm(): void {
-    if (this.#state.kind === 'warming' && this.waitingFor().length === 0) this.#options.onWarm(this);
+    if (this.#state.kind !== 'warming' || this.waitingFor().length > 0) return;
+    if (this.#options.followers === undefined) {
+      this.#options.onWarm(this);
+      return;
+    }
+    this.#state = { kind: 'handing_over' };
+    this.#options.onHandOver(this);
+    this.follow(() => {
+      if (this.#state.kind === 'handing_over') this.#options.onWarm(this);
+    });
   }
 
   #onPoolShrunk(pool: Pool, priority: Priority): void {

@@ -6,6 +6,7 @@ import type { ConfigSource } from '../model/config-source.js';
 import { reachableEndpoints } from '../model/transport-socket.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsStore } from '../stats/store.js';
+import type { ClusterFollowers } from './cluster-followers.js';
 import type {
   ClusterLookup,
   ClusterManager,
@@ -20,7 +21,7 @@ import { createDnsSource } from './dns-source.js';
 import { EdsAssignments } from './eds-assignments.js';
 import { createEdsSource, createStaticSource, type HostSource, nothingResolved } from './host-source.js';
 
-export interface ClusterManagerOptions {
+export interface ClusterManagerOptions<P extends Pipeline> {
   readonly stats: StatsStore;
   readonly log: Logger;
   readonly clock: Clock;
@@ -33,6 +34,10 @@ export interface ClusterManagerOptions {
   readonly resolver?: DnsResolver;
   /** From 0 up to, not including, 1. */
   readonly random?: () => number;
+  /** Other processes serve what is decided here. */
+  readonly followers?: ClusterFollowers<P>;
+  /** How hosts are learned where that is not done here: a follower is told. */
+  readonly hostSource?: (config: Cluster) => HostSource;
 }
 
 /** A parked resource: nothing runs under its name. */
@@ -54,8 +59,16 @@ const unknown = { kind: 'unknown' } as const;
 const warming = { kind: 'warming' } as const;
 
 /** Makes the manager. It throws on a rejected resource, which is the caller's mistake. */
-export function createClusterManager<P extends Pipeline>(options: ClusterManagerOptions): ClusterManager<P> {
-  const { stats, log, clock, drainTimeMs, random = Math.random, resolver = createSystemResolver() } = options;
+export function createClusterManager<P extends Pipeline>(options: ClusterManagerOptions<P>): ClusterManager<P> {
+  const {
+    stats,
+    log,
+    clock,
+    drainTimeMs,
+    followers,
+    random = Math.random,
+    resolver = createSystemResolver(),
+  } = options;
   const entries = new Map<string, Entry<P>>();
   const draining = new Set<ClusterVersion<P>>();
   const assignments = new EdsAssignments((name, source, wanted) => options.onEdsInterest(name, source, wanted));
@@ -70,6 +83,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
   let onQuiet: (() => void) | undefined;
 
   function sourceOf(config: Cluster, previous: ClusterVersion<P> | undefined): HostSource {
+    if (options.hostSource) return options.hostSource(config);
     const { discovery } = config;
     switch (discovery.type) {
       case 'STATIC':
@@ -130,12 +144,20 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
     version.drain(drainTimeMs);
   }
 
+  /** The followers were told of a version that is given up: they go back to what served before, or to nothing. */
+  function followBack(entry: Entry<P>): void {
+    if (entry.active) entry.active.follow(() => undefined);
+    else followers?.remove(entry.name);
+  }
+
   function dropWarming(entry: Entry<P>): void {
     const version = entry.warming;
     if (!version) return;
     entry.warming = undefined;
     counts.warming.value--;
+    const { followed } = version;
     retire(version);
+    if (followed) followBack(entry);
     refresh(entry);
     options.onWarmed?.(entry.name);
   }
@@ -171,11 +193,12 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
     }
     const entry = entryOf(resource.name, origin);
     entry.parked = { resource, reason, lastUpdated: new Date(clock.now()) };
-    dropWarming(entry);
     if (entry.active) counts.active.value--;
     const old = entry.active;
     entry.active = undefined;
+    dropWarming(entry);
     retire(old);
+    followers?.park(entry.name, reason);
     refresh(entry);
   }
 
@@ -184,6 +207,9 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
     const previous = entry.active;
     const callbacks: VersionCallbacks<P> = {
       onWarm: (version) => onWarm(entry, version),
+      onHandOver() {
+        entry.active?.unfollow();
+      },
       onHostsChanged: () => {
         counts.updated.value++;
       },
@@ -204,6 +230,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
         clock,
         log,
         random,
+        followers,
         ...callbacks,
       },
       previous,
@@ -212,8 +239,10 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
     entry.warming = version;
     if (!superseded) counts.warming.value++;
     version.start();
+    const orphaned = superseded?.followed === true && !version.followed;
     // Only now: what both want from EDS must not be given up in between.
     retire(superseded);
+    if (orphaned) followBack(entry);
     if (entry.warming === version) {
       refresh(entry);
       log.debug(
@@ -287,9 +316,12 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
       if (!entry || isProtected(name, 'dynamic')) return;
       entries.delete(name);
       counts.removed.value++;
-      if (entry.active) counts.active.value--;
+      const { active } = entry;
+      if (active) counts.active.value--;
+      entry.active = undefined;
       dropWarming(entry);
-      retire(entry.active);
+      retire(active);
+      followers?.remove(name);
       log.debug({ cluster: name }, 'cluster is removed');
     },
 
@@ -303,6 +335,11 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
       const drainingByName = new Map<string, number>();
       for (const { config } of draining) drainingByName.set(config.name, (drainingByName.get(config.name) ?? 0) + 1);
       return [...entries.values()].map((entry) => statusOf(entry, drainingByName.get(entry.name) ?? 0));
+    },
+
+    status(name) {
+      const entry = entries.get(name);
+      return entry && statusOf(entry, [...draining].filter(({ config }) => config.name === name).length);
     },
 
     close() {

@@ -86,14 +86,20 @@ export class HostPool implements Pool, ConnectionOwner, RequestQueue {
 
   onReusable(connection: PooledConnection): void {
     const { pending } = this.#accounts;
-    for (const request of pending) {
-      if (request.freshOnly && connection.used) continue;
-      this.#accounts.dequeue(request);
-      if (this.#assign(request, connection)) return;
-    }
+    if (pending.size > 0 && this.#serveNext(connection)) return;
     // Who still waits can't use this one, and may be waiting for its place.
     if (this.#draining || pending.size > this.#connecting) connection.close('draining');
     else this.#park(connection);
+  }
+
+  /** True: one of those who wait has it now. */
+  #serveNext(connection: PooledConnection): boolean {
+    for (const request of this.#accounts.pending) {
+      if (request.freshOnly && connection.used) continue;
+      this.#accounts.dequeue(request);
+      if (this.#assign(request, connection)) return true;
+    }
+    return false;
   }
 
   onLeaseEnd(): void {

@@ -2,9 +2,10 @@ import { AnswerTimer } from './answer-timer.js';
 import { AnswersById, AnswersInOrder, type AwaitedAnswers } from './awaited-answers.js';
 import type { UpstreamConnectionHandler } from './connection.js';
 import { FrameError, type FrameProtocol } from './frame-protocol.js';
-import { FrameReader, type FrameSink } from './frame-reader.js';
 import { FrameWriter } from './frame-writer.js';
+import { HeldAnswers, slowestOf } from './held-answers.js';
 import type { Host } from './host.js';
+import { type FrameEvents, IncomingFrames } from './incoming-frames.js';
 import type { Lease } from './lease.js';
 import type { MultiplexingStats } from './multiplexing-stats.js';
 import type { ConnectionContext } from './pooled-connection.js';
@@ -29,17 +30,12 @@ export interface SharedConnectionOwner {
 const silence = 1000;
 /** What is held for exchanges that don't read, per connection, bytes. */
 const longestHeld = 16 * 1024 * 1024;
-/** Of one frame that answers nobody, and of the replies to them that wait to be written, bytes. */
-const longestStray = 65_536;
-
-/** Who gets the bytes of the frame that is coming. */
-type Target = Share | Buffer[];
 
 /**
  * A connection that several exchanges use at once. Requests go out as whole frames, once per turn of the event loop; answers are handed to their exchanges as they
  * come. What the exchange of one does, or its client, or its answer, does not reach the others.
  */
-export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
+export class SharedConnection implements UpstreamConnectionHandler, FrameEvents {
   /** Clock.monotonic() when its last exchange ended. */
   idleSince = 0;
   /** How many have come whole. */
@@ -47,7 +43,8 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
   readonly #lease: Lease;
   readonly #owner: SharedConnectionOwner;
   readonly #context: SharingContext;
-  readonly #reader: FrameReader;
+  readonly #incoming: IncomingFrames;
+  readonly #held = new HeldAnswers();
   readonly #awaited: AwaitedAnswers;
   readonly #writer: FrameWriter;
   readonly #answerTimer: AnswerTimer | undefined;
@@ -56,10 +53,6 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
   /** Places that are taken: by live shares without a whole answer, and by abandoned ones. */
   #taken = 0;
   #abandoned = 0;
-  #target: Target | undefined;
-  /** Bytes of replies to stray frames that wait. */
-  #replies = 0;
-  #heldBytes = 0;
   #readingPaused = false;
   /** No new exchanges; closed when the last one ends. */
   #retired = false;
@@ -72,7 +65,6 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
     this.#owner = owner;
     this.#context = context;
     const { protocol } = context;
-    this.#reader = new FrameReader(protocol, this);
     this.#writer = new FrameWriter(lease);
     if (protocol.ids === undefined) {
       this.#awaited = new AnswersInOrder();
@@ -85,6 +77,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
     } else {
       this.#awaited = new AnswersById(protocol.ids);
     }
+    this.#incoming = new IncomingFrames(protocol, this.#awaited, this.#writer, this);
     lease.exchanges = 0;
     lease.setHandler(this);
   }
@@ -105,7 +98,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
   get hasRoom(): boolean {
     const { protocol, bufferLimitBytes } = this.#context;
     if (this.#closed || this.#retired || this.#taken >= protocol.maxInFlight) return false;
-    return !this.#writer.blocked && this.#writer.bytes <= bufferLimitBytes && this.#heldBytes <= bufferLimitBytes;
+    return !this.#writer.blocked && this.#writer.bytes <= bufferLimitBytes && this.#held.bytes <= bufferLimitBytes;
   }
 
   /** Whether it should, too: it isn't one that lets those wait that it has. */
@@ -195,7 +188,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
   onData(chunk: Buffer): void {
     if (this.#context.protocol.ids !== undefined) this.#lastHeard = this.#context.clock.monotonic();
     try {
-      this.#reader.read(chunk);
+      this.#incoming.read(chunk);
     } catch (error) {
       if (!(error instanceof FrameError)) throw error;
       this.#context.stats.cxProtocolError.value++;
@@ -204,57 +197,19 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
     }
   }
 
-  onFrame(start: Buffer, length: number): boolean {
-    const { stray } = this.#context.protocol;
-    if (stray !== undefined) {
-      const isStray = stray.is(start);
-      if (isStray === undefined) return false;
-      if (isStray) {
-        if (length > longestStray)
-          throw new FrameError(`a frame of ${length} bytes that answers nobody; allowed are ${longestStray}`);
-        this.#target = [];
-        this.onRest(start, start.length === length);
-        return true;
-      }
+  onAnswer(share: Share, piece: Buffer, last: boolean): void {
+    // In order only answers count as signs of life: heartbeats say nothing about the one that all wait for.
+    if (this.#answerTimer !== undefined) this.#lastHeard = this.#context.clock.monotonic();
+    if (last) {
+      this.answers++;
+      this.#free(share);
     }
-    const share = this.#awaited.find(start);
-    if (share === undefined) return false;
-    this.#target = share;
-    this.onRest(start, start.length === length);
-    return true;
+    this.#deliver(share, piece, last);
   }
 
-  onRest(piece: Buffer, last: boolean): void {
-    const target = this.#target;
-    if (last) this.#target = undefined;
-    if (target instanceof Share) {
-      // In order only answers count as signs of life: heartbeats say nothing about the one that all wait for.
-      if (this.#answerTimer !== undefined) this.#lastHeard = this.#context.clock.monotonic();
-      if (last) {
-        this.answers++;
-        this.#free(target);
-      }
-      this.#deliver(target, piece, last);
-    } else if (target !== undefined) {
-      target.push(piece);
-      if (last) this.#onStray(Buffer.concat(target));
-    }
-  }
-
-  #onStray(frame: Buffer): void {
+  onStray(drain: boolean): void {
     this.#context.sharing.strayFrames.value++;
-    const { reply, drain } = this.#context.protocol.stray?.receive(frame) ?? {};
-    if (reply !== undefined && reply.length > 0) {
-      this.#replies += reply.length;
-      if (this.#replies > longestStray) throw new FrameError('the server does not read the replies to its frames');
-      const { length } = reply;
-      const onWrite = (): boolean => {
-        this.#replies -= length;
-        return true;
-      };
-      this.#writer.add({ pieces: [reply], size: length, place: 0, onWrite, whenWritten: undefined });
-    }
-    if (drain === true) this.retire('the server asked for no more requests');
+    if (drain) this.retire('the server asked for no more requests');
   }
 
   #deliver(share: Share, piece: Buffer, last: boolean): void {
@@ -264,7 +219,10 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
     }
     if (share.paused || share.held !== undefined) this.#hold(share, piece);
     else this.#tell(share, piece);
-    if (last && share.held === undefined) this.#tellEnd(share);
+    if (!last) return;
+    // The end, too, waits for an exchange that does not read.
+    if (share.paused) share.held ??= [];
+    if (share.held === undefined) this.#tellEnd(share);
   }
 
   #tell(share: Share, piece: Buffer): void {
@@ -310,7 +268,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
     const { state } = share;
     if (state === 'abandoned' || state === 'closed') return;
     share.state = 'closed';
-    if (state === 'sent') {
+    if (state === 'sent' && !this.#closed) {
       share.state = 'abandoned';
       this.#abandoned++;
       this.#context.sharing.abandoned.value++;
@@ -335,9 +293,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
     this.#live.delete(share);
     this.#lease.exchanges = this.#live.size;
     share.handler = undefined;
-    this.#heldBytes -= share.heldBytes;
-    share.held = undefined;
-    share.heldBytes = 0;
+    this.#held.drop(share);
   }
 
   // The end of the connection.
@@ -355,7 +311,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
 
   #stop(): void {
     this.#closed = true;
-    this.#reader.stop();
+    this.#incoming.stop();
     this.#writer.stop();
     this.#answerTimer?.cancel();
     this.#context.sharing.abandoned.value -= this.#abandoned;
@@ -363,7 +319,12 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
   }
 
   #failAll(reason: string): void {
-    for (const share of [...this.#live]) this.#fail(share, reason);
+    for (const share of [...this.#live]) {
+      // What came before the end is told before it. A whole answer doesn't need the connection any more.
+      if (share.state === 'answered') continue;
+      if (share.held === undefined) this.#fail(share, reason);
+      else share.closeReason = reason;
+    }
   }
 
   #fail(share: Share, reason: string): void {
@@ -390,7 +351,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
 
   /** How long the server has said nothing although it should; undefined: nothing is due. */
   #waited(): number | undefined {
-    if (this.#awaited.size === 0 && this.#target === undefined) return undefined;
+    if (this.#awaited.size === 0 && !this.#incoming.inFrame) return undefined;
     return this.#readingPaused ? 0 : this.#context.clock.monotonic() - this.#lastHeard;
   }
 
@@ -407,17 +368,14 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
   // Exchanges that read slowly.
 
   #hold(share: Share, piece: Buffer): void {
-    share.held ??= [];
-    share.held.push(piece);
-    share.heldBytes += piece.length;
-    this.#heldBytes += piece.length;
-    if (this.#heldBytes > longestHeld && this.#live.size > 1) this.#failSlowest();
+    this.#held.hold(share, piece);
+    if (this.#held.bytes > longestHeld && this.#live.size > 1) this.#failSlowest();
     this.#balanceReading();
   }
 
   /** Reading stops only when nobody else waits for what comes. */
   #balanceReading(): void {
-    const pause = this.#heldBytes > this.#context.bufferLimitBytes && this.#live.size === 1;
+    const pause = this.#held.bytes > this.#context.bufferLimitBytes && this.#live.size === 1;
     if (pause === this.#readingPaused || this.#closed) return;
     this.#readingPaused = pause;
     if (pause) {
@@ -429,8 +387,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
   }
 
   #failSlowest(): void {
-    let slowest: Share | undefined;
-    for (const share of this.#live) if (share.heldBytes > (slowest?.heldBytes ?? 0)) slowest = share;
+    const slowest = slowestOf(this.#live);
     if (slowest === undefined) return;
     this.#context.sharing.slowReaders.value++;
     const { handler } = slowest;
@@ -439,16 +396,9 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameSink {
   }
 
   onResume(share: Share): void {
-    while (share.held !== undefined && !share.paused) {
-      const piece = share.held.shift();
-      if (piece === undefined) {
-        share.held = undefined;
-        this.#tellEnd(share);
-        break;
-      }
-      share.heldBytes -= piece.length;
-      this.#heldBytes -= piece.length;
-      this.#tell(share, piece);
+    if (this.#held.passOn(share, (to, piece) => this.#tell(to, piece))) {
+      if (share.closeReason === '') this.#tellEnd(share);
+      else this.#fail(share, share.closeReason);
     }
     this.#balanceReading();
     if (!this.#closed) this.#owner.onRoom(this);

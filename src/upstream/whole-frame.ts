@@ -1,6 +1,6 @@
 import { FrameError, type FrameId, type FrameProtocol } from './frame-protocol.js';
 
-/** So much of a request is put into one piece: the whole of a small one. */
+/** So much of a request is put into one piece when its first doesn't tell enough: the whole of a small one. */
 const headSize = 4096;
 
 /**
@@ -9,7 +9,6 @@ const headSize = 4096;
  */
 export function checkWholeFrame(protocol: FrameProtocol, pieces: Buffer[], size: number): FrameId {
   for (let wanted = headSize; ; wanted *= 2) {
-    if (pieces.length > 1) joinHead(pieces, wanted);
     const head = pieces[0];
     if (head === undefined) throw new FrameError('the request is empty, not a frame');
     const length = protocol.frameLength(head);
@@ -21,6 +20,7 @@ export function checkWholeFrame(protocol: FrameProtocol, pieces: Buffer[], size:
       const missing = length === undefined ? 'are not a whole frame' : 'have no id';
       throw new FrameError(`the ${size} bytes of the request ${missing}`);
     }
+    joinHead(pieces, wanted);
   }
 }
 

@@ -78,6 +78,7 @@ describe('admin', () => {
   const logging = createLogging('off');
   const log = logging.logger('admin');
   const stats = createStatsStore();
+  let collect = (): Promise<void> => Promise.resolve();
   const dumped: DumpedResource[] = [
     {
       name: 'echo',
@@ -185,6 +186,7 @@ describe('admin', () => {
         ...lifecycleEndpoints(sources, actions),
         failing,
       ],
+      collect: () => collect(),
     });
     if (server.address.kind !== 'tcp') throw new Error('not TCP');
     base = `http://127.0.0.1:${server.address.port}`;
@@ -292,6 +294,34 @@ describe('admin', () => {
       'envoy_cluster_upstream_rq_total{envoy_cluster_name="a"} 2',
     );
     expect((await get('/stats?filter=(')).status).to.equal(400);
+  });
+
+  it('collects what other processes counted before it shows or resets numbers', async () => {
+    const counter = stats.counter('cluster.c.upstream_rq_total');
+    const paths: [path: string, method: string, collects: boolean][] = [
+      ['/stats', 'GET', true],
+      ['/stats/prometheus', 'GET', true],
+      ['/clusters', 'GET', true],
+      ['/reset_counters', 'GET', false],
+      ['/reset_counters', 'POST', true],
+      ['/listeners', 'GET', false],
+      ['/ready', 'GET', false],
+    ];
+    for (const [path, method, collects] of paths) {
+      let calls = 0;
+      collect = async () => {
+        calls++;
+        await new Promise((resolve) => setImmediate(resolve));
+        counter.value += 7;
+      };
+      const { body } = await get(path, method);
+      expect(calls, path).to.equal(collects ? 1 : 0);
+      if (path === '/stats') expect(body).to.include('cluster.c.upstream_rq_total: 7\n');
+    }
+    expect(counter.value, 'reset after what was collected').to.equal(0);
+    collect = () => Promise.reject(new Error('nobody answers'));
+    expect(await get('/stats')).to.include({ status: 500, body: 'error: nobody answers\n' });
+    collect = () => Promise.resolve();
   });
 
   it('changes log levels', async () => {

@@ -3,6 +3,7 @@ import type { BridgeCallbacks, HttpTcpBridge } from '../../src/bridge/api.js';
 import type { PreparedBridge } from '../../src/bridge/prepared-bridge.js';
 import { buildPeer } from '../support/go-libraries.js';
 import { startTcpServer, type TcpServer } from '../support/tcp-server.js';
+import { columns } from './columns.js';
 import { createGoTest, type GoTest } from './go/harness.js';
 import { createHarness, eventually, type Harness, type Sent, type TestRequest } from './harness.js';
 
@@ -91,6 +92,20 @@ const plugins: Record<string, (callbacks: BridgeCallbacks) => HttpTcpBridge> = {
       return 0;
     },
   }),
+
+  // Beyond Envoy's.
+  echo: () => ({
+    encodeHeaders: () => 1,
+    encodeData(buffer) {
+      buffer.set(Buffer.from(buffer.bytes()));
+      return 0;
+    },
+    onUpstreamData(_headers, buffer, endOfStream) {
+      if (!endOfStream) return 1;
+      buffer.set(Buffer.from(buffer.bytes()));
+      return 2;
+    },
+  }),
 };
 
 /** What the client gets after a panic: Envoy's SDK recovers it in Go, and answers with a text and the status that was set before. */
@@ -99,14 +114,14 @@ const afterPanic = {
   go: 'local 200 error happened in golang http-tcp bridge\r\n',
 };
 
-for (const runtime of ['script', 'go'] as const) {
-  describe(`Envoy's own bridges, ${runtime}`, () => {
+for (const { name: column, runtime, sdk } of columns) {
+  describe(`Envoy's own bridges, ${column}`, () => {
     let go: GoTest;
     let server: TcpServer;
     let harness: Harness<PreparedBridge>;
 
     before(async function () {
-      if (runtime === 'go') go = createGoTest(await buildPeer(this, 'conformance'));
+      if (sdk !== undefined) go = createGoTest(await buildPeer(this, 'conformance', sdk));
     });
 
     async function createFor(name: string, port: number): Promise<Harness<PreparedBridge>> {
@@ -210,6 +225,18 @@ for (const runtime of ['script', 'go'] as const) {
       await eventually(() => server.connections[0]?.ended === true);
       server.connections[0]?.socket.end();
       expect((await ended()).summary).to.equal('200 ');
+    });
+
+    it('bodies of 16 MiB, both ways', async () => {
+      const data = Buffer.alloc(16 << 20, 'pontoon ');
+      const pieces: Buffer[] = [];
+      for (let at = 0; at < data.length; at += 65_536) pieces.push(Buffer.from(data.subarray(at, at + 65_536)));
+      const { ended } = await start('echo', { body: pieces });
+      await eventually(() => server.connections[0]?.received().length === data.length);
+      expect(server.connections[0]?.received().equals(data)).to.equal(true);
+      server.connections[0]?.socket.end(data);
+      const { pieces: answer } = await ended();
+      expect(Buffer.concat(answer).equals(data)).to.equal(true);
     });
   });
 }

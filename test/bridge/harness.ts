@@ -61,6 +61,7 @@ export function prepare(plugin: TestPlugin, pluginName = 'test'): TestBridge {
       pluginConfig: { typeUrl: '', value: new Uint8Array() },
     },
     libraryHash: 'hash',
+    mark: { cell: new Uint32Array(1), number: 1 },
     maxResponseBuffer: plugin.maxResponseBuffer ?? 16 * 1024 * 1024,
     frames: prepareMultiplexing(plugin.multiplexing?.(undefined)),
     released: false,

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import { FakeClock } from '../support/fake-clock.js';
-import { withId } from '../support/framed-server.js';
-import { Recorder, type Sent, turns } from './harness.js';
+import { frame, withId } from '../support/framed-server.js';
+import { eventually, Recorder, type Sent, turns } from './harness.js';
 import { configured, leftOver, type Sharing, type SharingOptions, share, textOf } from './sharing.js';
 
 const byId = { correlation: 'id' };
@@ -277,6 +277,58 @@ describe('limits of shared connections', () => {
       stuck.exchange.onDownstreamWritable();
       await stuck.ended();
       expect(stuck.result.body).to.have.length(64 * 1024 * 1024);
+    });
+
+    it('gets all of a whole answer, also when the connection has ended meanwhile', async () => {
+      await setUp(byId);
+      const stuck = sharing.send('stuck', { recorder: slow() });
+      const other = sharing.send('other');
+      await sharing.askedFor(2);
+      sharing.asked[0]?.reply(large());
+      sharing.asked[1]?.answer();
+      await other.ended();
+      sharing.server.connections[0]?.socket.destroy();
+      await eventually(() => counter('upstream_cx_destroy') === 1);
+      stuck.result.writable = true;
+      stuck.exchange.onDownstreamWritable();
+      await stuck.ended();
+      expect(stuck.result.body).to.have.length(answer + 4);
+    });
+
+    it('gets what came before the connection failed, then the failure', async () => {
+      await setUp(byId);
+      const stuck = sharing.send('stuck', { recorder: slow() });
+      const leaves = sharing.send('leaves', { recorder: slow() });
+      await sharing.askedFor(2);
+      const half = (index: number) =>
+        frame(Buffer.concat([sharing.asked[index]?.payload ?? Buffer.alloc(0), Buffer.alloc(300_000)])).subarray(
+          0,
+          200_000,
+        );
+      sharing.server.connections[0]?.socket.end(half(0));
+      await eventually(() => counter('upstream_cx_destroy') === 1);
+      expect(leaves.result.summary).to.equal('failure upstream_closed');
+      expect(stuck.result.outcome).to.equal(undefined);
+      stuck.result.writable = true;
+      stuck.exchange.onDownstreamWritable();
+      await stuck.ended();
+      expect(stuck.result.body).to.have.length(200_000 - 4);
+      expect(stuck.result.failure).to.have.property('reason', 'the server closed the connection');
+    });
+
+    it('can leave when its connection has failed', async () => {
+      await setUp(byId);
+      const stuck = sharing.send('stuck', { recorder: slow() });
+      await sharing.askedFor(1);
+      sharing.server.connections[0]?.socket.end(
+        frame(Buffer.concat([sharing.asked[0]?.payload ?? Buffer.alloc(0), Buffer.alloc(300_000)])).subarray(
+          0,
+          200_000,
+        ),
+      );
+      await eventually(() => counter('upstream_cx_destroy') === 1);
+      stuck.cancel();
+      expect(sharing.harness.clusterStat('multiplexing.abandoned')).to.equal(0);
     });
 
     it('is ended when too much waits for it and others wait behind it', async () => {

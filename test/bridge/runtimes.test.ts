@@ -1,32 +1,12 @@
 import { expect } from 'chai';
-import type { BridgeCallbacks, BufferInstance, HttpTcpBridge, HttpTcpBridgeStatus } from '../../src/bridge/api.js';
 import { loadNativeHost } from '../../src/bridge/go/native-host.js';
 import type { PreparedBridge } from '../../src/bridge/prepared-bridge.js';
 import { buildPeer } from '../support/go-libraries.js';
 import { startTcpServer, type TcpServer } from '../support/tcp-server.js';
+import { columns } from './columns.js';
 import { createGoTest } from './go/harness.js';
 import { createHarness, eventually, type Harness, type TestRequest } from './harness.js';
-
-/** `scripted` of test/peers/go-bridges/conformance in TypeScript: the request's headers say what to answer. */
-function scripted(callbacks: BridgeCallbacks): HttpTcpBridge {
-  const answers: Record<string, string[]> = {};
-  const next = (call: string, buffer: BufferInstance, endOfStream: boolean): HttpTcpBridgeStatus => {
-    const list = answers[call] ?? [''];
-    const answer = list.length > 1 ? list.shift() : list[0];
-    buffer.append(`[${call} ${buffer.len()} ${endOfStream}]`);
-    if (answer === 'panic') throw new Error('as told');
-    return answer === 'keep' ? 1 : answer === 'end' ? 2 : 0;
-  };
-  return {
-    encodeHeaders(headers, data, endOfStream) {
-      for (const call of ['headers', 'data', 'upstream']) answers[call] = (headers.get(`x-${call}`) ?? '').split(',');
-      if (headers.get('x-half-close') === '1') callbacks.setSelfHalfCloseForUpstreamConn(true);
-      return next('headers', data, endOfStream);
-    },
-    encodeData: (data, endOfStream) => next('data', data, endOfStream),
-    onUpstreamData: (_headers, data, endOfStream) => next('upstream', data, endOfStream),
-  };
-}
+import { scripted } from './scripted.js';
 
 interface Case {
   readonly name: string;
@@ -39,6 +19,8 @@ interface Case {
   /** Pieces that the server sends; each waits until the one before has reached the plugin. */
   readonly sends?: readonly string[];
   readonly fin?: boolean;
+  /** The last piece of the body, sent after what the server sends. */
+  readonly last?: string;
   /** What the client gets; one for each runtime where they differ. */
   readonly summary: string | { readonly script: string; readonly go: string };
   /** The connection is used again. */
@@ -85,6 +67,26 @@ const cases: readonly Case[] = [
     summary: { script: 'failure upstream_closed', go: `local 200 ${panicText}` },
   },
   {
+    name: 'FIN with the data that the plugin has waited for',
+    request: {},
+    headers: { 'x-upstream': 'keep,continue' },
+    received: '[headers 0 true]',
+    sends: ['answer'],
+    fin: true,
+    summary: '200 answer[upstream 6 false][upstream 24 true]',
+    reused: false,
+  },
+  {
+    name: 'FIN that the plugin answers with EndStream',
+    request: {},
+    headers: { 'x-upstream': 'continue,end' },
+    received: '[headers 0 true]',
+    sends: ['answer'],
+    fin: true,
+    summary: '200 answer[upstream 6 false][upstream 0 true]',
+    reused: false,
+  },
+  {
     name: 'StopAndBuffer in the middle of the body',
     request: { more: true },
     later: ['one', 'two', 'three'],
@@ -111,6 +113,25 @@ const cases: readonly Case[] = [
     reused: false,
   },
   {
+    name: 'an empty last piece of a body that streams',
+    request: { more: true },
+    later: ['one', ''],
+    headers: { 'x-upstream': 'end' },
+    received: '[headers 0 false]one[data 3 false][data 0 true]',
+    sends: ['x'],
+    summary: '200 x[upstream 1 false]',
+    reused: true,
+  },
+  {
+    name: 'an empty body',
+    request: { body: [''] },
+    headers: { 'x-headers': 'keep', 'x-upstream': 'end' },
+    received: '[headers 0 false][data 0 true]',
+    sends: ['x'],
+    summary: '200 x[upstream 1 false]',
+    reused: true,
+  },
+  {
     name: 'the PROXY header before all else',
     request: { preface: Buffer.from('PROXY UNKNOWN\r\n') },
     headers: { 'x-upstream': 'end' },
@@ -125,6 +146,26 @@ const cases: readonly Case[] = [
     headers: { 'x-headers': 'end' },
     summary: 'local 200 [headers 0 true]',
     reused: true,
+  },
+  {
+    name: 'EndStream for the body after the response has begun',
+    request: { body: ['one'], more: true },
+    headers: { 'x-data': 'continue,end' },
+    received: '[headers 0 false]one[data 3 false]',
+    sends: ['answer'],
+    last: 'two',
+    summary: '200 answer[upstream 6 false]two[data 3 true]',
+    reused: false,
+  },
+  {
+    name: 'a panic in encodeData after the response has begun',
+    request: { body: ['one'], more: true },
+    headers: { 'x-data': 'continue,panic' },
+    received: '[headers 0 false]one[data 3 false]',
+    sends: ['answer'],
+    last: 'two',
+    summary: 'reset after 200 answer[upstream 6 false] (plugin_error)',
+    reused: false,
   },
   {
     name: 'an answer to the body',
@@ -176,15 +217,16 @@ const cases: readonly Case[] = [
   },
 ];
 
-for (const runtime of ['script', 'go'] as const) {
-  describe(`an exchange, ${runtime}`, () => {
+for (const { name, runtime, sdk } of columns) {
+  describe(`an exchange, ${name}`, () => {
     let prepared: PreparedBridge | undefined;
     let live: number;
     let server: TcpServer;
     let harness: Harness<PreparedBridge>;
 
     before(async function () {
-      if (runtime === 'go') prepared = await createGoTest(await buildPeer(this, 'conformance')).prepare('scripted');
+      if (sdk !== undefined)
+        prepared = await createGoTest(await buildPeer(this, 'conformance', sdk)).prepare('scripted');
     });
 
     beforeEach(async () => {
@@ -216,10 +258,11 @@ for (const runtime of ['script', 'go'] as const) {
         for (const piece of test.sends ?? []) {
           const before = result.body.length;
           socket?.write(piece);
-          if (test.headers?.['x-upstream'] === 'keep') continue;
+          if (test.headers?.['x-upstream']?.startsWith('keep')) continue;
           await eventually(() => result.body.length > before || result.outcome !== undefined);
         }
         if (test.fin) socket?.end();
+        if (test.last !== undefined) exchange.onRequestData(Buffer.from(test.last), true);
         const { summary } = await ended();
         expect(summary).to.equal(typeof test.summary === 'string' ? test.summary : test.summary[runtime]);
         expect(result.violations).to.deep.equal([]);
@@ -236,14 +279,14 @@ for (const runtime of ['script', 'go'] as const) {
       ['waiting for the answer', {}],
       ['buffering the answer', { headers: { 'x-upstream': 'keep' } }],
       ['streaming the answer', {}],
+      ['streaming both ways', { body: ['x'], more: true }],
+      ['reading behind a half-close', { body: ['x'], headers: { 'x-half-close': '1' } }],
     ] as const) {
       it(`the client goes away while ${state}`, async () => {
         const { cancel, result } = harness.send(request as TestRequest);
         if (state !== 'connecting') await eventually(() => (server.connections[0]?.received().length ?? 0) > 0);
-        if (state.endsWith('the answer')) {
-          if (!state.startsWith('waiting')) server.connections[0]?.socket.write('x');
-          if (state.startsWith('streaming')) await eventually(() => result.body !== '');
-        }
+        if (/buffering|streaming the answer|both ways|behind/.test(state)) server.connections[0]?.socket.write('x');
+        if (/streaming the answer|both ways|behind/.test(state)) await eventually(() => result.body !== '');
         cancel();
         await eventually(() => harness.stat('exchanges_active') === 0);
         expect(harness.stat('plugin_errors')).to.equal(0);

@@ -30,8 +30,15 @@ interface State {
 
 const initial: State = { value: 1, otherValue: 100, movedServer: 0, statPrefix: 'first', flipTo: 'one', extra: false };
 
-for (const variant of ['SOTW', 'DELTA'] as const) {
-  describe(`changes by go-control-plane under load, ${variant}`, function () {
+const modes = [
+  { variant: 'SOTW', flags: [], processes: 1 },
+  { variant: 'DELTA', flags: [], processes: 1 },
+  { variant: 'SOTW', flags: ['--concurrency', '2'], processes: 2 },
+  { variant: 'DELTA', flags: ['--isolate'], processes: 1 },
+] as const;
+
+for (const { variant, flags, processes } of modes) {
+  describe(`changes by go-control-plane under load, ${[variant, ...flags].join(' ')}`, function () {
     this.timeout(60_000);
     let controlPlane: GoControlPlane;
     let load: Load;
@@ -60,7 +67,7 @@ for (const variant of ['SOTW', 'DELTA'] as const) {
       await push({});
       pontoon = await startPontoon({
         bootstrap: adsBootstrap({ variant, address: controlPlane.address, nodeId }),
-        args: ['--plugin-root', folder, '--plugin-root', dirname(library)],
+        args: ['--plugin-root', folder, '--plugin-root', dirname(library), ...flags],
       });
       const { hostname: host, port } = new URL(await pontoon.listener('main'));
       load.start({ host, port: Number(port), connections, paths: ['/one', '/moved', '/flip'], pauseMs: 20, seed: 2 });
@@ -154,8 +161,8 @@ for (const variant of ['SOTW', 'DELTA'] as const) {
       const report = await stopCleanly();
       const moved = report.seen.filter(({ path }) => path === '/moved');
       expect(moved.length).to.be.greaterThan(2);
-      // The configuration was parsed once, for all the hosts that served it.
-      expect(new Set(moved.flatMap(({ parses }) => parses)).size).to.equal(1);
+      // The configuration was parsed once in each process, for all the hosts that served it.
+      expect(new Set(moved.flatMap(({ parses }) => parses)).size).to.equal(processes);
       for (const sequence of report.sequences) {
         const servers = sequence.filter(({ path }) => path === '/moved').map(({ server }) => server);
         expect(servers).to.deep.equal(servers.toSorted((a, b) => a - b));

@@ -10,6 +10,7 @@ import { systemClock } from '../../src/clock.js';
 import { createListenerManager, type ListenerManager } from '../../src/listener/listener-manager.js';
 import type { ListenerStatus } from '../../src/listener/listener-status.js';
 import type { RouteProvider } from '../../src/listener/route-provider.js';
+import { createLocalServing } from '../../src/listener/serving.js';
 import type { SocketAddress } from '../../src/model/endpoint.js';
 import type { Listener } from '../../src/model/listener.js';
 import type { Resource, Verdict } from '../../src/model/verdict.js';
@@ -97,7 +98,8 @@ describe('the listener manager', () => {
   } as unknown as AccessLogManager;
 
   const create = (clock: Clock = systemClock, drainTimeMs = 60_000): ListenerManager => {
-    open.manager = createListenerManager({ stats, log: silentLog, clock, accessLogs, routes, drainTimeMs });
+    const serving = createLocalServing({ stats, log: silentLog, clock, accessLogs });
+    open.manager = createListenerManager({ stats, log: silentLog, clock, serving, routes, drainTimeMs });
     return open.manager;
   };
 

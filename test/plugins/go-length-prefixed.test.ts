@@ -84,7 +84,7 @@ describe('plugins/go-length-prefixed', () => {
   it('is refused with the reason where the native host could not be built', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'pontoon-native-'));
     try {
-      for (const name of ['package.json', 'node_modules', 'src'])
+      for (const name of ['.build', 'package.json', 'node_modules', 'src'])
         symlinkSync(join(projectRoot, name), join(folder, name));
       const build = await runChild(process.execPath, [join(projectRoot, '.build', 'native.mjs'), folder], {
         CXX: 'no-compiler',
@@ -93,13 +93,12 @@ describe('plugins/go-length-prefixed', () => {
       for (const name of ['src', 'schema.json'])
         symlinkSync(join(projectRoot, 'dist', name), join(folder, 'dist', name));
       const run = (...args: string[]) =>
-        runChild(process.execPath, [
-          '--preserve-symlinks',
-          '--preserve-symlinks-main',
-          join(folder, 'dist', 'src', 'cli.js'),
-          ...args,
-        ]);
-      const reason = 'there was no C++ compiler at build time';
+        runChild(
+          process.execPath,
+          ['--preserve-symlinks', '--preserve-symlinks-main', join(folder, 'dist', 'src', 'cli.js'), ...args],
+          { CXX: 'no-compiler' },
+        );
+      const reason = 'there is no C++ compiler to build their native part with: install g++ or clang++';
       expect((await run('--version')).stdout)
         .to.match(/^pontoon .*\ngo bridges: unavailable \(/)
         .and.include(reason);

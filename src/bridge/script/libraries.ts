@@ -1,38 +1,27 @@
 import { realpathSync, statSync } from 'node:fs';
 import { createRequire, isBuiltin } from 'node:module';
-import { describe } from '../plugin-error.js';
+import { oncePerTurn } from '../library/once-per-turn.js';
+import type { Trust } from '../library/trust.js';
+import type { CallMark } from '../prepared-bridge.js';
 import { type Bundle, BundleError, bundle } from './bundle.js';
-import { evaluate } from './evaluate.js';
-import { oncePerTurn } from './once-per-turn.js';
-import { placeOf, type StackMapper, stackMapper } from './stack.js';
-import type { Trust } from './trust.js';
-
-/** A library whose top level has run. All users of the same file and content share it. */
-export interface Library {
-  readonly path: string;
-  readonly hash: string;
-  readonly exports: unknown;
-  /** Once, by whoever `load` gave it to; the last one's forgets it. */
-  release(): void;
-  /** A stack trace with the places in the source files instead of those in the bundle. */
-  mapStack(stack: string): string;
-}
+import { evaluateLibrary, type Library, type SharedLibrary } from './library.js';
 
 /** The libraries that run, by real path; and how to get the one that the file holds now. Paths are resolved ones. */
 export interface Libraries {
   /** Throws an Error for people: not trusted, not to be bundled, failed while it was loaded. */
-  load(path: string): Promise<Library>;
+  load(path: string, mark: CallMark): Promise<Library>;
   /** The hash that `load` would give now. Throws when the file can't be read or bundled. */
   currentHash(path: string): Promise<string>;
 }
 
-interface Loaded extends Library {
-  /** What its files looked like when they were read. */
-  seen: Fingerprint;
-  /** Adds a use. */
-  retain(): Library;
+export interface LibrariesOptions {
+  readonly trust: Trust;
+  readonly timeLimitMs: number;
+  /** How long a library that has no user is kept for the next one. */
+  readonly keepMs: number;
 }
 
+/** What a library's files looked like when they were read. */
 interface Fingerprint {
   readonly inputs: readonly string[];
   readonly text: string;
@@ -45,11 +34,19 @@ interface Build {
   readonly seen: Fingerprint;
 }
 
+interface Known {
+  readonly hash: string;
+  readonly seen: Fingerprint;
+}
+
 /** Coarser than any file system's clock. */
 const timestampSlackMs = 1_000;
+/** Of how many files it is remembered what they looked like. */
+const mostKnown = 1_000;
 
-export function createLibraries(trust: Trust, timeLimitMs: number): Libraries {
-  const loaded = new Map<string, Loaded>();
+export function createLibraries({ trust, timeLimitMs, keepMs }: LibrariesOptions): Libraries {
+  const loaded = new Map<string, SharedLibrary>();
+  const known = new Map<string, Known>();
   const building = new Map<string, Promise<Build>>();
 
   /** A build that began after this call: one that runs already may have read the files before they changed. */
@@ -58,78 +55,69 @@ export function createLibraries(trust: Trust, timeLimitMs: number): Libraries {
     let running = building.get(path);
     if (running === undefined) {
       running = bundle(path)
-        .then((source) => ({ source, seen: fingerprint(source.inputs) }))
+        .then((source) => {
+          const seen = fingerprint(source.inputs);
+          remember(path, { hash: source.hash, seen });
+          return { source, seen };
+        })
         .finally(() => building.delete(path));
       building.set(path, running);
     }
     return running;
   }
 
+  function remember(path: string, what: Known): void {
+    known.delete(path);
+    known.set(path, what);
+    const [oldest] = known.keys();
+    if (known.size > mostKnown && oldest !== undefined) known.delete(oldest);
+  }
+
   const look = oncePerTurn(lookAt);
 
-  function isUnchanged({ seen }: Loaded): boolean {
-    if (seen.uncertain) return false;
+  /** The hash of a file that has not changed since it was bundled. */
+  function unchangedHash(path: string): string | undefined {
+    const last = known.get(path);
+    if (last === undefined || last.seen.uncertain) return undefined;
     try {
-      return seen.text === seen.inputs.map(look).join(' ');
+      return last.seen.text === last.seen.inputs.map(look).join(' ') ? last.hash : undefined;
     } catch {
-      return false;
+      return undefined;
     }
   }
 
-  function create(source: Bundle, seen: Fingerprint): Loaded {
-    let uses = 0;
-    const mapStack = stackMapper(source);
-    const library: Loaded = {
-      path: source.path,
-      hash: source.hash,
-      exports: run(source, timeLimitMs, mapStack),
-      mapStack,
-      seen,
-      retain() {
-        uses += 1;
-        return library;
-      },
-      release() {
-        uses -= 1;
-        if (uses === 0 && loaded.get(source.path) === library) loaded.delete(source.path);
-      },
+  function forgetUnused(path: string): void {
+    if (loaded.get(path)?.inUse === false) loaded.delete(path);
+  }
+
+  function create(source: Bundle, mark: CallMark): SharedLibrary {
+    const { path } = source;
+    const onUnused = (): void => {
+      if (keepMs === 0) forgetUnused(path);
+      else setTimeout(forgetUnused, keepMs, path).unref();
     };
-    loaded.set(source.path, library);
+    const library = evaluateLibrary(source, { timeLimitMs, mark, onUnused });
+    loaded.set(path, library);
     return library;
   }
 
-  async function load(path: string): Promise<Library> {
-    const known = loaded.get(path);
-    if (known !== undefined && isUnchanged(known)) return known.retain();
-    const { source, seen } = await build(path);
+  async function load(path: string, mark: CallMark): Promise<Library> {
+    const running = loaded.get(path);
+    if (running !== undefined && running.hash === unchangedHash(path)) return running.retain();
+    const { source } = await build(path);
     for (const file of [...source.inputs, ...packageFiles(source)]) {
       const distrust = trust.check(file);
       if (distrust !== undefined) throw new BundleError(distrust);
     }
     // Another call may have loaded it meanwhile.
     const latest = loaded.get(path);
-    if (latest?.hash !== source.hash) return create(source, seen).retain();
-    latest.seen = seen;
-    return latest.retain();
+    return (latest?.hash === source.hash ? latest : create(source, mark)).retain();
   }
 
-  async function currentHash(path: string): Promise<string> {
-    const known = loaded.get(path);
-    if (known !== undefined && isUnchanged(known)) return known.hash;
-    const { source, seen } = await build(path);
-    if (known?.hash === source.hash) known.seen = seen;
-    return source.hash;
-  }
-
-  return { load, currentHash };
-}
-
-function run(source: Bundle, timeLimitMs: number, mapStack: StackMapper): unknown {
-  try {
-    return evaluate(source, timeLimitMs);
-  } catch (thrown) {
-    throw new BundleError(`${placeOf(thrown, source.path, mapStack)}: ${describe(thrown)}`);
-  }
+  return {
+    load,
+    currentHash: async (path) => unchangedHash(path) ?? (await build(path)).source.hash,
+  };
 }
 
 /** Where the packages lie that it will require: node_modules is looked for in every folder further up, also in those of strangers. */

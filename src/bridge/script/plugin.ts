@@ -1,10 +1,10 @@
 import type { BridgeConfig } from '../../model/cluster.js';
-import type { Problem } from '../../model/verdict.js';
 import type { FrameProtocol } from '../../upstream/frame-protocol.js';
 import type { BridgePlugin, PluginConfig } from '../api.js';
+import { PluginProblem } from '../library/problem.js';
 import { prepareMultiplexing } from '../multiplexing.js';
 import { describe, isPromise } from '../plugin-error.js';
-import type { Library } from './libraries.js';
+import type { Library } from './library.js';
 
 /** A library's plugin with its configuration parsed. */
 export interface ParsedPlugin {
@@ -12,16 +12,6 @@ export interface ParsedPlugin {
   readonly config: unknown;
   readonly maxResponseBuffer: number;
   readonly frames: FrameProtocol | undefined;
-}
-
-/** What a configuration is judged by; `path` is a field of the bridge's Config. */
-export class PluginProblem extends Error {
-  readonly problem: Problem;
-
-  constructor(path: string, message: string) {
-    super(message);
-    this.problem = { path, message };
-  }
 }
 
 /** bridge.md section 3: the bound of a StopAndBuffer response. */

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
-import { createGoRuntime } from '../../../src/bridge/go/runtime.js';
-import type { BridgeRuntime, PreparedBridge } from '../../../src/bridge/prepared-bridge.js';
+import { createGoRuntime, type GoRuntime, type GoRuntimeOptions } from '../../../src/bridge/go/runtime.js';
+import type { PreparedBridge } from '../../../src/bridge/prepared-bridge.js';
 import type { LogLevel } from '../../../src/log.js';
 import type { BridgeConfig } from '../../../src/model/cluster.js';
 import { createStatsStore } from '../../../src/stats/create-store.js';
@@ -9,7 +9,7 @@ import { type TestLog, testLog } from '../harness.js';
 
 /** A Go runtime for one suite, and what it said. */
 export interface GoTest {
-  readonly runtime: BridgeRuntime;
+  readonly runtime: GoRuntime;
   readonly log: TestLog;
   /** What plugins logged. */
   readonly goLog: TestLog;
@@ -23,7 +23,7 @@ export interface GoTest {
 
 export const noConfig: BridgeConfig['pluginConfig'] = { typeUrl: '', value: new Uint8Array() };
 
-export function createGoTest(library: string, timeLimitMs = 10_000): GoTest {
+export function createGoTest(library: string, overrides: Partial<GoRuntimeOptions> = {}): GoTest {
   const log = testLog();
   const goLog = testLog();
   const stats = createStatsStore();
@@ -39,7 +39,8 @@ export function createGoTest(library: string, timeLimitMs = 10_000): GoTest {
     unpackPluginConfig: (_typeUrl, value) => Buffer.from(value).toString(),
     pluginRoots: [dirname(library)],
     cwd: dirname(library),
-    timeLimitMs,
+    timeLimitMs: 10_000,
+    ...overrides,
   });
   const prepare = (pluginName: string, pluginConfig = noConfig) =>
     runtime.prepare({ libraryId: 'go', libraryPath: library, pluginName, pluginConfig });

@@ -37,7 +37,7 @@ describe('Go libraries are judged', () => {
   });
 
   it('by their Parse: its error, its panic, its hanging are the verdict, and others are not touched', async () => {
-    const go = createGoTest(library, 1000);
+    const go = createGoTest(library, { timeLimitMs: 4000 });
     const [refused, panicked, hung, good] = await Promise.allSettled([
       go.problem('parsing', text('refuse')),
       go.problem('parsing', text('panic')),
@@ -51,7 +51,7 @@ describe('Go libraries are judged', () => {
       value: `plugin_config: plugin "parsing" of ${library} rejects it: it ended the process: panic: Parse had enough`,
     });
     expect((hung as PromiseFulfilledResult<string>).value).to.match(
-      /rejects it: (it was still busy after 1 s|it ended)/,
+      /rejects it: (it was still busy after 4 s|it ended)/,
     );
     expect(good.status).to.equal('fulfilled');
   });
@@ -59,10 +59,10 @@ describe('Go libraries are judged', () => {
   for (const [name, words] of [
     ['init_panic', 'panic: init had enough'],
     ['init_exit', 'it ended the process with exit code 3'],
-    ['init_hang', /it was still busy after 1 s|deadlock/],
+    ['init_hang', /it was still busy after 4 s|deadlock/],
   ] as const) {
     it(`by their initialization: ${name}`, async function () {
-      const go = createGoTest(await buildPeer(this, name), 1000);
+      const go = createGoTest(await buildPeer(this, name), { timeLimitMs: 4000 });
       const problem = await go.problem('any');
       expect(problem).to.match(/^library_path: .* cannot be loaded: /);
       if (typeof words === 'string') expect(problem).to.include(words);

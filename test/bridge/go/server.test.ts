@@ -78,7 +78,8 @@ describe('Go bridges in a Pontoon process', () => {
       await until('the new library', async () => (await get(`${url}/local_reply`)) === `500 ${panicText}` || undefined);
       expect(await pontoon.stat('bridge.local_reply.plugin_not_found')).to.be.greaterThan(0);
       expect(await pontoon.stat('bridge.go_libraries')).to.equal(2);
-      expect(pontoon.log()).to.include('of cluster local_reply failed');
+      expect(await pontoon.stat('cluster.local_reply.bridge.plugin_not_found')).to.be.greaterThan(0);
+      expect(pontoon.log()).to.include('of cluster local_reply has no plugin');
     } finally {
       await backend.stop();
     }

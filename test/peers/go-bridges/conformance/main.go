@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 
 	xds "github.com/envoyproxy/envoy/contrib/golang/common/go/api"
@@ -268,6 +269,16 @@ func init() {
 		return &bridge{encodeHeaders: func(_ request, _ buffer, _ bool) status {
 			xds.LogInfo("an info line")
 			xds.LogWarn("a warning")
+			return end
+		}}
+	})
+	// memory tells what Go's heap holds, and how many goroutines there are.
+	plugin("memory", func(callbacks) *bridge {
+		return &bridge{encodeHeaders: func(_ request, data buffer, _ bool) status {
+			var memory runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&memory)
+			_ = data.SetString(fmt.Sprintf("%d %d", memory.HeapObjects, runtime.NumGoroutine()))
 			return end
 		}}
 	})

@@ -1,13 +1,12 @@
 import { createHash } from 'node:crypto';
 import type { BridgeConfig } from '../../model/cluster.js';
-import type { Library } from './libraries.js';
 
 /**
  * What `PreparedBridge.id` says: the library's real path and content, the plugin, and what its configuration means. A Struct that was only serialized in another
  * order (Go does that at random) means the same.
  */
 export function identityOf(
-  library: Pick<Library, 'path' | 'hash'>,
+  library: { readonly path: string; readonly hash: string },
   config: BridgeConfig,
   unpack: () => unknown,
 ): string {

@@ -1,8 +1,8 @@
 import { chmodSync, realpathSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { createTrust } from '../../../src/bridge/script/trust.js';
-import { createLibraryFolder, type LibraryFolder } from './library-folder.js';
+import { createTrust } from '../../../src/bridge/library/trust.js';
+import { createLibraryFolder, type LibraryFolder } from '../script/library-folder.js';
 
 const minimal = 'export const bridges = { plugin: { createBridge: () => ({}) } };';
 

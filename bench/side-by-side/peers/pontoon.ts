@@ -1,0 +1,155 @@
+import { realpathSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { startControlPlane } from '../../../control-plane-sample/control-plane.js';
+import { createLogging } from '../../../src/log.js';
+import { version } from '../../../src/version.js';
+import { compileGoLibrary } from '../../../test/support/go-libraries.js';
+import { executableOf, readTree } from '../measure/process-tree.js';
+import { run, Unavailable } from '../tools/commands.js';
+import { projectRoot } from '../tools/paths.js';
+import { idHeader } from '../upstream/upstream.js';
+import { adsBootstrap, cluster, listener, staticBootstrap } from './bootstrap.js';
+import { type ChangingConfig, freePort, type Peer, type RunningPeer, readStat, type Site, startProxy } from './peer.js';
+
+const cli = join(projectRoot, 'dist', 'src', 'cli.js');
+const plugin = 'length_prefixed';
+const script = join('plugins', 'length-prefixed', 'index.ts');
+
+function bridge(library: string, config?: object): object {
+  return {
+    name: 'envoy.upstreams.http.tcp.golang',
+    typed_config: {
+      '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.tcp.golang.v3alpha.Config',
+      library_id: 'framed',
+      library_path: library,
+      plugin_name: plugin,
+      ...(config && { plugin_config: { '@type': 'type.googleapis.com/xds.type.v3.TypedStruct', value: config } }),
+    },
+  };
+}
+
+async function start(
+  site: Site,
+  bootstrap: string,
+  port: number,
+  roots: readonly string[],
+  flags: readonly string[] = [],
+): Promise<RunningPeer> {
+  const file = join(site.folder, 'bootstrap.json');
+  writeFileSync(file, bootstrap);
+  const pluginRoots = [projectRoot, ...roots].flatMap((root) => ['--plugin-root', root]);
+  const admin = join(site.folder, 'admin');
+  const args = [cli, '-c', file, '--admin-address-path', admin, '-l', 'error', ...pluginRoots, ...flags];
+  return { ...(await startProxy(process.execPath, args, { cpus: site.cpus, port })), version };
+}
+
+/** @throws Unavailable when this version's plugin does not take the configuration */
+async function requireConfig(config: object): Promise<void> {
+  const check = ['plugin', 'check', script, '--name', plugin, '--config', JSON.stringify(config)];
+  await run(process.execPath, [cli, ...check, '--plugin-root', projectRoot], { cwd: projectRoot }).catch(() => {
+    throw new Unavailable(`this version's ${plugin} does not take ${JSON.stringify(config)}`);
+  });
+}
+
+/** With the plugin in TypeScript. */
+export function pontoonScript(
+  title: string,
+  options: { readonly config?: object; readonly upstream?: Peer['upstream'] } = {},
+): Peer {
+  const { config, upstream = 'framed' } = options;
+  return {
+    title,
+    upstream,
+    async start(site) {
+      if (config !== undefined) await requireConfig(config);
+      const port = await freePort();
+      return start(site, staticBootstrap(port, cluster(site.upstreamPort, bridge(script, config))), port, []);
+    },
+  };
+}
+
+/** Exchanges share connections: in order, or by an id in the frame's header. */
+export const multiplexed = {
+  inOrder: pontoonScript('Pontoon, script, multiplexed in order', { config: { correlation: 'in_order' } }),
+  byId: pontoonScript('Pontoon, script, multiplexed by id', {
+    config: { correlation: 'id', ...idHeader },
+    upstream: 'framed with ids',
+  }),
+};
+
+/** With the plugin as a Go library. */
+export const pontoonGo: Peer = {
+  title: 'Pontoon, Go',
+  upstream: 'framed',
+  async start(site) {
+    const library = await compileGoLibrary(join(projectRoot, 'plugins', 'go-length-prefixed'), '.').catch(
+      (error: Error) => {
+        throw new Unavailable(`the Go plugin could not be built: ${error.message}`);
+      },
+    );
+    const port = await freePort();
+    return start(site, staticBootstrap(port, cluster(site.upstreamPort, bridge(library))), port, [dirname(library)]);
+  },
+};
+
+/** Several processes: a main one and workers. */
+export function pontoonWorkers(title: string, flags: readonly string[], processes: number): Peer {
+  return {
+    title,
+    upstream: 'framed',
+    async start(site) {
+      const help = await run(process.execPath, [cli, '--help']);
+      for (const flag of flags.filter((one) => one.startsWith('--'))) {
+        if (!help.includes(flag)) throw new Unavailable(`this version has no flag ${flag}`);
+      }
+      const port = await freePort();
+      const bootstrap = staticBootstrap(port, cluster(site.upstreamPort, bridge(script)));
+      const peer = await start(site, bootstrap, port, [], flags);
+      const found = nodeProcesses(peer.pid);
+      if (found >= processes) return peer;
+      await peer.stop();
+      throw new Unavailable(`with ${flags.join(' ')} this version runs ${found} process${found === 1 ? '' : 'es'}`);
+    },
+  };
+}
+
+/** Other programs than Node, such as the one that compiles scripts, serve nothing. */
+function nodeProcesses(root: number): number {
+  const node = realpathSync(process.execPath);
+  return readTree(root).filter(({ pid }) => executableOf(pid) === node).length;
+}
+
+/** Its listener and cluster come from the sample control plane, in the process of the benchmark. */
+export const pontoonAds: Peer = {
+  title: 'Pontoon, script, configured over ADS',
+  upstream: 'framed',
+  async start(site) {
+    const port = await freePort();
+    let changes = 0;
+    const resources = () => ({
+      listeners: [listener(port)],
+      // Another plugin configuration makes another version of the cluster, with a pool of its own.
+      clusters: [cluster(site.upstreamPort, bridge(script, { max_frame_size: 16_777_216 + changes }))],
+    });
+    const log = createLogging('error').logger('control-plane');
+    const controlPlane = await startControlPlane({ resources: resources(), port: 0, httpPort: 0, log });
+    try {
+      const peer = await start(site, adsBootstrap(controlPlane.xdsPort), port, []);
+      const config: ChangingConfig = {
+        change() {
+          changes++;
+          controlPlane.setResources(resources());
+        },
+        applied: () => readStat(site.folder, 'cluster_manager.cds.update_success'),
+      };
+      const stop = async () => {
+        await peer.stop();
+        await controlPlane.close();
+      };
+      return { ...peer, config, stop };
+    } catch (error) {
+      await controlPlane.close();
+      throw error;
+    }
+  },
+};

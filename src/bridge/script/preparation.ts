@@ -1,0 +1,133 @@
+import { realpathSync } from 'node:fs';
+import { extname, resolve } from 'node:path';
+import type { BridgeConfig } from '../../model/cluster.js';
+import type { HttpTcpBridge } from '../api.js';
+import { identityOf } from '../library/identity.js';
+import { oncePerTurn } from '../library/once-per-turn.js';
+import { realPathOf } from '../library/path.js';
+import { PluginProblem } from '../library/problem.js';
+import { createTrust } from '../library/trust.js';
+import { markFrames } from '../multiplexing.js';
+import { describe } from '../plugin-error.js';
+import type { CallMark, PreparedBridge, StoredLibrary } from '../prepared-bridge.js';
+import { createLibraries } from './libraries.js';
+import type { Library } from './library.js';
+import { createLimitedCalls } from './limited-calls.js';
+import { type ParsedPlugin, parsePlugin } from './plugin.js';
+import { createStoredLibraries } from './stored-libraries.js';
+
+export interface PreparationOptions {
+  /** A `plugin_config` as plain data. Throws on a type that is not known. */
+  readonly unpackPluginConfig: (typeUrl: string, value: Uint8Array) => unknown;
+  /** `--plugin-root`: where libraries may come from; none: wherever only root and we may write. */
+  readonly pluginRoots: readonly string[];
+  /** Where relative library paths begin. */
+  readonly cwd: string;
+  /** How long a library's top level, and its parseConfig, may run; 5 s unless set. */
+  readonly timeLimitMs?: number;
+}
+
+export interface PreparedScript {
+  readonly bridge: PreparedBridge;
+  /** Released with the bridge. */
+  readonly library: Library;
+}
+
+/** Loads script libraries and parses configurations. Rejects with a PluginProblem, or with what a hostile export throws. */
+export interface Preparation {
+  prepare(config: BridgeConfig, mark: CallMark): Promise<PreparedScript>;
+  prepareStored(config: BridgeConfig, library: StoredLibrary, mark: CallMark): Promise<PreparedScript>;
+  currentHash(config: BridgeConfig): Promise<string | undefined>;
+}
+
+const scriptExtensions: ReadonlySet<string> = new Set(['.js', '.mjs', '.cjs', '.ts', '.mts']);
+
+/** `keepMs`: how long a library without a user is kept for the next configuration. */
+export function createPreparation(options: PreparationOptions, keepMs: number): Preparation {
+  const { unpackPluginConfig, pluginRoots, cwd, timeLimitMs = 5_000 } = options;
+  const trust = createTrust(pluginRoots.map((root) => resolve(cwd, root)));
+  const resolveLinks = oncePerTurn((path) => realpathSync.native(path));
+  const libraries = createLibraries({ trust, timeLimitMs, keepMs });
+  const stored = createStoredLibraries(timeLimitMs);
+  const limited = createLimitedCalls(timeLimitMs);
+
+  function realPath({ libraryPath }: BridgeConfig): string {
+    if (!scriptExtensions.has(extname(libraryPath))) {
+      throw new PluginProblem(
+        'library_path',
+        `${resolve(cwd, libraryPath)} has no known extension: use a script library (.js, .mjs, .cjs, .ts, .mts) or a Go library (.so)`,
+      );
+    }
+    return realPathOf(libraryPath, cwd, resolveLinks);
+  }
+
+  async function load(config: BridgeConfig, mark: CallMark): Promise<Library> {
+    const path = realPath(config);
+    try {
+      const distrust = trust.check(path);
+      if (distrust !== undefined) throw new Error(distrust);
+      return await libraries.load(path, mark);
+    } catch (thrown) {
+      throw new PluginProblem('library_path', describe(thrown));
+    }
+  }
+
+  async function loadStored(library: StoredLibrary, mark: CallMark): Promise<Library> {
+    try {
+      return await stored.load(library, mark);
+    } catch (thrown) {
+      throw new PluginProblem('library_path', describe(thrown));
+    }
+  }
+
+  async function parse(library: Library, config: BridgeConfig, mark: CallMark): Promise<PreparedScript> {
+    const { typeUrl, value } = config.pluginConfig;
+    const unpack = (): unknown => (typeUrl === '' ? undefined : unpackPluginConfig(typeUrl, value));
+    try {
+      const parsed = await limited(`parsing the configuration of plugin ${config.pluginName}`, mark, () =>
+        parsePlugin(library, config, unpack),
+      );
+      const id = identityOf(library, config, unpack);
+      return { bridge: createPreparedBridge({ id, config, mark }, library, parsed), library };
+    } catch (thrown) {
+      library.release();
+      throw thrown;
+    }
+  }
+
+  return {
+    prepare: async (config, mark) => parse(await load(config, mark), config, mark),
+    prepareStored: async (config, library, mark) => parse(await loadStored(library, mark), config, mark),
+    async currentHash(config) {
+      try {
+        return await libraries.currentHash(realPath(config));
+      } catch {
+        return undefined;
+      }
+    },
+  };
+}
+
+function createPreparedBridge(
+  base: Pick<PreparedBridge, 'id' | 'config' | 'mark'>,
+  library: Library,
+  parsed: ParsedPlugin,
+): PreparedBridge {
+  let live: ParsedPlugin | undefined = parsed;
+  return {
+    ...base,
+    libraryHash: library.hash,
+    maxResponseBuffer: parsed.maxResponseBuffer,
+    frames: parsed.frames && markFrames(parsed.frames, base.mark),
+    mapStack: library.mapStack,
+    createBridge(callbacks): HttpTcpBridge {
+      if (live === undefined) throw new Error(`plugin ${base.config.pluginName} was released already`);
+      return live.plugin.createBridge(live.config, callbacks);
+    },
+    release() {
+      if (live === undefined) return;
+      live = undefined;
+      library.release();
+    },
+  };
+}

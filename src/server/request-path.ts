@@ -1,0 +1,46 @@
+import type { AccessLogManager } from '../access-log/access-logger.js';
+import { createExchangeFactory } from '../bridge/exchange-factory.js';
+import type { PreparedBridge } from '../bridge/prepared-bridge.js';
+import type { Clock } from '../clock.js';
+import type { RouteProvider } from '../listener/route-provider.js';
+import { createLocalServing, type ListenerServing } from '../listener/serving.js';
+import type { Logging } from '../log.js';
+import type { Listener } from '../model/listener.js';
+import type { RouteTable } from '../routing/route-table.js';
+import { createRouter } from '../routing/router.js';
+import type { StatsStore } from '../stats/store.js';
+import type { ClusterManager } from '../upstream/cluster-manager.js';
+
+export interface RequestPathOptions {
+  readonly stats: StatsStore;
+  readonly logging: Logging;
+  readonly clock: Clock;
+  readonly accessLogs: AccessLogManager;
+  readonly clusters: Pick<ClusterManager<PreparedBridge>, 'lookup'>;
+}
+
+/** What a process that serves requests is made of, from the listener's connections to the clusters. */
+export interface RequestPath {
+  readonly serving: ListenerServing;
+  /** Answers a listener's requests by the routes that `current` gives at the time; undefined: none are known, and all get 404. */
+  handler(listener: Listener, current: () => RouteTable | undefined): RouteProvider['handle'];
+}
+
+export function createRequestPath(options: RequestPathOptions): RequestPath {
+  const { stats, logging, clock, accessLogs, clusters } = options;
+  const router = createRouter({
+    clusters,
+    startExchange: createExchangeFactory({ stats, log: logging.logger('bridge'), clock }),
+    stats,
+    log: logging.logger('router'),
+    clock,
+    random: Math.random,
+  });
+  return {
+    serving: createLocalServing({ stats, log: logging.logger('listener'), clock, accessLogs }),
+    handler({ httpConnectionManager: { statPrefix, suppressEnvoyHeaders }, perConnectionBufferLimitBytes }, current) {
+      const routing = { statPrefix, suppressEnvoyHeaders, listenerBufferLimitBytes: perConnectionBufferLimitBytes };
+      return (stream) => router.handle(stream, current(), routing);
+    },
+  };
+}
