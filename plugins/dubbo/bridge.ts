@@ -56,6 +56,7 @@ export class DubboBridge implements HttpTcpBridge {
     }
     this.#headers = headers;
     this.#call = call;
+    if (call.idempotent !== undefined) this.#callbacks.setIdempotent(call.idempotent);
     if (!endOfStream) return StopAndBuffer;
     this.#send(dataForSet, call, headers, undefined);
     return Continue;

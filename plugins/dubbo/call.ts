@@ -12,6 +12,8 @@ export interface Call {
   readonly group: string | undefined;
   readonly generic: GenericMode;
   readonly oneWay: boolean;
+  /** Whether the provider may do it twice. undefined: the request's method tells. */
+  readonly idempotent: boolean | undefined;
   readonly timeoutMs: number | undefined;
   readonly returns: JavaType | undefined;
   /** The types of the arguments, when no route names the parameters; undefined: nobody told. */
@@ -22,6 +24,9 @@ export interface Call {
   /** The request's query, without the question mark. */
   readonly query: string;
 }
+
+/** Clients expect of these that they may be repeated (RFC 9110, section 9.2.2). */
+const readMethods: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 
 const noVariables: ReadonlyMap<string, string> = new Map();
 
@@ -73,6 +78,7 @@ export function resolveCall(settings: Settings, headers: RequestHeaderMap): Call
     group: route?.group ?? header('dubbo_group') ?? settings.group,
     generic: route?.generic ?? settings.generic,
     oneWay: route?.oneWay ?? false,
+    idempotent: route?.idempotent ?? (readMethods.has(headers.method) ? undefined : false),
     timeoutMs: route?.timeoutMs,
     returns: route?.returns,
     types,

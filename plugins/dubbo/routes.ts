@@ -35,6 +35,8 @@ export interface Route {
   readonly group: string | undefined;
   readonly generic: GenericMode | undefined;
   readonly oneWay: boolean;
+  /** Whether the provider may do the call twice. undefined: nobody told. */
+  readonly idempotent: boolean | undefined;
   readonly timeoutMs: number | undefined;
   /** undefined: the body is an array, or the query has the arguments in their order. */
   readonly parameters: readonly Parameter[] | undefined;
@@ -53,6 +55,7 @@ const fields = [
   'group',
   'generic',
   'one_way',
+  'idempotent',
   'timeout_ms',
   'parameters',
   'returns',
@@ -76,6 +79,7 @@ export function parseRoute(value: unknown, path: string): Route {
     group: reader.text('group'),
     generic: parseGeneric(reader),
     oneWay: reader.boolean('one_way', false),
+    idempotent: reader.has('idempotent') ? reader.boolean('idempotent', false) : undefined,
     timeoutMs: reader.has('timeout_ms') ? reader.integer('timeout_ms', 0, 1, 2 ** 31 - 1) : undefined,
     parameters: reader.has('parameters') ? parseParameters(reader, variables, httpMethod) : undefined,
     returns: reader.has('returns') ? parseFieldType(reader.raw('returns'), reader.where('returns')) : undefined,

@@ -316,6 +316,20 @@ describe('plugins/dubbo', () => {
     });
   });
 
+  describe('whether a call may be repeated', () => {
+    for (const { what, idempotent, method, expected } of [
+      { what: 'a route says yes', idempotent: true, method: 'POST', expected: true },
+      { what: 'a route says no', idempotent: false, method: 'GET', expected: false },
+      { what: 'nothing is said, POST', idempotent: undefined, method: 'POST', expected: false },
+      { what: 'nothing is said, GET', idempotent: undefined, method: 'GET', expected: undefined },
+    ]) {
+      it(what, () => {
+        const config = { routes: [{ path: '/find', interface: 'a.B', method: 'find', parameters: [], idempotent }] };
+        expect(exchange(config, { path: '/find', method }).idempotent).to.equal(expected);
+      });
+    }
+  });
+
   describe('a one-way call', () => {
     const config = { routes: [{ path: '/note', interface: 'a.B', method: 'note', one_way: true }] };
     const request = { path: '/note', headers: jsonHeaders, body: '["x"]' };

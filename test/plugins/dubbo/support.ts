@@ -32,6 +32,7 @@ export interface Exchange {
   /** The connection serves nobody else. */
   readonly halfClosed: boolean;
   readonly oneWay: boolean;
+  readonly idempotent: boolean | undefined;
   /** Bytes that the plugin left unread. */
   readonly unread: number;
 }
@@ -46,11 +47,15 @@ export function exchange(
   let answer: string | undefined;
   let halfClosed = false;
   let oneWay = false;
+  let idempotent: boolean | undefined;
   const bridge = new DubboBridge(settings, {
     getRouteName: () => 'route',
     getVirtualClusterName: () => 'cluster',
     setSelfHalfCloseForUpstreamConn: (enabled) => {
       halfClosed = enabled;
+    },
+    setIdempotent: (value) => {
+      idempotent = value;
     },
     setOneWay: (enabled) => {
       oneWay = enabled;
@@ -92,6 +97,9 @@ export function exchange(
     headers: responseHeaders,
     get halfClosed() {
       return halfClosed;
+    },
+    get idempotent() {
+      return idempotent;
     },
     get oneWay() {
       return oneWay;
