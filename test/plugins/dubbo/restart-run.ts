@@ -65,7 +65,10 @@ export async function runWithRestarts({
           address,
           (error) => void violations.push(`a client's connection: ${error.message}`),
         );
-        const response = await connection.exchange([request(text)]);
+        const response = await connection.exchange([request(text)]).catch((error: Error) => {
+          violations.push(`${text.slice(0, 20)}: ${error.message}`);
+        });
+        if (response === undefined) return;
         byStatus.set(response.status, (byStatus.get(response.status) ?? 0) + 1);
         const body = response.body.toString();
         if (response.status === 200 ? body !== `${JSON.stringify(text)}\n` : ![503, 504].includes(response.status)) {
@@ -90,6 +93,7 @@ export async function runWithRestarts({
     await running;
     const active = await pontoon.stat('cluster.bridge.upstream_rq_active');
     if (active !== 0) violations.push(`${active} requests are still active`);
+    if (violations.length > 0) console.log(pontoon.log().slice(-4000));
   } catch (error) {
     violations.push(String(error));
   } finally {
