@@ -286,7 +286,8 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       this.#answerRequest(open, step, dataForSet);
       return;
     }
-    if (this.#options.preface !== undefined && !connection.shared) this.#write(open, connection, this.#options.preface);
+    if (this.#options.preface !== undefined && !connection.shared)
+      this.#write(open, connection, this.#options.preface, true);
     this.#writeAll(open, dataForSet, step.next);
     if (this.#state !== open) return;
     if (requestEndStream || (this.#body.length === 0 && !this.#bodyEnded)) return;
@@ -335,13 +336,18 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       this.#gatherFrame(open, connection, queue);
       return;
     }
-    if (queue.length > 0) for (const piece of joinSmall(queue.take())) this.#write(open, connection, piece);
+    if (queue.length > 0) {
+      const pieces = joinSmall(queue.take());
+      const more = next !== 'sent' || open.session.selfHalfClose;
+      const last = pieces.length - 1;
+      for (let i = 0; i <= last; i++) this.#write(open, connection, pieces[i] as Buffer, more || i < last);
+    }
     if (next === 'sent') this.#finishRequest(open, connection);
   }
 
-  #write(open: OpenState, connection: ExclusiveConnection, data: Buffer): void {
+  #write(open: OpenState, connection: ExclusiveConnection, data: Buffer, more: boolean): void {
     this.#noteWrite();
-    if (!connection.write(data)) open.upstreamBlocked = true;
+    if (!connection.write(data, more)) open.upstreamBlocked = true;
   }
 
   #noteWrite(): void {

@@ -3,9 +3,10 @@
  * when that is anything. A case has a seed of its own: `--cases 1 --seed N` repeats it.
  */
 import { parseArgs } from 'node:util';
+import { fuzzDubbo } from './dubbo/fuzz-dubbo.js';
 import { fuzzHttp1 } from './http1/fuzz-http1.js';
 
-const targets = { http1: fuzzHttp1 };
+const targets = { http1: fuzzHttp1, dubbo: fuzzDubbo };
 
 const { values } = parseArgs({
   options: {
@@ -27,7 +28,6 @@ for (const { seed: found, difference, input } of summary.findings) {
 }
 const seconds = ((performance.now() - start) / 1000).toFixed(1);
 console.log(
-  `${values.target}: ${summary.cases} cases from seed ${seed} in ${seconds} s, ${summary.accepted} requests accepted, ` +
-    `stricter than Node in ${summary.stricter} cases, ${summary.findings.length} findings`,
+  `${values.target}: ${summary.cases} cases from seed ${seed} in ${seconds} s, ${summary.outcome}, ${summary.findings.length} findings`,
 );
 process.exitCode = summary.findings.length > 0 ? 1 : 0;

@@ -17,8 +17,8 @@ export interface FuzzSummary {
   readonly cases: number;
   /** Requests that both read. */
   readonly accepted: number;
-  /** Cases in which Node read a request that we refused. */
-  readonly stricter: number;
+  /** What the cases came to, for people. */
+  readonly outcome: string;
   readonly findings: readonly Finding[];
 }
 
@@ -50,7 +50,8 @@ export function fuzzHttp1({ cases, seed, onProgress }: FuzzOptions): FuzzSummary
     if (difference !== undefined) findings.push({ seed: seed + done, difference, input: shortest(input, difference) });
     if (done % 100_000 === 99_999) onProgress?.(done + 1);
   }
-  return { cases: done, accepted, stricter, findings };
+  const outcome = `${accepted} requests accepted, stricter than Node in ${stricter} cases`;
+  return { cases: done, accepted, outcome, findings };
 }
 
 function splitDifference(whole: Observed, pieces: readonly Buffer[]): string | undefined {
