@@ -38,6 +38,7 @@ const callbacks = {
   getRouteName: () => 'route',
   getVirtualClusterName: () => 'cluster',
   setSelfHalfCloseForUpstreamConn: () => undefined,
+  setIdempotent: () => undefined,
   setOneWay: () => undefined,
   sendLocalReply: () => undefined,
   log: () => undefined,

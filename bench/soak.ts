@@ -119,6 +119,7 @@ static_resources:
     drainTimeMs: 5_000,
     maxGoLibraries: 32,
     workers: 0,
+    http1Codec: 'own',
     pluginRoots: [folder, fileURLToPath(new URL('.', import.meta.url))],
     commandLine: {},
     onQuit: () => undefined,

@@ -8,6 +8,7 @@ import { createLogging, type Logger, type Logging } from './log.js';
 import { formatAddress } from './model/endpoint.js';
 import { loadSchema, type Schema } from './protobuf/schema.js';
 import { checkPlugin } from './server/check-plugin.js';
+import { newPlugin } from './server/new-plugin.js';
 import { validateBootstrap } from './server/validate.js';
 import { type Server, startServer } from './server.js';
 import { version } from './version.js';
@@ -140,6 +141,7 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
     pluginRoots: commandLine.pluginRoot,
     maxGoLibraries: commandLine.maxGoLibraries,
     workers: commandLine.isolate || commandLine.concurrency > 1 ? commandLine.concurrency : 0,
+    http1Codec: commandLine.http1Codec,
     commandLine: commandLineOptions(commandLine),
     onQuit: quit,
   }).catch((error: Error) => {
@@ -177,6 +179,11 @@ async function main(): Promise<number> {
     return 0;
   }
   if (commandLine.mode === 'plugin_check') return check(loadSchema(), commandLine);
+  if (commandLine.mode === 'plugin_new') {
+    const { ok, lines } = newPlugin(commandLine.name, commandLine.directory);
+    for (const line of lines) (ok ? console.log : console.error)(line);
+    return ok ? 0 : 1;
+  }
   const logging = openLogging(commandLine);
   const run = commandLine.mode === 'validate' ? validate : serve;
   return run(loadSchema(), logging, commandLine);

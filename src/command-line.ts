@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Http1CodecName, http1CodecNames } from './http/http1-codec.js';
 import { type LogLevel, logLevels } from './log.js';
 
 /** The command line, checked. Names follow Envoy's flags: https://www.envoyproxy.io/docs/envoy/latest/operations/cli */
@@ -20,6 +21,7 @@ export interface CommandLine {
   readonly adminAddressPath?: string;
   readonly drainTimeS: number;
   readonly pluginRoot: readonly string[];
+  readonly http1Codec: Http1CodecName;
   /** Envoy's flags that were given and mean nothing here. */
   readonly ignored: readonly string[];
 }
@@ -33,6 +35,14 @@ export interface PluginCheck {
   /** The plugin's configuration as JSON text. */
   readonly config?: string;
   readonly pluginRoot: readonly string[];
+}
+
+/** `pontoon plugin new NAME` */
+export interface PluginNew {
+  readonly mode: 'plugin_new';
+  readonly name: string;
+  /** The folder to write; NAME unless set. */
+  readonly directory: string;
 }
 
 /** Flags that Envoy's users have in their start scripts and that have nothing to do here: accepted, so that the scripts go on working. */
@@ -91,7 +101,9 @@ const pluginRootFlag = () =>
 /**
  * Parses `argv` (as in process.argv). Ends the process for --help and mistakes, as commander does.
  */
-export function parseCommandLine(argv: readonly string[]): CommandLine | PluginCheck | { readonly mode: 'version' } {
+export function parseCommandLine(
+  argv: readonly string[],
+): CommandLine | PluginCheck | PluginNew | { readonly mode: 'version' } {
   const command = new Command('pontoon')
     .description('An Envoy-compatible data plane that bridges HTTP to TCP protocols by plugins.')
     .option('-c, --config-path <file>', "Envoy's bootstrap, in YAML or JSON")
@@ -132,27 +144,38 @@ export function parseCommandLine(argv: readonly string[]): CommandLine | PluginC
       600,
     )
     .addOption(pluginRootFlag())
+    .addOption(
+      new Option('--http1-codec <codec>', "what reads HTTP/1 requests: this program's own parser, or Node's")
+        .choices(http1CodecNames)
+        .default('own'),
+    )
     .option('--version', 'print the version and exit')
     .addHelpText('after', "\nEnvoy's other flags are accepted where ignoring them is harmless: the log names them.")
     .allowExcessArguments(false)
     .enablePositionalOptions()
     .action(() => undefined);
-  let check: PluginCheck | undefined;
-  command
-    .command('plugin')
-    .description('look at plugin libraries')
+  let chosen: PluginCheck | PluginNew | undefined;
+  const plugin = command.command('plugin').description('look at plugin libraries, or begin one');
+  plugin
     .command('check <file>')
     .description('judge a library, and a configuration of a plugin in it, as when a control plane sends it')
     .option('--name <plugin>', "the plugin's name in the library")
     .option('--config <json>', "the plugin's configuration, as the value of a TypedStruct")
     .addOption(pluginRootFlag())
     .action((file: string, options: Omit<PluginCheck, 'mode' | 'file'>) => {
-      check = { mode: 'plugin_check', file, ...options };
+      chosen = { mode: 'plugin_check', file, ...options };
+    });
+  plugin
+    .command('new <name>')
+    .description('write a working plugin in TypeScript, with its test')
+    .option('--directory <dir>', 'the folder to write; NAME unless set')
+    .action((name: string, { directory = name }: { directory?: string }) => {
+      chosen = { mode: 'plugin_new', name, directory };
     });
   for (const [flags, why] of ignoredFlags)
     command.addOption(new Option(flags, `accepted and ignored: ${why}`).hideHelp());
   command.parse([...argv]);
-  if (check !== undefined) return check;
+  if (chosen !== undefined) return chosen;
   const options = command.opts<CommandLine & Record<string, unknown>>();
   if (options.version === true) return { mode: 'version' };
   if (options.configPath === undefined && options.configYaml === undefined) {

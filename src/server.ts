@@ -13,6 +13,7 @@ import { workersEndpoints } from './admin/workers.js';
 import { secretsByName } from './bootstrap/static-resources.js';
 import type { JudgedBridge } from './bridge/prepared-bridge.js';
 import { systemClock } from './clock.js';
+import type { Http1CodecName } from './http/http1-codec.js';
 import { explainBindError } from './listener/bound-socket.js';
 import { createListenerManager } from './listener/listener-manager.js';
 import type { RouteProvider } from './listener/route-provider.js';
@@ -27,6 +28,7 @@ import type { Schema } from './protobuf/schema.js';
 import { createAdminAccessLog } from './server/admin-access-log.js';
 import { createAdminSources } from './server/admin-sources.js';
 import { createBridgeReload, reloadEndpoint } from './server/bridge-reload.js';
+import { checkSources } from './server/check-sources.js';
 import { createDynamicConfig, type DynamicConfig } from './server/dynamic-config.js';
 import { createLocalPlane } from './server/local-plane.js';
 import type { Plane } from './server/plane.js';
@@ -54,6 +56,7 @@ export interface ServerOptions {
   readonly maxGoLibraries: number;
   /** How many processes serve; 0: this one. */
   readonly workers: number;
+  readonly http1Codec: Http1CodecName;
   /** For /server_info. */
   readonly commandLine: Readonly<Record<string, unknown>>;
   /** `POST /quitquitquit`. */
@@ -118,7 +121,7 @@ async function startWith<B extends JudgedBridge>(
 ): Promise<Server> {
   const { bootstrap, schema, drainTimeMs } = options;
   const { judge, logging } = plane;
-  const types = createResourceTypes(schema, judge, secretsByName(bootstrap.secrets));
+  const types = checkSources(createResourceTypes(schema, judge, secretsByName(bootstrap.secrets)), bootstrap);
 
   // The cluster manager asks for endpoints, the listeners for routes: both of the control plane, which needs both to give them what it brings.
   let dynamic: DynamicConfig | undefined;

@@ -44,7 +44,7 @@ function callMarkCell(file: string): Uint32Array {
 /** Serves what the main process decides: a cluster manager that is told its hosts, listeners whose connections are handed to it. */
 function createWorker(settings: WorkerSettings, logging: Logging, link: () => WorkerLink): WorkerTasks {
   const clock = systemClock;
-  const { drainTimeMs } = settings;
+  const { drainTimeMs, http1Codec } = settings;
   const schema = loadSchema();
   const stats = createStatsStore();
   const exporter = createStatsExporter(stats, { includes: isServingStat });
@@ -73,7 +73,7 @@ function createWorker(settings: WorkerSettings, logging: Logging, link: () => Wo
     secrets,
   });
   const hostStats = createHostStatsExporter(() => clusters.snapshot());
-  const requests = createRequestPath({ stats, logging, clock, accessLogs, clusters });
+  const requests = createRequestPath({ stats, logging, clock, accessLogs, http1Codec, clusters });
   const tables = new Map<string, RouteTable>();
   const listeners = new Map<number, ServingListener>();
   const handed = createHandedConnections(clock);

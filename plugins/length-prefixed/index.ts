@@ -23,7 +23,9 @@ const wholeUpTo = 65_536;
 class LengthPrefixedBridge implements HttpTcpBridge {
   readonly #framing: Framing;
   readonly #callbacks: BridgeCallbacks;
-  /** Payload bytes that are still to come; undefined until the header was read. */
+  /** Of the payload, as the header says; undefined until it came. */
+  #length: number | undefined;
+  /** Payload bytes that are still to come; undefined until the header was passed. */
   #remaining: number | undefined;
 
   constructor(framing: Framing, callbacks: BridgeCallbacks) {
@@ -68,7 +70,9 @@ class LengthPrefixedBridge implements HttpTcpBridge {
     if (this.#remaining === undefined) {
       const { headerSize, largestPayload } = this.#framing;
       if (buffer.len() < headerSize) return StopAndBuffer;
-      const length = this.#framing.payloadLength(buffer.bytes());
+      // Read once: looking at bytes that came in pieces joins them.
+      this.#length ??= this.#framing.payloadLength(buffer.bytes());
+      const length = this.#length;
       if (length < 0 || length > largestPayload) {
         // What follows can't be understood any more, so the buffer stays unread, which closes the connection.
         this.#callbacks.sendLocalReply(

@@ -1,5 +1,10 @@
-/** Envoy's response flags, as bits so that several can be set. The short names are what %RESPONSE_FLAGS% prints. */
+/**
+ * Envoy's response flags, as bits so that several can be set. The short names are what %RESPONSE_FLAGS% prints. Envoy prints them in the order in which they were
+ * set: those about retries come before what the last attempt came to.
+ */
 export const responseFlags = {
+  URX: 1 << 15, // upstream retry limit exceeded
+  UO: 1 << 7, // upstream overflow
   LH: 1 << 0, // failed local health check
   UH: 1 << 1, // no healthy upstream
   UT: 1 << 2, // upstream request timeout
@@ -7,7 +12,6 @@ export const responseFlags = {
   UR: 1 << 4, // upstream remote reset
   UF: 1 << 5, // upstream connection failure
   UC: 1 << 6, // upstream connection termination
-  UO: 1 << 7, // upstream overflow
   NR: 1 << 8, // no route found
   DI: 1 << 9, // delay injected
   FI: 1 << 10, // fault injected
@@ -15,7 +19,6 @@ export const responseFlags = {
   UAEX: 1 << 12, // unauthorized by external service
   RLSE: 1 << 13, // rate limit service error
   DC: 1 << 14, // downstream connection termination
-  URX: 1 << 15, // upstream retry limit exceeded
   SI: 1 << 16, // stream idle timeout
   IH: 1 << 17, // invalid Envoy request headers
   DPE: 1 << 18, // downstream protocol error
@@ -34,7 +37,7 @@ export const responseFlags = {
 /** A bit set of `responseFlags`. */
 export type ResponseFlag = number;
 
-/** `UF,URX`, in Envoy's order, or `-` for none. */
+/** `URX,UF`, in Envoy's order, or `-` for none. */
 export function formatResponseFlags(flags: ResponseFlag): string {
   if (flags === 0) return '-';
   return Object.entries(responseFlags)

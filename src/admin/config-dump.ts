@@ -88,9 +88,17 @@ function shown(section: Section, name: string, version: DumpedVersion, toJson: T
   };
 }
 
+/** envoy.admin.v3.ClientResourceStatus. */
+const missingStatus = { requested: 'REQUESTED', does_not_exist: 'DOES_NOT_EXIST', timed_out: 'TIMEOUT' } as const;
+
 /** envoy.admin.v3.UpdateFailureState; also where a parked resource tells why it does not run. */
 function errorState(section: Section, resource: DumpedResource, toJson: ToJson): Record<string, unknown> {
-  const { error, parked, warnings } = resource;
+  const { error, parked, warnings, missing } = resource;
+  if (missing && !error)
+    return {
+      ...(missing.since && { last_updated: missing.since.toISOString() }),
+      client_status: missingStatus[missing.status],
+    };
   if (error) {
     return {
       error_state: {
@@ -171,6 +179,8 @@ function listsOf(sources: AdminSources, section: Section, wanted: Wanted, toJson
         draining_state: shown(section, resource.name, resource.draining, toJson),
       }),
       ...errorState(section, resource, toJson),
+      // Its routes have not come yet.
+      ...(resource.warming && !resource.active && !resource.error && { client_status: 'REQUESTED' }),
     });
     return [fixed, { key: 'dynamic_listeners', entries: select(dynamic, states) }];
   }

@@ -12,7 +12,7 @@ export interface DumpedVersion {
   readonly lastUpdated: Date;
 }
 
-/** What became of a resource. At least one of the versions or `error` is there. */
+/** What became of a resource. At least one of the versions, `error` or `missing` is there. */
 export interface DumpedResource {
   readonly name: string;
   readonly origin: 'static' | 'dynamic';
@@ -22,6 +22,11 @@ export interface DumpedResource {
   /** Accepted, but not ours to run. */
   readonly parked?: { readonly reason: string };
   readonly warnings?: readonly string[];
+  /** Nothing is there: asked for and not answered yet, known not to exist, or not told of in time. */
+  readonly missing?: {
+    readonly status: 'requested' | 'does_not_exist' | 'timed_out';
+    readonly since: Date | undefined;
+  };
   /** The last version that was refused. */
   readonly error?: {
     readonly version: string;

@@ -21,8 +21,9 @@ import {
 } from '../xds/resources/support/bootstrap.js';
 import { checkFields } from '../xds/resources/support/check.js';
 import type { Context } from '../xds/resources/translate.js';
+import { checkStaticSources, readControlPlanes } from './control-planes.js';
 import { readDynamicResources } from './dynamic-resources.js';
-import { readStaticResources } from './static-resources.js';
+import { readStaticResources, secretsByName } from './static-resources.js';
 import { maxBytes, parseYaml } from './yaml.js';
 
 const typeName = 'envoy.config.bootstrap.v3.Bootstrap';
@@ -149,7 +150,9 @@ function judge(options: LoadOptions, file: string, bytes: Uint8Array): LoadedBoo
   const admin = readAdmin(context, message);
   readRest(context, message);
   const resources = readStaticResources(schema, message);
-  const dynamic = readDynamicResources(context, message, node, resources.clusters);
+  const controlPlanes = readControlPlanes(context, message, resources.clusters, secretsByName(resources.secrets));
+  const dynamic = readDynamicResources(context, message, node, controlPlanes);
+  checkStaticSources(controlPlanes, resources.clusters, resources.listeners);
   const problems = distinct([...context.findings.malformed, ...context.findings.unsupported, ...resources.problems]);
   if (problems.length > 0) return failed(file, problems);
   return {
@@ -162,6 +165,7 @@ function judge(options: LoadOptions, file: string, bytes: Uint8Array): LoadedBoo
       listeners: resources.listeners,
       secrets: resources.secrets,
       ...dynamic,
+      grpcClusters: controlPlanes.usable,
       statsFlushIntervalMs: readDuration(
         context,
         message.stats_flush_interval,

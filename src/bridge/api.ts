@@ -60,6 +60,12 @@ export interface BridgeCallbacks {
    */
   setSelfHalfCloseForUpstreamConn(enabled: boolean): void;
   /**
+   * Whether the server may do this request twice, which the HTTP method does not tell for every protocol. Without a word, a stale pooled connection is replaced for
+   * idempotent HTTP methods, and the route's retry policy decides about retries. `true`: a stale connection is replaced whatever the method; say so before
+   * `encodeHeaders` returns. `false`: once a byte of it was written, the request is never sent again, whatever the retry policy says; may be said at any time.
+   */
+  setIdempotent(idempotent: boolean): void;
+  /**
    * The server will not answer this request. When it's written, `onUpstreamData` is called once, with an empty buffer and `endOfStream`. Default false; read
    * with the write that ends the request.
    */

@@ -60,6 +60,8 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
   /** After `cancel`: nobody listens any more. */
   #silenced = false;
   #host: Host | undefined;
+  /** The latest. */
+  #session: PluginSession | undefined;
   #requestPaused = false;
   /** The request's body, as far as it has come and has not been written. */
   readonly #body = new ByteQueue();
@@ -84,10 +86,15 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     return this.#host;
   }
 
+  get idempotent(): boolean | undefined {
+    return this.#session?.idempotent;
+  }
+
   #acquire(how: AcquireOptions, moving: OpenState | undefined): ExchangeState {
-    const { cluster, priority, preface } = this.#options;
+    const { cluster, priority, preface, avoidHosts: avoid } = this.#options;
     const options = preface === undefined ? how : acquireFreshAlone;
-    return { name: 'connecting', acquisition: cluster.acquire(priority, this, options), moving };
+    const acquisition = cluster.acquire(priority, this, avoid === undefined ? options : { ...options, avoid });
+    return { name: 'connecting', acquisition, moving };
   }
 
   // Events.
@@ -261,9 +268,10 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       clusterName: cluster.config.name,
       log: this.#log,
     });
-    const keep = connection.reused && !this.#replaced && !requestEndStream && isIdempotent(requestHeaders);
-    const open = openState(connection, session, keep ? new ByteQueue() : undefined);
+    this.#session = session;
+    const open = openState(connection, session);
     this.#state = open;
+    if (!this.#silenced) this.#options.callbacks.onConnected();
 
     const dataForSet = new ByteQueue();
     let answer = session.create();
@@ -271,12 +279,15 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       const headers = new RequestHeadersView(requestHeaders);
       answer = session.encodeHeaders(headers, new PluginBuffer(dataForSet, session.scope), requestEndStream);
     }
+    if (connection.reused && !this.#replaced && !requestEndStream && this.#mayRepeat(open))
+      open.replay = new ByteQueue();
     const step = afterEncodeHeaders(answer, requestEndStream);
     if (step.do !== 'write') {
       this.#answerRequest(open, step, dataForSet);
       return;
     }
-    if (this.#options.preface !== undefined && !connection.shared) this.#write(open, connection, this.#options.preface);
+    if (this.#options.preface !== undefined && !connection.shared)
+      this.#write(open, connection, this.#options.preface, true);
     this.#writeAll(open, dataForSet, step.next);
     if (this.#state !== open) return;
     if (requestEndStream || (this.#body.length === 0 && !this.#bodyEnded)) return;
@@ -325,13 +336,18 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
       this.#gatherFrame(open, connection, queue);
       return;
     }
-    if (queue.length > 0) for (const piece of joinSmall(queue.take())) this.#write(open, connection, piece);
+    if (queue.length > 0) {
+      const pieces = joinSmall(queue.take());
+      const more = next !== 'sent' || open.session.selfHalfClose;
+      const last = pieces.length - 1;
+      for (let i = 0; i <= last; i++) this.#write(open, connection, pieces[i] as Buffer, more || i < last);
+    }
     if (next === 'sent') this.#finishRequest(open, connection);
   }
 
-  #write(open: OpenState, connection: ExclusiveConnection, data: Buffer): void {
+  #write(open: OpenState, connection: ExclusiveConnection, data: Buffer, more: boolean): void {
     this.#noteWrite();
-    if (!connection.write(data)) open.upstreamBlocked = true;
+    if (!connection.write(data, more)) open.upstreamBlocked = true;
   }
 
   #noteWrite(): void {
@@ -410,8 +426,12 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     }
   }
 
+  #mayRepeat({ session }: OpenState): boolean {
+    return session.idempotent ?? isIdempotent(this.#options.requestHeaders);
+  }
+
   #canReplace(open: OpenState): boolean {
-    return !this.#replaced && canReplace(open, isIdempotent(this.#options.requestHeaders));
+    return !this.#replaced && canReplace(open, this.#mayRepeat(open));
   }
 
   #replace(open: OpenState): void {

@@ -1,5 +1,5 @@
 import type { StreamInfo } from '../access-log/stream-info.js';
-import type { ActiveCluster } from '../upstream/cluster-manager.js';
+import type { ActiveCluster, AvoidedHosts } from '../upstream/cluster-manager.js';
 import type { PoolFailure } from '../upstream/connection.js';
 import type { Host } from '../upstream/host.js';
 import type { HeaderMap } from './header-map.js';
@@ -30,6 +30,8 @@ export type ExchangeFailure =
  * No callback comes from within `startExchange`.
  */
 export interface ExchangeCallbacks {
+  /** There is a connection, `host` is known. Again when another one takes its place. */
+  onConnected(): void;
   onHeaders(headers: HeaderMap, endStream: boolean): void;
   /** False: `onDownstreamWritable` will be called on the exchange later. */
   onData(data: Buffer, endStream: boolean): boolean;
@@ -56,6 +58,8 @@ export interface ExchangeOptions {
   readonly requestBufferLimit: number;
   /** Written before anything else: the PROXY protocol header. */
   readonly preface: Buffer | undefined;
+  /** For a retry. */
+  readonly avoidHosts: AvoidedHosts | undefined;
   /** The exchange fills in the upstream's host, local address and times. */
   readonly info: StreamInfo;
   readonly callbacks: ExchangeCallbacks;
@@ -65,6 +69,8 @@ export interface ExchangeOptions {
 export interface Exchange {
   /** The server that it has, or had, a connection to; undefined before. `routing/` counts successes, errors and timeouts on it. */
   readonly host: Host | undefined;
+  /** What the plugin said of the request (`setIdempotent`); undefined: nothing. Stays when the exchange has ended. */
+  readonly idempotent: boolean | undefined;
   /** The last piece has `endStream`. Harmless after the exchange has ended: the rest of a request that was answered early goes nowhere. */
   onRequestData(data: Buffer, endStream: boolean): void;
   onDownstreamWritable(): void;

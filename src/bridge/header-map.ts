@@ -58,6 +58,19 @@ export class HeaderMap {
     this.#deleteFrom(name, 0);
   }
 
+  /** Removes all that have one of these names. */
+  deleteAll(names: ReadonlySet<string>): void {
+    const pairs = this.#pairs;
+    let kept = 0;
+    for (let i = 0; i < pairs.length; i += 2) {
+      if (names.has(pairs[i] as string)) continue;
+      pairs[kept] = pairs[i] as string;
+      pairs[kept + 1] = pairs[i + 1] as string;
+      kept += 2;
+    }
+    if (kept < pairs.length) pairs.length = kept;
+  }
+
   /** Stops when `visit` returns false. `visit` must not change the map. */
   forEach(visit: (name: string, value: string) => unknown): void {
     const pairs = this.#pairs;
@@ -77,6 +90,7 @@ export class HeaderMap {
       pairs[kept + 1] = pairs[i + 1] as string;
       kept += 2;
     }
-    pairs.length = kept;
+    // Even a length that stays the same takes its time to set.
+    if (kept < pairs.length) pairs.length = kept;
   }
 }

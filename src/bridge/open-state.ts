@@ -41,11 +41,7 @@ export interface OpenState {
   readingPaused: boolean;
 }
 
-export function openState(
-  connection: UpstreamConnection,
-  session: PluginSession,
-  replay: ByteQueue | undefined,
-): OpenState {
+export function openState(connection: UpstreamConnection, session: PluginSession): OpenState {
   const received = new ByteQueue();
   const responseHeaders = new HeaderMap();
   return {
@@ -57,7 +53,7 @@ export function openState(
     frame: undefined,
     halfClosed: false,
     upstreamBlocked: false,
-    replay,
+    replay: undefined,
     answered: false,
     serverEnded: false,
     received,

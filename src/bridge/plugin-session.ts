@@ -48,6 +48,8 @@ export class PluginSession {
   #error: Error | undefined;
   selfHalfClose = false;
   oneWay = false;
+  /** undefined: the plugin has not said. */
+  idempotent: boolean | undefined;
 
   constructor(prepared: PreparedBridge, info: SessionInfo) {
     this.#prepared = prepared;
@@ -214,6 +216,10 @@ class Callbacks implements BridgeCallbacks {
 
   setSelfHalfCloseForUpstreamConn(enabled: boolean): void {
     this.#session.selfHalfClose = enabled === true;
+  }
+
+  setIdempotent(idempotent: boolean): void {
+    this.#session.idempotent = idempotent === true;
   }
 
   setOneWay(oneWay: boolean): void {

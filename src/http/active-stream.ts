@@ -1,7 +1,6 @@
 import { type ResponseFlag, responseFlags } from '../access-log/response-flags.js';
 import { HeaderMap } from '../bridge/header-map.js';
 import type { DownstreamHandler, DownstreamStream, StreamResetReason } from '../bridge/stream.js';
-import type { Timer } from '../clock.js';
 import { type LocalReply, sendLocalReply } from '../routing/local-reply.js';
 import type { ConnectionManager } from './connection-manager.js';
 import { chargeResponse } from './http-stats.js';
@@ -11,7 +10,7 @@ import { acceptHead } from './request-head.js';
 import type { ParseError, RequestHead } from './request-parser.js';
 import { prepareRequest } from './request-preparation.js';
 import { findInvalidResponseHeader, mutateResponseHeaders } from './response-headers.js';
-import type { StreamConnection } from './stream-connection.js';
+import type { StreamConnection, StreamTimeout } from './stream-connection.js';
 
 type RequestState = 'head' | 'body' | 'complete';
 type ResponseState = 'waiting' | 'body' | 'complete';
@@ -34,31 +33,20 @@ export class ActiveStream implements DownstreamStream {
   #endedBy: StreamResetReason | 'done' | undefined;
   #pauses = 0;
   #blocked = false;
-  #requestTimer: Timer | undefined;
-  #headersTimer: Timer | undefined;
 
   constructor(manager: ConnectionManager, connection: StreamConnection) {
     this.#manager = manager;
     this.#connection = connection;
     manager.retain();
     const { clock, config, stats } = manager;
-    this.info = newStreamInfo(clock.monotonic(), clock.now(), connection);
+    const now = clock.monotonic();
+    this.info = newStreamInfo(now, clock.now(), connection);
     stats.downstream_rq_total.value++;
     stats.downstream_rq_http1_total.value++;
     stats.downstream_rq_active.value++;
-    if (config.requestTimeoutMs > 0) {
-      this.#requestTimer = clock.setTimeout(() => {
-        stats.downstream_rq_timeout.value++;
-        this.#onTimeout('request timeout', 'request_overall_timeout', 0);
-      }, config.requestTimeoutMs);
-    }
-    if (config.requestHeadersTimeoutMs > 0) {
-      this.#headersTimer = clock.setTimeout(() => {
-        stats.downstream_rq_header_timeout.value++;
-        this.#onTimeout('request header timeout', 'request_header_timeout', 0);
-      }, config.requestHeadersTimeoutMs);
-    }
-    connection.setStreamIdleTimeout(config.streamIdleTimeoutMs);
+    connection.startTimeout('request', config.requestTimeoutMs, now);
+    connection.startTimeout('headers', config.requestHeadersTimeoutMs, now);
+    connection.startTimeout('idle', config.streamIdleTimeoutMs, now);
   }
 
   /** Bytes pass both ways until both sides have closed (CONNECT). */
@@ -74,8 +62,7 @@ export class ActiveStream implements DownstreamStream {
 
   onHead(head: RequestHead): void {
     if (this.#ended) return;
-    this.#headersTimer?.cancel();
-    this.#connection.touch();
+    this.#connection.startTimeout('headers', 0);
     this.info.protocol = head.protocol;
     const accepted = acceptHead(head, this.#manager.config);
     if ('status' in accepted) {
@@ -101,7 +88,6 @@ export class ActiveStream implements DownstreamStream {
   onBody(data: Buffer, endStream: boolean): void {
     if (this.#ended || this.#request !== 'body') return;
     this.info.requestBytes += data.length;
-    this.#connection.touch();
     if (endStream) {
       this.#request = 'complete';
       this.#onRequestComplete();
@@ -136,9 +122,22 @@ export class ActiveStream implements DownstreamStream {
     this.#notifyReset(handler, 'protocol_error');
   }
 
-  onIdleTimeout(): void {
-    this.#manager.stats.downstream_rq_idle_timeout.value++;
-    this.#onTimeout('stream timeout', 'stream_idle_timeout', responseFlags.SI);
+  onTimeout(which: StreamTimeout): void {
+    const { stats } = this.#manager;
+    switch (which) {
+      case 'request':
+        stats.downstream_rq_timeout.value++;
+        this.#timeOut('request timeout', 'request_overall_timeout', 0);
+        break;
+      case 'headers':
+        stats.downstream_rq_header_timeout.value++;
+        this.#timeOut('request header timeout', 'request_header_timeout', 0);
+        break;
+      case 'idle':
+        stats.downstream_rq_idle_timeout.value++;
+        this.#timeOut('stream timeout', 'stream_idle_timeout', responseFlags.SI);
+        break;
+    }
   }
 
   /** The connection is gone, or about to be cut: nothing can be sent any more. */
@@ -178,7 +177,7 @@ export class ActiveStream implements DownstreamStream {
   }
 
   setIdleTimeout(ms: number): void {
-    if (!this.#ended) this.#connection.setStreamIdleTimeout(ms);
+    if (!this.#ended) this.#connection.startTimeout('idle', ms);
   }
 
   sendHeaders(headers: HeaderMap, endStream: boolean): void {
@@ -222,9 +221,7 @@ export class ActiveStream implements DownstreamStream {
     mutateResponseHeaders(headers, this.requestHeaders, config, this.#manager.date());
     const protocol = info.protocol === 'HTTP/1.0' ? 'HTTP/1.0' : 'HTTP/1.1';
     const method = this.requestHeaders.get(':method') ?? 'GET';
-    const encoder = new ResponseEncoder(headers, { protocol, method, endStream }, (data) =>
-      this.#connection.write(data),
-    );
+    const encoder = new ResponseEncoder(headers, { protocol, method, endStream }, this.#connection);
     this.#encoder = encoder;
     if (this.#request !== 'complete') {
       // The rest of the request would stand before the next one: RFC 9112 section 9.6.
@@ -237,12 +234,13 @@ export class ActiveStream implements DownstreamStream {
     } else if (protocol === 'HTTP/1.0') headers.set('connection', 'keep-alive');
 
     info.responseCode = Number(headers.get(':status'));
-    info.firstDownstreamTxByte = clock.monotonic();
+    const now = clock.monotonic();
+    info.firstDownstreamTxByte = now;
     chargeResponse(stats, listenerStats, info.responseCode);
     encoder.writeHead(config.http1.acceptHttp10 ? protocol : 'HTTP/1.1', headers);
     this.#response = 'body';
     if (endStream) this.#finishResponse(encoder);
-    else this.#connection.touch();
+    else this.#connection.touch(now);
   }
 
   #finishResponse(encoder: ResponseEncoder): void {
@@ -251,10 +249,11 @@ export class ActiveStream implements DownstreamStream {
       return;
     }
     this.#response = 'complete';
-    this.info.lastDownstreamTxByte = this.#manager.clock.monotonic();
-    this.#manager.stats.downstream_rq_time.record(this.info.lastDownstreamTxByte - this.info.startTime);
+    const now = this.#manager.clock.monotonic();
+    this.info.lastDownstreamTxByte = now;
+    this.#manager.stats.downstream_rq_time.record(now - this.info.startTime);
     const keep = this.#request === 'complete' && !this.#connection.closing && encoder.framing !== 'tunnel';
-    this.#end('done', keep ? 'keep' : 'close');
+    this.#end('done', keep ? 'keep' : 'close', now);
   }
 
   /** A response that can't be sent as it is, before anything of it went out. */
@@ -303,7 +302,7 @@ export class ActiveStream implements DownstreamStream {
     });
   }
 
-  #onTimeout(body: string, details: string, flags: ResponseFlag): void {
+  #timeOut(body: string, details: string, flags: ResponseFlag): void {
     if (this.#ended) return;
     const handler = this.#takeHandler();
     if (this.#response === 'waiting') {
@@ -347,7 +346,7 @@ export class ActiveStream implements DownstreamStream {
 
   #onRequestComplete(): void {
     this.info.lastDownstreamRxByte = this.#manager.clock.monotonic();
-    this.#requestTimer?.cancel();
+    this.#connection.startTimeout('request', 0);
   }
 
   /** Ends without (the rest of) a response. */
@@ -360,11 +359,9 @@ export class ActiveStream implements DownstreamStream {
     this.#end(reason, connected ? (reset ? 'reset' : 'close') : undefined);
   }
 
-  #end(by: StreamResetReason | 'done', next: 'keep' | 'close' | 'reset' | undefined): void {
+  #end(by: StreamResetReason | 'done', next: 'keep' | 'close' | 'reset' | undefined, now?: number): void {
     this.#endedBy = by;
     this.#handler = undefined;
-    this.#requestTimer?.cancel();
-    this.#headersTimer?.cancel();
     this.#manager.stats.downstream_rq_active.value--;
     this.#manager.accessLogger.log(
       this.info,
@@ -372,6 +369,6 @@ export class ActiveStream implements DownstreamStream {
       this.#responseHeaders,
     );
     this.#manager.release();
-    if (next !== undefined) this.#connection.onStreamEnded(next);
+    if (next !== undefined) this.#connection.onStreamEnded(next, now);
   }
 }

@@ -5,7 +5,8 @@ import type { Logger } from '../log.js';
 import type { HttpConnectionManager } from '../model/listener.js';
 import type { StatsStore } from '../stats/store.js';
 import { createHttpStats, createListenerHttpStats, type HttpStats, type ListenerHttpStats } from './http-stats.js';
-import { createNodeHttp1Codec, type NodeHttp1Codec } from './http1-node-codec.js';
+import { createHttp1Codec, type Http1CodecName } from './http1-codec.js';
+import type { Http1Codec } from './request-parser.js';
 import { createDateSource } from './response-headers.js';
 
 /** Answers requests: called once per request, whose body is not read before `stream.start`. May throw: that request gets a 500. */
@@ -22,6 +23,8 @@ export interface ConnectionManagerOptions {
   readonly handle: StreamHandler;
   /** Stands for loopback clients in x-forwarded-for; see `localAddress()`. */
   readonly localAddress: string;
+  /** 'own' unless set. */
+  readonly http1Codec: Http1CodecName;
   /** Retired, and its last request has ended. */
   readonly onUnused?: () => void;
 }
@@ -36,7 +39,7 @@ export interface ConnectionManager {
   readonly accessLogger: AccessLogger;
   readonly handle: StreamHandler;
   readonly localAddress: string;
-  readonly codec: NodeHttp1Codec;
+  readonly codec: Http1Codec;
   /** The Date header's text. */
   date(): string;
   /** A request begins, ends. */
@@ -62,7 +65,7 @@ export function createConnectionManager(options: ConnectionManagerOptions): Conn
     accessLogger: options.accessLogger,
     handle: options.handle,
     localAddress: options.localAddress,
-    codec: createNodeHttp1Codec(config.maxRequestHeadersBytes),
+    codec: createHttp1Codec(options.http1Codec, config.maxRequestHeadersBytes),
     date: createDateSource(clock),
     retain: () => {
       requests++;

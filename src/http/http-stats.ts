@@ -82,12 +82,20 @@ export function createListenerHttpStats(store: StatsStore, statPrefix: string): 
   ) as ListenerHttpStats;
 }
 
+const responseClasses = [
+  'downstream_rq_1xx',
+  'downstream_rq_2xx',
+  'downstream_rq_3xx',
+  'downstream_rq_4xx',
+  'downstream_rq_5xx',
+] as const;
+
 /** Counts a response under its class, in both places. */
 export function chargeResponse(http: HttpStats, listener: ListenerHttpStats, status: number): void {
-  const name = `downstream_rq_${Math.floor(status / 100)}xx` as keyof ListenerHttpStats;
-  for (const stats of [http, listener]) {
-    stats.downstream_rq_completed.value++;
-    const counter = stats[name];
-    if (counter !== undefined) counter.value++;
-  }
+  http.downstream_rq_completed.value++;
+  listener.downstream_rq_completed.value++;
+  const name = responseClasses[Math.floor(status / 100) - 1];
+  if (name === undefined) return;
+  http[name].value++;
+  listener[name].value++;
 }

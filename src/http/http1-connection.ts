@@ -6,7 +6,8 @@ import type { ConnectionManager } from './connection-manager.js';
 import { InactivityTimer } from './inactivity-timer.js';
 import { formatAddress, plainAddress } from './remote-address.js';
 import type { RequestParser } from './request-parser.js';
-import type { StreamConnection } from './stream-connection.js';
+import type { StreamConnection, StreamTimeout } from './stream-connection.js';
+import { TurnWriter } from './turn-writer.js';
 
 /** What a connection needs of its listener. */
 export interface ConnectionHost {
@@ -47,16 +48,14 @@ export class Http1Connection implements StreamConnection {
   readonly #manager: ConnectionManager;
   readonly #parser: RequestParser;
   readonly #idleTimer: InactivityTimer;
-  readonly #streamTimer: InactivityTimer;
+  readonly #streamTimers: Partial<Record<StreamTimeout, InactivityTimer>> = {};
+  readonly #writer: TurnWriter;
   readonly #startTime: number;
   #durationTimer: Timer | undefined;
   #closeTimer: Timer | undefined;
   #state: ConnectionState = 'open';
   #stream: ActiveStream | undefined;
   #requests = 0;
-  #rxCounted = 0;
-  #txCounted = 0;
-  #corked = false;
   /** The next request waits until the client has read enough of the last response. */
   #waitsForDrain = false;
   #localClose = false;
@@ -82,7 +81,6 @@ export class Http1Connection implements StreamConnection {
       stats.downstream_cx_ssl_active.value++;
     }
     this.#idleTimer = new InactivityTimer(clock, () => this.#onIdleTimeout());
-    this.#streamTimer = new InactivityTimer(clock, () => this.#stream?.onIdleTimeout());
     this.#idleTimer.start(config.idleTimeoutMs);
     if (config.maxConnectionDurationMs > 0) {
       this.#durationTimer = clock.setTimeout(() => this.#onDurationReached(), config.maxConnectionDurationMs);
@@ -93,6 +91,7 @@ export class Http1Connection implements StreamConnection {
       onError: (error) => this.#streamForBytes().onParseError(error),
       onDrain: () => this.#socket.resume(),
     });
+    this.#writer = new TurnWriter(socket, () => this.#onFlushed());
     socket.setNoDelay(true);
     socket.on('data', (data: Buffer) => this.#onData(data));
     socket.on('end', () => this.#onEnd());
@@ -144,21 +143,12 @@ export class Http1Connection implements StreamConnection {
 
   write(data: Buffer | string): void {
     if (this.#socket.destroyed || this.#socket.writableEnded) return;
-    // What is written in one turn of the event loop goes out in one piece.
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#socket.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        this.#socket.uncork();
-      });
-    }
-    if (typeof data === 'string') this.#socket.write(data, 'latin1', this.#onFlushed);
-    else this.#socket.write(data, this.#onFlushed);
+    this.#manager.stats.downstream_cx_tx_bytes_total.value += data.length;
+    this.#writer.write(data);
   }
 
   isAboveWatermark(): boolean {
-    return this.#socket.writableLength >= this.#host.bufferLimit;
+    return this.#writer.waiting >= this.#host.bufferLimit;
   }
 
   startBody(): void {
@@ -173,20 +163,27 @@ export class Http1Connection implements StreamConnection {
     this.#parser.resumeBody();
   }
 
-  touch(): void {
-    this.#streamTimer.touch();
+  touch(now?: number): void {
+    this.#streamTimers.idle?.touch(now);
   }
 
-  setStreamIdleTimeout(ms: number): void {
-    this.#streamTimer.start(ms);
+  startTimeout(which: StreamTimeout, ms: number, now?: number): void {
+    let timer = this.#streamTimers[which];
+    if (timer === undefined) {
+      if (ms === 0) return;
+      timer = new InactivityTimer(this.#manager.clock, () => this.#stream?.onTimeout(which));
+      this.#streamTimers[which] = timer;
+    }
+    timer.start(ms, now);
   }
 
-  onStreamEnded(next: 'keep' | 'close' | 'reset'): void {
+  onStreamEnded(next: 'keep' | 'close' | 'reset', now?: number): void {
     this.#stream = undefined;
-    this.#streamTimer.stop();
-    this.#countBytes();
+    this.#streamTimers.idle?.stop();
+    this.#streamTimers.request?.stop();
+    this.#streamTimers.headers?.stop();
     if (next === 'keep') {
-      this.#idleTimer.start(this.#manager.config.idleTimeoutMs);
+      this.#idleTimer.start(this.#manager.config.idleTimeoutMs, now);
       if (this.#state === 'draining') this.#closeWhenIdle();
       this.#nextRequest();
       return;
@@ -199,9 +196,11 @@ export class Http1Connection implements StreamConnection {
   // What the socket tells.
 
   #onData(data: Buffer): void {
+    this.#manager.stats.downstream_cx_rx_bytes_total.value += data.length;
     if (this.#state === 'lingering' || this.#state === 'closed') return;
+    if (this.#stream !== undefined) this.touch();
     // Empty lines before a request are no request (RFC 9112 section 2.2).
-    if (this.#stream === undefined && !isEmptyLines(data)) this.#streamForBytes();
+    else if (!isEmptyLines(data)) this.#streamForBytes();
     if (!this.#parser.write(data)) this.#socket.pause();
   }
 
@@ -219,13 +218,13 @@ export class Http1Connection implements StreamConnection {
   }
 
   /** The system took what was written. The socket's own 'drain' knows nothing of our limit, and doesn't come for one below its own. */
-  readonly #onFlushed = (): void => {
+  #onFlushed(): void {
     if (this.#socket.destroyed || this.isAboveWatermark()) return;
     this.#stream?.onWritable();
     if (!this.#waitsForDrain) return;
     this.#waitsForDrain = false;
     this.#nextRequest();
-  };
+  }
 
   #onClosed(): void {
     if (this.#state === 'closed') return;
@@ -237,10 +236,9 @@ export class Http1Connection implements StreamConnection {
     stream?.onConnectionClosed('downstream_closed');
     this.#parser.destroy();
     this.#idleTimer.dispose();
-    this.#streamTimer.dispose();
+    for (const timer of Object.values(this.#streamTimers)) timer.dispose();
     this.#durationTimer?.cancel();
     this.#closeTimer?.cancel();
-    this.#countBytes();
     stats.downstream_cx_active.value--;
     stats.downstream_cx_http1_active.value--;
     if (this.tls) stats.downstream_cx_ssl_active.value--;
@@ -307,6 +305,7 @@ export class Http1Connection implements StreamConnection {
     // A client that doesn't read can't hold the connection for ever.
     this.#closeAfter(streamIdleTimeoutMs > 0 ? streamIdleTimeoutMs : longestFlushMs);
     this.#socket.resume();
+    this.#writer.flush();
     this.#socket.end(() => {
       if (this.#state === 'closed') return;
       if (delayedCloseTimeoutMs === 0) this.#socket.destroy();
@@ -338,22 +337,13 @@ export class Http1Connection implements StreamConnection {
     stats[this.#localClose ? 'downstream_cx_destroy_local_active_rq' : 'downstream_cx_destroy_remote_active_rq']
       .value++;
   }
-
-  #countBytes(): void {
-    const { stats } = this.#manager;
-    const { bytesRead, bytesWritten } = this.#socket;
-    stats.downstream_cx_rx_bytes_total.value += bytesRead - this.#rxCounted;
-    stats.downstream_cx_tx_bytes_total.value += bytesWritten - this.#txCounted;
-    this.#rxCounted = bytesRead;
-    this.#txCounted = bytesWritten;
-  }
 }
 
 /** How long written bytes may wait for a client where no stream idle timeout says so: Envoy's default of that. */
 const longestFlushMs = 300_000;
 
 function isEmptyLines(data: Buffer): boolean {
-  for (const byte of data) if (byte !== 0x0d && byte !== 0x0a) return false;
+  for (let i = 0; i < data.length; i++) if (data[i] !== 0x0d && data[i] !== 0x0a) return false;
   return true;
 }
 

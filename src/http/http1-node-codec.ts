@@ -1,18 +1,22 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Duplex } from 'node:stream';
-import type { BodyFraming, ParseError, RequestHead, RequestParser, RequestParserEvents } from './request-parser.js';
+import type {
+  BodyFraming,
+  Http1Codec,
+  ParseError,
+  RequestHead,
+  RequestParser,
+  RequestParserEvents,
+} from './request-parser.js';
 import { bodyFraming } from './request-parser.js';
 
 /**
  * The HTTP/1 parser of Node's `http` module, used for reading alone: the server never listens, and the connection that it is given is a
  * `ParserInput` that bytes are pushed into. What is written, and when, is `Http1Connection`'s affair.
+ *
+ * @param maxHeadBytes bytes of request line and headers above which a head is refused with 431
  */
-export interface NodeHttp1Codec {
-  createParser(events: RequestParserEvents): RequestParser;
-}
-
-/** @param maxHeadBytes bytes of request line and headers above which a head is refused with 431 */
-export function createNodeHttp1Codec(maxHeadBytes: number): NodeHttp1Codec {
+export function createNodeHttp1Codec(maxHeadBytes: number): Http1Codec {
   const server = createServer({
     maxHeaderSize: maxHeadBytes,
     insecureHTTPParser: false,

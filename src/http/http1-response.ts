@@ -74,6 +74,11 @@ export interface ResponseContext {
   readonly endStream: boolean;
 }
 
+/** Takes the bytes of responses; a string is bytes as latin1. */
+export interface ResponseSink {
+  write(data: Buffer | string): void;
+}
+
 /** Chooses the framing as Envoy's encoder does, and the header that announces it. Takes a content-length out where none may be. */
 function frameResponse(
   headers: HeaderMap,
@@ -98,18 +103,18 @@ function frameResponse(
   return { framing: head ? 'none' : 'chunked', announcement: ['transfer-encoding', 'chunked'] };
 }
 
-/** Writes one response (RFC 9112) to `write`; strings are bytes as latin1. */
+/** Writes one response (RFC 9112). */
 export class ResponseEncoder {
-  readonly #write: (data: Buffer | string) => void;
+  readonly #sink: ResponseSink;
   readonly #announcement: readonly [string, string] | undefined;
   readonly framing: ResponseFraming;
   /** Body bytes that content-length still announces. */
   #left: number;
 
   /** Chooses the framing; `headers` are written by `writeHead`, and may change until then. */
-  constructor(headers: HeaderMap, context: ResponseContext, write: (data: Buffer | string) => void) {
+  constructor(headers: HeaderMap, context: ResponseContext, sink: ResponseSink) {
     const { framing, announcement } = frameResponse(headers, context);
-    this.#write = write;
+    this.#sink = sink;
     this.#announcement = announcement;
     this.framing = framing;
     this.#left = framing === 'length' ? Number(headers.get('content-length')) : 0;
@@ -120,10 +125,12 @@ export class ResponseEncoder {
     if (this.#announcement) headers.set(...this.#announcement);
     const status = Number(headers.get(':status'));
     let head = `${protocol} ${status} ${reasonPhrase(status)}\r\n`;
-    headers.forEach((name, text) => {
-      if (!name.startsWith(':')) head += `${name}: ${text}\r\n`;
-    });
-    this.#write(`${head}\r\n`);
+    const { pairs } = headers;
+    for (let i = 0; i < pairs.length; i += 2) {
+      const name = pairs[i] as string;
+      if (!name.startsWith(':')) head += `${name}: ${pairs[i + 1]}\r\n`;
+    }
+    this.#sink.write(`${head}\r\n`);
   }
 
   /** Returns how many bytes of the body were written, or undefined: more than content-length announced, and nothing was written. */
@@ -135,16 +142,16 @@ export class ResponseEncoder {
       this.#left -= data.length;
     }
     // RFC 9112 section 7.1.
-    if (this.framing === 'chunked') this.#write(`${data.length.toString(16)}\r\n`);
-    this.#write(data);
-    if (this.framing === 'chunked') this.#write('\r\n');
+    if (this.framing === 'chunked') this.#sink.write(`${data.length.toString(16)}\r\n`);
+    this.#sink.write(data);
+    if (this.framing === 'chunked') this.#sink.write('\r\n');
     return data.length;
   }
 
   /** False: less than content-length announced was written. */
   finish(): boolean {
     if (this.#left > 0) return false;
-    if (this.framing === 'chunked') this.#write('0\r\n\r\n');
+    if (this.framing === 'chunked') this.#sink.write('0\r\n\r\n');
     return true;
   }
 }

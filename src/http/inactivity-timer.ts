@@ -1,8 +1,9 @@
 import type { Clock, Timer } from '../clock.js';
 
 /**
- * Fires when nothing was touched for a while. Touching and stopping are cheap: they only note the time, and the timer that runs already
- * is armed anew when it fires too early. `dispose` ends it.
+ * Fires when nothing was touched for a while; never touched, it is a deadline. Starting, touching and stopping are cheap: they only note the
+ * time, and the timer that runs already is armed anew when it fires too early. So a connection needs few timers, however many requests it
+ * brings, and still each fires to the millisecond. `dispose` ends it.
  */
 export class InactivityTimer {
   readonly #clock: Clock;
@@ -17,19 +18,22 @@ export class InactivityTimer {
     this.#onExpired = onExpired;
   }
 
-  /** @param limit milliseconds; 0 stops it */
-  start(limit: number): void {
+  /**
+   * @param limit milliseconds; 0 stops it
+   * @param now `Clock.monotonic()`, for those who know it
+   */
+  start(limit: number, now = this.#clock.monotonic()): void {
     this.#limit = limit;
     if (limit === 0) return;
-    this.#touched = this.#clock.monotonic();
+    this.#touched = now;
     const due = this.#touched + limit;
     if (this.#armed && this.#armed.due <= due) return;
     this.#armed?.timer.cancel();
     this.#arm(limit, due);
   }
 
-  touch(): void {
-    if (this.#limit > 0) this.#touched = this.#clock.monotonic();
+  touch(now = this.#clock.monotonic()): void {
+    this.#touched = now;
   }
 
   stop(): void {

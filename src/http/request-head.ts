@@ -1,6 +1,7 @@
 import { HeaderMap } from '../bridge/header-map.js';
 import type { HttpConnectionManager } from '../model/listener.js';
 import { hasToken, removeNominatedHeaders } from './connection-header.js';
+import { knownMethods } from './known-words.js';
 import { bodyFraming, type RequestHead } from './request-parser.js';
 import { parseRequestTarget } from './request-target.js';
 
@@ -19,13 +20,7 @@ export interface AcceptedHead {
   readonly close: boolean;
 }
 
-/** Methods of Envoy's codec; custom ones need a setting that isn't offered. Those that Node's parser doesn't know never get here. */
-const methods = new Set(
-  (
-    'ACL BIND CHECKOUT CONNECT COPY DELETE GET HEAD LINK LOCK MERGE MKACTIVITY MKCALENDAR MKCOL MOVE NOTIFY OPTIONS PATCH POST ' +
-    'PROPFIND PROPPATCH PURGE PUT REBIND REPORT SEARCH SOURCE SUBSCRIBE TRACE UNBIND UNLINK UNLOCK UNSUBSCRIBE'
-  ).split(' '),
-);
+const methods = new Set(knownMethods);
 
 /** Headers that Envoy keeps as one value: further lines are joined to the first with a comma. */
 const joined = new Set([
@@ -69,13 +64,13 @@ export function acceptHead(head: RequestHead, config: HttpConnectionManager): Ac
   if ('status' in collected) return collected;
   const headers = collected;
 
-  // Node's parser drops the bytes after any request that asks for an upgrade: the client must not count on a second one.
   const asksForUpgrade = isUpgrade(headers);
   if (asksForUpgrade && headers.get('upgrade')?.toLowerCase() === 'h2c') removeH2cUpgrade(headers);
   const upgrade = isUpgrade(headers);
   const framing = checkFraming(head, headers);
   if (framing) return framing;
-  const close = asksForUpgrade || wantsClose(head.protocol, headers);
+  // Node's parser drops what follows: the client must not count on a second request.
+  const close = asksForUpgrade || asksProxyForUpgrade(headers) || wantsClose(head.protocol, headers);
   if (!upgrade && !removeNominatedHeaders(headers)) return badRequest('http1.connection_header_rejected');
 
   const target = parseRequestTarget(head.method, head.target, config.http1.allowAbsoluteUrl);
@@ -101,6 +96,10 @@ export function acceptHead(head: RequestHead, config: HttpConnectionManager): Ac
 /** RFC 9110 section 7.8. */
 const isUpgrade = (headers: HeaderMap): boolean =>
   headers.has('upgrade') && hasToken(headers.get('connection'), 'upgrade');
+
+/** No standard has this, but Node's parser takes it for the same. */
+const asksProxyForUpgrade = (headers: HeaderMap): boolean =>
+  headers.has('upgrade') && hasToken(headers.get('proxy-connection'), 'upgrade');
 
 function collectHeaders(head: RequestHead, config: HttpConnectionManager): HeaderMap | Refusal {
   const headers = new HeaderMap([]);

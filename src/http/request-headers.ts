@@ -14,8 +14,18 @@ export interface ConnectionAddresses {
   readonly tls?: TlsInfo | undefined;
 }
 
+/** Of one connection, which is the codec's (RFC 9110 section 7.6.1), or the connection manager's to say. */
+const ownHeaders = new Set([
+  'connection',
+  'upgrade',
+  'x-envoy-internal',
+  'keep-alive',
+  'proxy-connection',
+  'transfer-encoding',
+]);
+
 /** Set by proxies inside; from anyone else they are lies (Envoy's `cleanInternalHeaders`). */
-const internalHeaders = [
+const internalHeaders = new Set([
   'x-envoy-retriable-status-codes',
   'x-envoy-retriable-header-names',
   'x-envoy-retry-on',
@@ -30,14 +40,14 @@ const internalHeaders = [
   'x-envoy-ip-tags',
   'x-envoy-original-url',
   'x-envoy-hedge-on-per-try-timeout',
-];
-const edgeHeaders = [
+]);
+const edgeHeaders = new Set([
   'x-envoy-decorator-operation',
   'x-envoy-downstream-service-cluster',
   'x-envoy-downstream-service-node',
   'x-envoy-original-path',
   'x-envoy-original-host',
-];
+]);
 
 /**
  * Envoy's `ConnectionManagerUtility::mutateRequestHeaders`: takes away what a client may not say and adds what the server should know.
@@ -49,16 +59,7 @@ export function mutateRequestHeaders(
   config: HttpConnectionManager,
   addresses: ConnectionAddresses,
 ): string | undefined {
-  for (const name of [
-    'connection',
-    'upgrade',
-    'x-envoy-internal',
-    'keep-alive',
-    'proxy-connection',
-    'transfer-encoding',
-  ]) {
-    headers.delete(name);
-  }
+  headers.deleteAll(ownHeaders);
   sanitizeTe(headers);
   const referer = headers.get('referer');
   if (referer !== undefined && !isValidReferer(referer)) headers.delete('referer');
@@ -73,8 +74,8 @@ export function mutateRequestHeaders(
     headers.set(':scheme', proto === 'https' ? 'https' : 'http');
   }
 
-  if (config.useRemoteAddress) for (const name of edgeHeaders) headers.delete(name);
-  for (const name of internalHeaders) headers.delete(name);
+  if (config.useRemoteAddress) headers.deleteAll(edgeHeaders);
+  headers.deleteAll(internalHeaders);
   if (config.via !== '') appendVia(headers, config.via);
   const external = clientAddress ?? addresses.remoteAddress;
   if (config.useRemoteAddress && external !== '') headers.set('x-envoy-external-address', external);

@@ -11,7 +11,7 @@ export interface RequestHead {
 
 /** What is wrong with the bytes; the connection can't go on. `details` is Envoy's %RESPONSE_CODE_DETAILS%. */
 export interface ParseError {
-  readonly status: 400 | 431 | 501;
+  readonly status: 400 | 426 | 431 | 501;
   readonly details: string;
 }
 
@@ -40,6 +40,11 @@ export interface RequestParser {
   end(): void;
   /** No event follows. */
   destroy(): void;
+}
+
+/** The reading half of an HTTP/1 codec; responses are written the same way whoever reads. */
+export interface Http1Codec {
+  createParser(events: RequestParserEvents): RequestParser;
 }
 
 /** How the body of a request is delimited (RFC 9112 section 6.3), from headers that the parser found consistent. */

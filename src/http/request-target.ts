@@ -11,7 +11,7 @@ export interface RequestTarget {
 
 /** As `http_parser_parse_url`, which Envoy uses: userinfo is taken and dropped, a port is 1 to 5 digits. */
 const absoluteForm =
-  /^([A-Za-z]+):\/\/(?:[A-Za-z0-9\-_.!~*'()%;:&=+$,]*@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?([/?#].*)?$/;
+  /^([A-Za-z]+):\/\/(?:[A-Za-z0-9\-_.!~*'()%;:&=+$,]*@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?([/?].*)?$/;
 const authorityForm = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})$/;
 /** What may stand in a target at all. */
 const visible = /^[!-~]+$/;

@@ -11,17 +11,22 @@ export function findInvalidResponseHeader(headers: HeaderMap): string | undefine
   const status = headers.get(':status');
   if (status === undefined || !/^[2-5][0-9]{2}$/.test(status))
     return `:status is ${JSON.stringify(status)}, not 200 to 599`;
-  let problem: string | undefined;
-  headers.forEach((name, text) => {
-    if (!name.startsWith(':') && !token.test(name)) problem ??= `${JSON.stringify(name)} is not a header name`;
-    else if (!value.test(text)) problem ??= `the value of ${name} has a character that no header value may have`;
-  });
-  if (problem !== undefined) return problem;
-  const lengths = new Set(headers.values('content-length'));
-  if (lengths.size > 1) return 'there are several values of content-length';
-  for (const length of lengths) if (!/^[0-9]{1,15}$/.test(length)) return `content-length is ${JSON.stringify(length)}`;
-  return undefined;
+  const { pairs } = headers;
+  let length: string | undefined;
+  for (let i = 0; i < pairs.length; i += 2) {
+    const name = pairs[i] as string;
+    const text = pairs[i + 1] as string;
+    if (!name.startsWith(':') && !token.test(name)) return `${JSON.stringify(name)} is not a header name`;
+    if (!value.test(text)) return `the value of ${name} has a character that no header value may have`;
+    if (name !== 'content-length') continue;
+    if (length !== undefined && length !== text) return 'there are several values of content-length';
+    length = text;
+  }
+  if (length === undefined || /^[0-9]{1,15}$/.test(length)) return undefined;
+  return `content-length is ${JSON.stringify(length)}`;
 }
+
+const connectionHeaders = new Set(['connection', 'upgrade', 'transfer-encoding', 'keep-alive', 'proxy-connection']);
 
 /** What Envoy's connection manager adds to every response, and takes away. Hop-by-hop headers are ours (RFC 9110 section 7.6.1). */
 export function mutateResponseHeaders(
@@ -34,8 +39,7 @@ export function mutateResponseHeaders(
   if (config.serverHeader === 'OVERWRITE' || (config.serverHeader === 'APPEND_IF_ABSENT' && !headers.has('server'))) {
     headers.set('server', config.serverName);
   }
-  for (const name of ['connection', 'upgrade', 'transfer-encoding', 'keep-alive', 'proxy-connection'])
-    headers.delete(name);
+  headers.deleteAll(connectionHeaders);
   const requestId = requestHeaders.get('x-request-id');
   if (config.alwaysSetRequestIdInResponse && requestId !== undefined) headers.set('x-request-id', requestId);
   if (config.via !== '') appendVia(headers, config.via);

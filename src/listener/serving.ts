@@ -1,6 +1,7 @@
 import type { AccessLogManager } from '../access-log/access-logger.js';
 import type { Clock } from '../clock.js';
 import { createConnectionManager } from '../http/connection-manager.js';
+import type { Http1CodecName } from '../http/http1-codec.js';
 import { localAddress } from '../http/remote-address.js';
 import type { Logger } from '../log.js';
 import type { Listener } from '../model/listener.js';
@@ -41,6 +42,7 @@ export interface LocalServingOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly accessLogs: AccessLogManager;
+  readonly http1Codec: Http1CodecName;
 }
 
 /** Serves in this process. */
@@ -62,6 +64,7 @@ export function createLocalServing(options: LocalServingOptions): ListenerServin
       accessLogger,
       handle: (stream) => routes.handle(stream),
       localAddress: ownAddress,
+      http1Codec: options.http1Codec,
       onUnused: () => {
         routes.close();
         accessLogger.close();

@@ -1,6 +1,7 @@
 import type { Cluster } from './cluster.js';
-import type { ConfigSource } from './config-source.js';
+import type { ApiSource, ConfigSource } from './config-source.js';
 import type { Locality, SocketAddress } from './endpoint.js';
+import type { GrpcCluster } from './grpc-service.js';
 import type { AccessLogConfig, Listener } from './listener.js';
 import type { Secret } from './tls.js';
 import type { Problem, Resource } from './verdict.js';
@@ -11,18 +12,6 @@ export interface Node {
   readonly cluster: string;
   readonly locality: Locality;
   readonly metadata: Readonly<Record<string, unknown>>;
-}
-
-/** How to reach the control plane. */
-export interface AdsConfig {
-  readonly variant: 'SOTW' | 'DELTA';
-  /** The static cluster to connect to. */
-  readonly clusterName: string;
-  readonly initialMetadata: readonly {
-    readonly key: string;
-    readonly value: string;
-  }[];
-  readonly setNodeOnFirstMessageOnly: boolean;
 }
 
 /** The judged bootstrap file. */
@@ -40,10 +29,13 @@ export interface Bootstrap {
   readonly clusters: readonly Resource<Cluster>[];
   readonly listeners: readonly Resource<Listener>[];
   readonly secrets: readonly Resource<Secret>[];
-  readonly ads: AdsConfig | undefined;
+  /** The aggregated stream. */
+  readonly ads: ApiSource | undefined;
   /** undefined: no dynamic clusters (listeners). */
   readonly cds: ConfigSource | undefined;
   readonly lds: ConfigSource | undefined;
+  /** The static clusters that can be control planes, by name. */
+  readonly grpcClusters: ReadonlyMap<string, GrpcCluster>;
   readonly statsFlushIntervalMs: number;
   /** Fields outside of clusters and listeners that were ignored. */
   readonly warnings: readonly Problem[];

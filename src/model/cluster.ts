@@ -24,6 +24,8 @@ export interface CircuitBreakerThresholds {
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
+  /** Instead of `maxRetries`: a share of the requests that are active or wait, and what is allowed however few these are. */
+  readonly retryBudget?: { readonly percent: number; readonly minConcurrency: number };
 }
 
 export interface DnsSettings {

@@ -56,6 +56,41 @@ export type ClusterSpecifier =
 
 export type ProxyProtocolVersion = 'V1' | 'V2';
 
+/** What an attempt may have come to for another one to follow; the last five are gRPC statuses in response headers. */
+export type RetryOn =
+  | '5xx'
+  | 'gateway-error'
+  | 'connect-failure'
+  | 'reset'
+  | 'reset-before-request'
+  | 'retriable-4xx'
+  | 'retriable-status-codes'
+  | 'retriable-headers'
+  | 'envoy-ratelimited'
+  | 'cancelled'
+  | 'deadline-exceeded'
+  | 'internal'
+  | 'resource-exhausted'
+  | 'unavailable';
+
+/** envoy.config.route.v3.RetryPolicy. */
+export interface RetryPolicy {
+  readonly retryOn: readonly RetryOn[];
+  readonly numRetries: number;
+  /** 0 means none. Also of a request that is never retried. */
+  readonly perTryTimeoutMs: number;
+  readonly backOff: { readonly baseMs: number; readonly maxMs: number };
+  readonly retriableStatusCodes: readonly number[];
+  /** Of responses; one of them must match. */
+  readonly retriableHeaders: readonly HeaderMatch[];
+  /** Where there are any, one of them must match the request for it to be retried. */
+  readonly retriableRequestHeaders: readonly HeaderMatch[];
+  /** From the `previous_hosts` predicate. */
+  readonly avoidPreviousHosts: boolean;
+  /** How many more times a host is chosen when the first choice was one to avoid. */
+  readonly hostSelectionMaxAttempts: number;
+}
+
 export interface ForwardAction {
   readonly kind: 'route';
   readonly cluster: ClusterSpecifier;
@@ -68,6 +103,8 @@ export interface ForwardAction {
   readonly regexRewrite: { readonly pattern: string; readonly substitution: string } | undefined;
   readonly hostRewrite: string | undefined;
   readonly priority: 'default' | 'high';
+  /** undefined: the virtual host's, as a whole. */
+  readonly retryPolicy: RetryPolicy | undefined;
   /** From upgrade_configs' CONNECT entry. */
   readonly connect: { readonly proxyProtocol: ProxyProtocolVersion | undefined } | undefined;
 }
@@ -123,6 +160,13 @@ export interface VirtualHost {
   readonly routes: readonly Route[];
   readonly requireTls: 'NONE' | 'EXTERNAL_ONLY' | 'ALL';
   readonly requestBufferLimitBytes: number | undefined;
+  readonly retryPolicy: RetryPolicy | undefined;
+  /** Servers are told which attempt it is: x-envoy-attempt-count. */
+  readonly includeRequestAttemptCount: boolean;
+  /** Clients are told how many attempts there were. */
+  readonly includeAttemptCountInResponse: boolean;
+  /** Servers are told, with a retry, whether the attempt before it timed out: x-envoy-is-timeout-retry. */
+  readonly includeIsTimeoutRetryHeader: boolean;
   readonly requestHeaders: HeaderMutations;
   readonly responseHeaders: HeaderMutations;
 }

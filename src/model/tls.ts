@@ -77,3 +77,11 @@ export interface DownstreamTls extends CommonTls {
   /** How long a handshake may take (transport_socket_connect_timeout), milliseconds. */
   readonly handshakeTimeoutMs: number;
 }
+
+/** The secrets that SDS brings to one side of TLS. */
+export function sdsSecrets(
+  tls: UpstreamTls | DownstreamTls,
+): readonly Extract<SecretSource<unknown>, { readonly kind: 'sds' }>[] {
+  const certificates = 'certificates' in tls ? tls.certificates : [tls.certificate];
+  return [...certificates, tls.validation].filter((secret) => secret?.kind === 'sds');
+}

@@ -1,68 +1,103 @@
 import type { Exchange, ExchangeCallbacks, ExchangeFailure, ExchangeOptions } from '../bridge/exchange.js';
 import { HeaderMap } from '../bridge/header-map.js';
+import type { PreparedBridge } from '../bridge/prepared-bridge.js';
 import type { DownstreamHandler, DownstreamStream } from '../bridge/stream.js';
 import type { Clock, Timer } from '../clock.js';
+import type { ActiveCluster } from '../upstream/cluster-manager.js';
+import type { Host } from '../upstream/host.js';
 import { failureOutcome, type RoutingFailure, sendLocalReply } from './local-reply.js';
-import type { RequestTimeout } from './request-timeout.js';
+import { type RequestTimeouts, tellTimeout } from './request-timeout.js';
+import { RequestTimers, type TimeoutHandler } from './request-timers.js';
+import type { RetryRules } from './retry-policy.js';
+import { type Attempt, attemptedHost, RetryState } from './retry-state.js';
 import type { CompiledRoute } from './route-table.js';
 import type { ClusterResponseStats, RouterStats } from './router-stats.js';
 
-/** What a request needs besides its exchange's options. */
+type Cluster = ActiveCluster<PreparedBridge>;
+
+/** What a request needs besides its exchanges' options. */
 export interface ForwardOptions {
   readonly stream: DownstreamStream;
   readonly route: CompiledRoute;
-  readonly timeout: RequestTimeout;
+  readonly timeouts: RequestTimeouts;
+  /** undefined: it is never retried. */
+  readonly retryRules: RetryRules | undefined;
   readonly suppressEnvoyHeaders: boolean;
   readonly clock: Clock;
+  /** Evenly distributed in [0, 1). */
+  readonly random: () => number;
   readonly routerStats: RouterStats;
-  readonly clusterStats: ClusterResponseStats;
+  readonly clusterStatsOf: (cluster: Cluster) => ClusterResponseStats;
+  /** What a retry goes to: the cluster's version that serves by then; undefined: there is none any more. */
+  readonly findCluster: () => Cluster | undefined;
+  readonly startExchange: (options: ExchangeOptions) => Exchange;
+  /** Of all attempts alike. */
+  readonly exchangeOptions: Omit<ExchangeOptions, 'cluster' | 'avoidHosts' | 'callbacks'>;
 }
 
 /**
  * A request on its way. Exactly one of the outcomes ends it:
- * starting → waiting → responding → ended, or straight to ended from anywhere.
+ * starting → waiting (⇄ backing_off) → responding → ended, or straight to ended from anywhere.
  */
 type State =
   | { readonly kind: 'starting' }
-  /** No response headers yet: a failure becomes a local reply. */
+  /** No response headers yet: a failure becomes another attempt or a local reply. */
   | { readonly kind: 'waiting'; readonly exchange: Exchange }
+  /** An attempt failed, and the next one begins when `timer` is over. */
+  | { readonly kind: 'backing_off'; readonly exchange: undefined; readonly timer: Timer }
   /** Response headers are out: a failure resets the stream. */
   | { readonly kind: 'responding'; readonly exchange: Exchange }
   | { readonly kind: 'ended'; readonly outcome: 'completed' | 'local_reply' | 'reset' | 'downstream_reset' };
 
-const starting: State = { kind: 'starting' };
+/** Begun and not ended. */
+type Running = Extract<State, { readonly exchange: Exchange | undefined }>;
 
-/** One request between its client and its exchange: the second half of Envoy's router filter. */
-export class ForwardedRequest implements ExchangeCallbacks {
+const starting: State = { kind: 'starting' };
+const nothing = Buffer.alloc(0);
+
+/** One request between its client and its exchanges, one per attempt: the second half of Envoy's router filter. */
+export class ForwardedRequest implements ExchangeCallbacks, TimeoutHandler {
   readonly #options: ForwardOptions;
   readonly #internal: boolean;
+  readonly #timers: RequestTimers;
   #state: State = starting;
-  #requestCompleteAt: number | undefined;
-  #timer: Timer | undefined;
+  /** Of the latest attempt. */
+  #cluster: Cluster;
+  #clusterStats: ClusterResponseStats;
+  /** undefined: there is no retry (any more). */
+  #retry: RetryState | undefined;
 
-  constructor(options: ForwardOptions) {
+  constructor(options: ForwardOptions, cluster: Cluster) {
+    const { stream, timeouts, retryRules, clock, random, exchangeOptions } = options;
     this.#options = options;
-    this.#internal = options.stream.requestHeaders.get('x-envoy-internal') === 'true';
+    this.#internal = stream.requestHeaders.get('x-envoy-internal') === 'true';
+    this.#timers = new RequestTimers(clock, timeouts, this);
+    this.#cluster = cluster;
+    this.#clusterStats = options.clusterStatsOf(cluster);
+    const bodyLimitBytes = stream.requestEndStream ? undefined : exchangeOptions.requestBufferLimit;
+    this.#retry = retryRules && new RetryState({ rules: retryRules, random, info: stream.info, bodyLimitBytes });
   }
 
-  /** Begins the exchange and the delivery of the request's body. Called once. */
-  start(startExchange: (options: ExchangeOptions) => Exchange, options: ExchangeOptions): void {
-    const { stream, clock } = this.#options;
-    if (stream.requestEndStream) this.#requestCompleteAt = clock.monotonic();
-    const exchange = startExchange(options);
-    this.#state = { kind: 'waiting', exchange };
-    if (stream.requestEndStream) this.#startTimer();
+  /** Begins the first attempt and the delivery of the request's body. Called once. */
+  start(): void {
+    const { stream } = this.#options;
+    this.#startAttempt();
+    if (stream.requestEndStream) this.#timers.requestComplete();
     stream.start(new RequestBody(this));
   }
 
   // From the client
 
   onRequestData(data: Buffer, endStream: boolean): void {
-    const state = this.#state;
-    if (state.kind !== 'waiting' && state.kind !== 'responding') return;
-    if (endStream) this.#requestCompleteAt = this.#options.clock.monotonic();
-    state.exchange.onRequestData(data, endStream);
-    if (endStream) this.#startTimer();
+    const state = this.#running;
+    if (!state) return;
+    if (endStream) this.#timers.requestComplete();
+    if (this.#retry?.keepBody(data) === false) {
+      this.#clusterStats.retryAbandoned.value++;
+      this.#forgetRetries();
+      if (state.kind === 'backing_off') this.#fail({ kind: 'retry_buffer_exceeded' });
+    }
+    state.exchange?.onRequestData(data, endStream);
   }
 
   onDownstreamWritable(): void {
@@ -71,27 +106,25 @@ export class ForwardedRequest implements ExchangeCallbacks {
 
   /** The stream has ended, and said why in its `info`. */
   onDownstreamReset(): void {
-    this.#end('downstream_reset')?.cancel();
+    this.#end('downstream_reset')?.exchange?.cancel();
   }
 
   // From the exchange
 
+  onConnected(): void {
+    this.#timers.connected();
+  }
+
   onHeaders(headers: HeaderMap, endStream: boolean): void {
-    const state = this.#state;
-    if (state.kind !== 'waiting') return;
-    const { stream, route, clock, suppressEnvoyHeaders } = this.#options;
-    const status = Number(headers.get(':status'));
-    this.#state = { kind: 'responding', exchange: state.exchange };
-    if (this.#requestCompleteAt !== undefined && !suppressEnvoyHeaders) {
-      const serviceTime = Math.floor(clock.monotonic() - this.#requestCompleteAt);
-      headers.set('x-envoy-upstream-service-time', String(serviceTime));
+    if (this.#state.kind !== 'waiting') return;
+    const { exchange } = this.#state;
+    const delayMs = this.#retry?.afterResponse(headers, this.#attempt(exchange));
+    if (delayMs === undefined) {
+      this.#respond(exchange, headers, endStream);
+      return;
     }
-    this.#charge(status, state.exchange);
-    stream.info.responseCode = status;
-    stream.info.responseCodeDetails = 'via_upstream';
-    route.mutateResponse?.(headers);
-    if (endStream) this.#complete();
-    stream.sendHeaders(headers, endStream);
+    this.#backOff(delayMs, false);
+    exchange.cancel();
   }
 
   onData(data: Buffer, endStream: boolean): boolean {
@@ -100,8 +133,9 @@ export class ForwardedRequest implements ExchangeCallbacks {
     return this.#options.stream.sendData(data, endStream);
   }
 
-  /** The plugin's answer is the upstream's, as in Envoy; only that its length is known. */
+  /** The plugin's answer is the upstream's, as in Envoy; only that its length is known, and that it is never retried. */
   onLocalReply(status: number, body: Buffer, headers: HeaderMap): void {
+    if (this.#state.kind !== 'waiting') return;
     const all = new HeaderMap([':status', String(status)]);
     headers.forEach((name, value) => {
       all.add(name, value);
@@ -109,12 +143,12 @@ export class ForwardedRequest implements ExchangeCallbacks {
     // RFC 9110 section 8.6: 204 must have none, and 304 would tell another response's.
     if (status !== 204 && status !== 304) all.set('content-length', String(body.length));
     const bodiless = body.length === 0 || this.#options.stream.requestHeaders.get(':method') === 'HEAD';
-    this.onHeaders(all, bodiless);
+    this.#respond(this.#state.exchange, all, bodiless);
     if (!bodiless) this.onData(body, true);
   }
 
   onFailure(failure: ExchangeFailure): void {
-    this.#fail(failure);
+    if (!this.#retryAfter(failure)) this.#fail(failure);
   }
 
   pauseRequest(): void {
@@ -125,47 +159,140 @@ export class ForwardedRequest implements ExchangeCallbacks {
     this.#options.stream.resumeReading();
   }
 
+  // From the clock
+
+  onTimeout(): void {
+    const state = this.#running;
+    if (!state) return;
+    this.#clusterStats.timeout.value++;
+    if (state.exchange?.host) state.exchange.host.stats.rqTimeout++;
+    this.#fail({ kind: 'timeout', alternative: this.#options.timeouts.alternative });
+    state.exchange?.cancel();
+  }
+
+  onPerTryTimeout(): void {
+    if (this.#state.kind !== 'waiting') return;
+    const { exchange } = this.#state;
+    this.#clusterStats.perTryTimeout.value++;
+    if (exchange.host) exchange.host.stats.rqTimeout++;
+    const failure = { kind: 'per_try_timeout', alternative: this.#options.timeouts.alternative } as const;
+    if (!this.#retryAfter(failure)) this.#fail(failure);
+    exchange.cancel();
+  }
+
+  // Attempts
+
+  #startAttempt(): void {
+    const { stream, route, timeouts, suppressEnvoyHeaders, startExchange, exchangeOptions } = this.#options;
+    const { info, requestHeaders } = stream;
+    info.upstreamAttempts++;
+    if (route.virtualHost.includeRequestAttemptCount)
+      requestHeaders.set('x-envoy-attempt-count', String(info.upstreamAttempts));
+    if (!suppressEnvoyHeaders) tellTimeout(requestHeaders, timeouts, this.#timers.elapsedMs ?? 0);
+    const exchange = startExchange({
+      ...exchangeOptions,
+      cluster: this.#cluster,
+      avoidHosts: this.#retry?.avoidHosts,
+      callbacks: this,
+    });
+    this.#state = { kind: 'waiting', exchange };
+  }
+
+  #attempt(exchange: Exchange): Attempt {
+    const limit = this.#cluster.retries(this.#options.exchangeOptions.priority);
+    return { exchange, limit, stats: this.#clusterStats };
+  }
+
+  /** Whether a failure is followed by another attempt. */
+  #retryAfter(failure: RoutingFailure): boolean {
+    if (this.#state.kind !== 'waiting' || !this.#retry) return false;
+    const delayMs = this.#retry.afterFailure(failure, this.#attempt(this.#state.exchange));
+    if (delayMs === undefined) return false;
+    this.#backOff(delayMs, failure.kind === 'per_try_timeout');
+    return true;
+  }
+
+  #backOff(delayMs: number, afterTimeout: boolean): void {
+    this.#timers.attemptOver();
+    const timer = this.#options.clock.setTimeout(() => this.#startRetry(afterTimeout), delayMs);
+    this.#state = { kind: 'backing_off', exchange: undefined, timer };
+  }
+
+  #startRetry(afterTimeout: boolean): void {
+    const { stream, route, findCluster, clusterStatsOf } = this.#options;
+    const cluster = findCluster();
+    if (!cluster) {
+      stream.info.upstreamAttempts++;
+      this.#fail({ kind: 'pool', failure: { kind: 'no_healthy_upstream' } });
+      return;
+    }
+    this.#cluster = cluster;
+    this.#clusterStats = clusterStatsOf(cluster);
+    if (route.virtualHost.includeIsTimeoutRetryHeader)
+      stream.requestHeaders.set('x-envoy-is-timeout-retry', String(afterTimeout));
+    this.#startAttempt();
+    this.#replayBody();
+  }
+
+  #replayBody(): void {
+    if (this.#state.kind !== 'waiting' || this.#options.stream.requestEndStream) return;
+    const { exchange } = this.#state;
+    for (const piece of this.#retry?.replayBody() ?? []) exchange.onRequestData(piece, false);
+    if (this.#timers.elapsedMs !== undefined) exchange.onRequestData(nothing, true);
+  }
+
+  #forgetRetries(): void {
+    this.#retry?.release();
+    this.#retry = undefined;
+  }
+
   // Transitions
 
-  /** The one way to the last state: undefined when it was reached before. */
-  #end(outcome: (State & { kind: 'ended' })['outcome']): Exchange | undefined {
-    const state = this.#state;
-    if (state.kind === 'ended' || state.kind === 'starting') return undefined;
+  get #running(): Running | undefined {
+    return 'exchange' in this.#state ? this.#state : undefined;
+  }
+
+  #respond(exchange: Exchange, headers: HeaderMap, endStream: boolean): void {
+    const { stream, route, suppressEnvoyHeaders } = this.#options;
+    const status = Number(headers.get(':status'));
+    this.#state = { kind: 'responding', exchange };
+    this.#timers.attemptOver();
+    this.#forgetRetries();
+    const serviceTime = this.#timers.elapsedMs;
+    if (serviceTime !== undefined && !suppressEnvoyHeaders)
+      headers.set('x-envoy-upstream-service-time', String(serviceTime));
+    this.#charge(status, exchange.host);
+    stream.info.responseCode = status;
+    stream.info.responseCodeDetails = 'via_upstream';
+    route.mutateResponse?.(headers);
+    this.#tellAttempts(headers);
+    if (endStream) this.#complete();
+    stream.sendHeaders(headers, endStream);
+  }
+
+  /** The one way to the last state; returns the one before, undefined when the last was reached already. */
+  #end(outcome: (State & { kind: 'ended' })['outcome']): Running | undefined {
+    const state = this.#running;
+    if (!state) return undefined;
+    if (state.kind === 'backing_off') state.timer.cancel();
     this.#state = { kind: 'ended', outcome };
-    this.#timer?.cancel();
-    this.#timer = undefined;
-    return state.exchange;
+    this.#timers.stop();
+    this.#forgetRetries();
+    return state;
   }
 
   #complete(): void {
-    if (!this.#end('completed') || this.#requestCompleteAt === undefined) return;
-    const elapsed = Math.floor(this.#options.clock.monotonic() - this.#requestCompleteAt);
-    this.#options.clusterStats.recordTime(elapsed, this.#internal);
-  }
-
-  /** The response's time begins when the request is complete: https://www.envoyproxy.io/docs/envoy/latest/faq/configuration/timeouts#route-timeouts */
-  #startTimer(): void {
-    const { timeout, clock } = this.#options;
-    if (this.#state.kind === 'ended' || timeout.ms === 0) return;
-    this.#timer = clock.setTimeout(() => this.#onTimeout(), timeout.ms);
-  }
-
-  #onTimeout(): void {
-    const state = this.#state;
-    if (state.kind !== 'waiting' && state.kind !== 'responding') return;
-    this.#options.clusterStats.timeout.value++;
-    if (state.exchange.host) state.exchange.host.stats.rqTimeout++;
-    this.#fail({ kind: 'timeout', alternative: this.#options.timeout.alternative });
-    state.exchange.cancel();
+    const elapsed = this.#timers.elapsedMs;
+    if (this.#end('completed') && elapsed !== undefined) this.#clusterStats.recordTime(elapsed, this.#internal);
   }
 
   #fail(failure: RoutingFailure): void {
     const { stream, routerStats, suppressEnvoyHeaders } = this.#options;
     const { info } = stream;
-    const early = this.#state.kind === 'waiting';
-    const exchange = this.#end(early ? 'local_reply' : 'reset');
-    if (!exchange) return;
-    const { reply, lateDetails, lateFlags, transportFailure } = failureOutcome(failure);
+    const early = this.#state.kind !== 'responding';
+    const state = this.#end(early ? 'local_reply' : 'reset');
+    if (!state) return;
+    const { reply, lateDetails, lateFlags, transportFailure } = failureOutcome(failure, info.upstreamAttempts > 1);
     if (transportFailure !== undefined) info.upstreamTransportFailureReason = transportFailure;
     if (!early) {
       info.responseFlags |= lateFlags;
@@ -174,20 +301,27 @@ export class ForwardedRequest implements ExchangeCallbacks {
       return;
     }
     if (failure.kind === 'request_too_large') routerStats.rqTooLarge.value++;
-    // The client's fault, not the cluster's.
-    else this.#charge(reply.status, exchange, failure);
+    // The others are the client's fault, not the cluster's.
+    else if (failure.kind !== 'retry_buffer_exceeded')
+      this.#charge(reply.status, attemptedHost(state.exchange, failure), true);
+    const headers = new HeaderMap();
     const overflow = failure.kind === 'pool' && failure.failure.kind === 'overflow';
-    const headers = overflow && !suppressEnvoyHeaders ? new HeaderMap(['x-envoy-overloaded', 'true']) : new HeaderMap();
+    if (overflow && !suppressEnvoyHeaders) headers.set('x-envoy-overloaded', 'true');
+    this.#tellAttempts(headers);
     sendLocalReply(stream, { ...reply, headers });
   }
 
-  #charge(status: number, exchange: Exchange, failure?: RoutingFailure): void {
-    this.#options.clusterStats.charge(status, this.#internal);
-    const failedHost = failure?.kind === 'pool' && 'host' in failure.failure ? failure.failure.host : undefined;
-    const host = exchange.host ?? failedHost;
+  #charge(status: number, host: Host | undefined, failed = false): void {
+    this.#clusterStats.charge(status, this.#internal);
     if (!host) return;
-    if (status >= 500 || failure) host.stats.rqError++;
+    if (status >= 500 || failed) host.stats.rqError++;
     else host.stats.rqSuccess++;
+  }
+
+  #tellAttempts(headers: HeaderMap): void {
+    const { stream, route } = this.#options;
+    if (route.virtualHost.includeAttemptCountInResponse)
+      headers.set('x-envoy-attempt-count', String(stream.info.upstreamAttempts));
   }
 }
 

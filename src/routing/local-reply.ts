@@ -28,7 +28,9 @@ export type RoutingFailure =
   /** CONNECT or an upgrade on a route that does not allow it. */
   | { readonly kind: 'upgrade_rejected' }
   /** `alternative`: the client asked for 204 instead (x-envoy-upstream-rq-timeout-alt-response). */
-  | { readonly kind: 'timeout'; readonly alternative: boolean }
+  | { readonly kind: 'timeout' | 'per_try_timeout'; readonly alternative: boolean }
+  /** The request came to be too large to be kept while it waited for a retry. */
+  | { readonly kind: 'retry_buffer_exceeded' }
   | ExchangeFailure;
 
 /** A failure as the client and the access log see it, before and after response headers were sent. */
@@ -55,7 +57,7 @@ function reset(status: number, reason: string, flags: ResponseFlag, transportFai
   return {
     reply: {
       status,
-      body: `upstream connect error or disconnect/reset before headers. reset reason: ${reason}`,
+      body: `upstream connect error or disconnect/reset before headers. ${resetReason}${reason}`,
       flags,
       details: `upstream_reset_before_response_started{${cause}}`,
     },
@@ -93,8 +95,22 @@ function poolOutcome(failure: PoolFailure): FailureOutcome {
   }
 }
 
+/** Where Envoy's text says that there were attempts before. */
+const resetReason = 'reset reason: ';
+
+/** How a request fails whose last attempt came to this: `retried`, it was not the only one. */
+export function failureOutcome(failure: RoutingFailure, retried = false): FailureOutcome {
+  const outcome = outcomeOf(failure);
+  const { body } = outcome.reply;
+  if (!retried || typeof body !== 'string') return outcome;
+  return {
+    ...outcome,
+    reply: { ...outcome.reply, body: body.replace(resetReason, `retried and the latest ${resetReason}`) },
+  };
+}
+
 /** The one table of failures: status, body, flags and details, as Envoy has them where it has the failure. */
-export function failureOutcome(failure: RoutingFailure): FailureOutcome {
+function outcomeOf(failure: RoutingFailure): FailureOutcome {
   switch (failure.kind) {
     case 'no_route':
       return outcome(404, '', responseFlags.NR, 'route_not_found');
@@ -107,9 +123,19 @@ export function failureOutcome(failure: RoutingFailure): FailureOutcome {
     case 'upgrade_rejected':
       return outcome(403, '', 0, 'upgrade_failed');
     case 'timeout':
+    case 'per_try_timeout': {
+      const details = failure.kind === 'timeout' ? 'response_timeout' : 'upstream_per_try_timeout';
       return failure.alternative
-        ? outcome(204, '', responseFlags.UT, 'response_timeout')
-        : outcome(504, 'upstream request timeout', responseFlags.UT, 'response_timeout');
+        ? outcome(204, '', responseFlags.UT, details)
+        : outcome(504, 'upstream request timeout', responseFlags.UT, details);
+    }
+    case 'retry_buffer_exceeded':
+      return outcome(
+        507,
+        'exceeded request buffer limit while retrying upstream',
+        0,
+        'request_payload_exceeded_retry_buffer_limit',
+      );
     case 'pool':
       return poolOutcome(failure.failure);
     case 'upstream_closed':

@@ -1,9 +1,11 @@
 import type { HeaderMap } from '../bridge/header-map.js';
 
-/** How long the whole response may take once the request is complete. */
-export interface RequestTimeout {
-  /** 0 means for ever. */
+/** How long a response may take once the request is complete; 0 means for ever. */
+export interface RequestTimeouts {
+  /** The whole response, with all attempts. */
   readonly ms: number;
+  /** The headers of one attempt's response, once it also has a connection; less than `ms`. */
+  readonly perTryMs: number;
   /** The client wants an empty 204 instead of the 504. */
   readonly alternative: boolean;
 }
@@ -29,18 +31,27 @@ const consumedHeaders = [
 ];
 
 /**
- * The request's timeout: its header's (the connection manager lets only trusted clients send it), else the route's. Takes the router's own
- * headers out of the request and tells the server what to expect in `x-envoy-expected-rq-timeout-ms`, unless `suppressEnvoyHeaders`.
+ * The request's timeouts: its headers' (the connection manager lets only trusted clients send them), else the configured ones. Takes the router's own
+ * headers out of the request, those about retries too: read them before.
  * https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#http-headers-consumed
  */
-export function takeRequestTimeout(
+export function takeRequestTimeouts(
   headers: HeaderMap,
   routeTimeoutMs: number,
-  suppressEnvoyHeaders: boolean,
-): RequestTimeout {
+  routePerTryTimeoutMs: number,
+): RequestTimeouts {
   const ms = parseMilliseconds(headers.get('x-envoy-upstream-rq-timeout-ms')) ?? routeTimeoutMs;
+  const perTryMs = parseMilliseconds(headers.get('x-envoy-upstream-rq-per-try-timeout-ms')) ?? routePerTryTimeoutMs;
   const alternative = headers.has('x-envoy-upstream-rq-timeout-alt-response');
   for (const name of consumedHeaders) if (headers.has(name)) headers.delete(name);
-  if (ms > 0 && !suppressEnvoyHeaders) headers.set('x-envoy-expected-rq-timeout-ms', String(ms));
-  return { ms, alternative };
+  return { ms, perTryMs: ms > 0 && perTryMs >= ms ? 0 : perTryMs, alternative };
+}
+
+/** Tells the server how long this attempt may take, `elapsedMs` after the request was complete: `x-envoy-expected-rq-timeout-ms`. */
+export function tellTimeout(headers: HeaderMap, { ms, perTryMs }: RequestTimeouts, elapsedMs: number): void {
+  const expected = perTryMs > 0 ? perTryMs : ms;
+  if (expected === 0) return;
+  // Never 0, which would mean for ever.
+  const left = ms > 0 ? Math.max(1, Math.min(expected, ms - elapsedMs)) : expected;
+  headers.set('x-envoy-expected-rq-timeout-ms', String(left));
 }

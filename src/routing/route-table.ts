@@ -12,6 +12,7 @@ import {
   type StringTest,
 } from './matchers.js';
 import { compilePathRewrite, type PathRewrite } from './path-rewrite.js';
+import { type CompiledRetryPolicy, compileRetryPolicy } from './retry-policy.js';
 
 /** A route with all that a request needs of it prepared. */
 export interface CompiledRoute {
@@ -24,6 +25,8 @@ export interface CompiledRoute {
   readonly rewritePath: PathRewrite | undefined;
   /** The route's own limit, else the virtual host's. */
   readonly requestBufferLimitBytes: number | undefined;
+  /** The route's own policy, else the virtual host's. */
+  readonly retryPolicy: CompiledRetryPolicy | undefined;
 }
 
 /** What a request meets: a route, or the virtual host's wish for TLS. */
@@ -67,12 +70,13 @@ export function compileRouteTable(config: RouteConfiguration): RouteTable {
 }
 
 function compileHost(config: RouteConfiguration, virtualHost: VirtualHost, path: string): Host {
+  const retryPolicy = virtualHost.retryPolicy && compileRetryPolicy(virtualHost.retryPolicy);
   return {
     virtualHost,
     requireTls: { kind: 'require_tls', virtualHost },
     entries: virtualHost.routes.map((route, index) => {
       try {
-        return compileEntry(config, virtualHost, route);
+        return compileEntry(config, virtualHost, retryPolicy, route);
       } catch (error) {
         throw new Error(`${path}.routes[${index}]: ${error instanceof Error ? error.message : String(error)}`);
       }
@@ -80,10 +84,15 @@ function compileHost(config: RouteConfiguration, virtualHost: VirtualHost, path:
   };
 }
 
-function compileEntry(config: RouteConfiguration, virtualHost: VirtualHost, route: Route): Entry {
+function compileEntry(
+  config: RouteConfiguration,
+  virtualHost: VirtualHost,
+  retryPolicy: CompiledRetryPolicy | undefined,
+  route: Route,
+): Entry {
   const { match } = route;
   return {
-    result: { kind: 'route', route: compileRoute(config, virtualHost, route) },
+    result: { kind: 'route', route: compileRoute(config, virtualHost, retryPolicy, route) },
     connectOnly: match.path.kind === 'connect',
     path: compilePathMatch(match.path),
     headers: match.headers.map(compileHeaderMatch),
@@ -92,7 +101,13 @@ function compileEntry(config: RouteConfiguration, virtualHost: VirtualHost, rout
   };
 }
 
-function compileRoute(config: RouteConfiguration, virtualHost: VirtualHost, route: Route): CompiledRoute {
+function compileRoute(
+  config: RouteConfiguration,
+  virtualHost: VirtualHost,
+  inheritedRetryPolicy: CompiledRetryPolicy | undefined,
+  route: Route,
+): CompiledRoute {
+  const ownRetryPolicy = route.action.kind === 'route' ? route.action.retryPolicy : undefined;
   const levels = (which: 'requestHeaders' | 'responseHeaders'): HeaderMutations[] => [
     route[which],
     virtualHost[which],
@@ -105,6 +120,7 @@ function compileRoute(config: RouteConfiguration, virtualHost: VirtualHost, rout
     mutateResponse: compileHeaderMutations(levels('responseHeaders')),
     rewritePath: rewriteOf(route, route.match.path),
     requestBufferLimitBytes: route.requestBufferLimitBytes ?? virtualHost.requestBufferLimitBytes,
+    retryPolicy: ownRetryPolicy ? compileRetryPolicy(ownRetryPolicy) : inheritedRetryPolicy,
   };
 }
 

@@ -25,13 +25,28 @@ export function createRouterStats(stats: StatsStore, statPrefix: string): Router
   };
 }
 
+/** What is counted of one cluster's retries. */
+export interface ClusterRetryStats {
+  readonly retry: Counter;
+  readonly success: Counter;
+  readonly overflow: Counter;
+  readonly limitExceeded: Counter;
+  readonly backOffExponential: Counter;
+}
+
 /** What the router counts of one cluster's responses, its own replies for the cluster included. */
 export interface ClusterResponseStats {
   /** Counts a response in `upstream_rq_completed`, its class and its code, and again under `internal.` or `external.`. */
   charge(status: number, internal: boolean): void;
+  /** Counts a response that is retried, under `retry.`. */
+  chargeRetried(status: number): void;
   /** From the whole request to the whole response. */
   recordTime(ms: number, internal: boolean): void;
   readonly timeout: Counter;
+  readonly perTryTimeout: Counter;
+  /** Requests that came to be too large to be kept for a retry. */
+  readonly retryAbandoned: Counter;
+  readonly retries: ClusterRetryStats;
 }
 
 /** https://www.envoyproxy.io/docs/envoy/latest/configuration/upstream/cluster_manager/cluster_stats#dynamic-http-statistics */
@@ -41,19 +56,31 @@ function createClusterResponseStats(stats: StatsStore): ClusterResponseStats {
   const time = stats.histogram('upstream_rq_time', 'ms');
   const times = new Map<boolean, Histogram>();
 
-  function countersOf(status: number, internal: boolean): readonly Counter[] {
+  function countersOf(status: number, prefixes: readonly string[]): readonly Counter[] {
     const codes = ['upstream_rq_completed', `upstream_rq_${Math.floor(status / 100)}xx`, `upstream_rq_${status}`];
-    return ['', `${origin(internal)}.`].flatMap((prefix) => codes.map((code) => stats.counter(prefix + code)));
+    return prefixes.flatMap((prefix) => codes.map((code) => stats.counter(prefix + code)));
   }
 
   return {
     timeout: stats.counter('upstream_rq_timeout'),
+    perTryTimeout: stats.counter('upstream_rq_per_try_timeout'),
+    retryAbandoned: stats.counter('retry_or_shadow_abandoned'),
+    retries: {
+      retry: stats.counter('upstream_rq_retry'),
+      success: stats.counter('upstream_rq_retry_success'),
+      overflow: stats.counter('upstream_rq_retry_overflow'),
+      limitExceeded: stats.counter('upstream_rq_retry_limit_exceeded'),
+      backOffExponential: stats.counter('upstream_rq_retry_backoff_exponential'),
+    },
+    chargeRetried(status) {
+      for (const counter of countersOf(status, ['retry.'])) counter.value++;
+    },
     charge(status, internal) {
       // Bounded: statuses are 100 to 599.
       const key = internal ? -status : status;
       let counters = charged.get(key);
       if (!counters) {
-        counters = countersOf(status, internal);
+        counters = countersOf(status, ['', `${origin(internal)}.`]);
         charged.set(key, counters);
       }
       for (const counter of counters) counter.value++;

@@ -6,12 +6,13 @@ import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { ClusterSpecifier, DirectResponseAction, ForwardAction, RedirectAction } from '../model/route.js';
 import type { StatsStore } from '../stats/store.js';
-import type { ClusterManager } from '../upstream/cluster-manager.js';
+import type { ActiveCluster, ClusterManager } from '../upstream/cluster-manager.js';
 import { ForwardedRequest } from './forwarded-request.js';
 import { failureOutcome, type RoutingFailure, sendLocalReply } from './local-reply.js';
 import { proxyProtocolHeader } from './proxy-protocol.js';
 import { newLocation } from './redirect.js';
-import { takeRequestTimeout } from './request-timeout.js';
+import { takeRequestTimeouts } from './request-timeout.js';
+import { retryRules } from './retry-policy.js';
 import type { CompiledRoute, RouteTable } from './route-table.js';
 import { clusterStatsLookup, createRouterStats, type RouterStats } from './router-stats.js';
 
@@ -112,30 +113,41 @@ export function createRouter(routerOptions: RouterOptions): Router {
       fail(routing, clusterFailure(found.kind, action));
       return;
     }
-    info.upstreamAttempts = 1;
     if (action.idleTimeoutMs !== undefined) stream.setIdleTimeout(action.idleTimeoutMs);
     finalizeRequest(requestHeaders, route, action, options.suppressEnvoyHeaders);
-    const timeout = takeRequestTimeout(requestHeaders, action.timeoutMs, options.suppressEnvoyHeaders);
-    const request = new ForwardedRequest({
-      stream,
-      route,
-      timeout,
-      suppressEnvoyHeaders: options.suppressEnvoyHeaders,
-      clock,
-      routerStats: routing.stats,
-      clusterStats: clusterStatsOf(found.cluster),
-    });
-    request.start(startExchange, {
-      cluster: found.cluster,
-      priority: action.priority,
-      routeName: routing.routeConfigName,
-      requestHeaders,
-      requestEndStream: stream.requestEndStream,
-      requestBufferLimit: bufferLimit(route, options),
-      preface: prefaceOf(action, stream),
-      info,
-      callbacks: request,
-    });
+    const rules = retryRules(route.retryPolicy, requestHeaders);
+    const perTryTimeoutMs = route.retryPolicy?.policy.perTryTimeoutMs ?? 0;
+    const request = new ForwardedRequest(
+      {
+        stream,
+        route,
+        timeouts: takeRequestTimeouts(requestHeaders, action.timeoutMs, perTryTimeoutMs),
+        retryRules: rules,
+        suppressEnvoyHeaders: options.suppressEnvoyHeaders,
+        clock,
+        random,
+        routerStats: routing.stats,
+        clusterStatsOf,
+        findCluster: () => findCluster(name),
+        startExchange,
+        exchangeOptions: {
+          priority: action.priority,
+          routeName: routing.routeConfigName,
+          requestHeaders,
+          requestEndStream: stream.requestEndStream,
+          requestBufferLimit: bufferLimit(route, options),
+          preface: prefaceOf(action, stream),
+          info,
+        },
+      },
+      found.cluster,
+    );
+    request.start();
+  }
+
+  function findCluster(name: string): ActiveCluster<PreparedBridge> | undefined {
+    const found = clusters.lookup(name);
+    return found.kind === 'active' ? found.cluster : undefined;
   }
 
   return { handle };

@@ -69,8 +69,10 @@ function dumpOf(
   };
 }
 
-/** A resource that only the client knows: endpoints and routes, or one whose every version was refused. */
+/** A resource that only the client knows: endpoints and routes, whatever came of them. */
 function dumpOfState({ name, version, bytes, lastUpdated, status, error }: ResourceState): DumpedResource | undefined {
+  if (status === 'requested' || status === 'does_not_exist' || status === 'timed_out')
+    return { name, origin: 'dynamic', missing: { status, since: lastUpdated }, ...(error && { error }) };
   if (bytes === undefined && error === undefined) return undefined;
   return {
     name,

@@ -2,6 +2,7 @@ import type { AccessLogManager } from '../access-log/access-logger.js';
 import type { PreparedBridge } from '../bridge/prepared-bridge.js';
 import { createBridgeRuntime } from '../bridge/runtime.js';
 import type { Clock } from '../clock.js';
+import type { Http1CodecName } from '../http/http1-codec.js';
 import type { Logging } from '../log.js';
 import type { Schema } from '../protobuf/schema.js';
 import type { StatsStore } from '../stats/store.js';
@@ -17,11 +18,12 @@ export interface LocalPlaneOptions {
   readonly accessLogs: AccessLogManager;
   readonly pluginRoots: readonly string[];
   readonly maxGoLibraries: number;
+  readonly http1Codec: Http1CodecName;
 }
 
 /** One process does everything. */
 export function createLocalPlane(options: LocalPlaneOptions): Plane<PreparedBridge> {
-  const { schema, logging, clock, stats, accessLogs, pluginRoots, maxGoLibraries } = options;
+  const { schema, logging, clock, stats, accessLogs, pluginRoots, maxGoLibraries, http1Codec } = options;
   const judge = createBridgeRuntime({
     log: logging.logger('bridge'),
     goLog: logging.logger('golang'),
@@ -36,7 +38,7 @@ export function createLocalPlane(options: LocalPlaneOptions): Plane<PreparedBrid
     judge,
     followers: undefined,
     serveWith: (clusters) => ({
-      ...createRequestPath({ stats, logging, clock, accessLogs, clusters }),
+      ...createRequestPath({ stats, logging, clock, accessLogs, http1Codec, clusters }),
       clusters,
     }),
     followSecret: undefined,

@@ -2,6 +2,7 @@ import type { AccessLogManager } from '../access-log/access-logger.js';
 import { createExchangeFactory } from '../bridge/exchange-factory.js';
 import type { PreparedBridge } from '../bridge/prepared-bridge.js';
 import type { Clock } from '../clock.js';
+import type { Http1CodecName } from '../http/http1-codec.js';
 import type { RouteProvider } from '../listener/route-provider.js';
 import { createLocalServing, type ListenerServing } from '../listener/serving.js';
 import type { Logging } from '../log.js';
@@ -16,6 +17,7 @@ export interface RequestPathOptions {
   readonly logging: Logging;
   readonly clock: Clock;
   readonly accessLogs: AccessLogManager;
+  readonly http1Codec: Http1CodecName;
   readonly clusters: Pick<ClusterManager<PreparedBridge>, 'lookup'>;
 }
 
@@ -27,7 +29,7 @@ export interface RequestPath {
 }
 
 export function createRequestPath(options: RequestPathOptions): RequestPath {
-  const { stats, logging, clock, accessLogs, clusters } = options;
+  const { stats, logging, clock, accessLogs, clusters, http1Codec } = options;
   const router = createRouter({
     clusters,
     startExchange: createExchangeFactory({ stats, log: logging.logger('bridge'), clock }),
@@ -37,7 +39,7 @@ export function createRequestPath(options: RequestPathOptions): RequestPath {
     random: Math.random,
   });
   return {
-    serving: createLocalServing({ stats, log: logging.logger('listener'), clock, accessLogs }),
+    serving: createLocalServing({ stats, log: logging.logger('listener'), clock, accessLogs, http1Codec }),
     handler({ httpConnectionManager: { statPrefix, suppressEnvoyHeaders }, perConnectionBufferLimitBytes }, current) {
       const routing = { statPrefix, suppressEnvoyHeaders, listenerBufferLimitBytes: perConnectionBufferLimitBytes };
       return (stream) => router.handle(stream, current(), routing);

@@ -11,29 +11,22 @@ const groups: ReadonlyMap<string, Group> = new Map<string, Group>([
   [
     'cluster',
     {
-      serving: /^(?:upstream_.+|lb_healthy_panic|(?:cx|rq|rq_pending)_open|remaining_(?:cx|pending|rq))$/,
-      own: /^(?:membership_.+|max_host_weight|update_.+|init_fetch_timeout|warming_state|ssl_context_update_by_sds)$/,
+      own: /^(?:membership_.+|max_host_weight|update_.+|init_fetch_timeout|assignment_.+|warming_state|ssl_context_update_by_sds|version)$/,
+      serving: /./,
     },
   ],
-  ['listener', { serving: /^downstream_/, own: /^ssl_context_update_by_sds$/ }],
+  ['listener', { own: /^ssl_context_update_by_sds$/, serving: /./ }],
+  ['http', { own: /^(?:update_.+|config_reload|config_reload_time_ms|init_fetch_timeout|version)$/, serving: /./ }],
   [
-    'http',
-    {
-      serving: /^(?:downstream_.+|rq_total|no_route|no_cluster|rq_direct_response)$/,
-      own: /^(?:update_.+|config_reload|init_fetch_timeout)$/,
-    },
+    'bridge',
+    { own: /^(?:go_libraries.*|judge_crashes|library_rollbacks|rolled_back_clusters|crashes_.+)$/, serving: /./ },
   ],
-  ['bridge', { serving: /^(?!go_libraries)/, own: /^go_libraries/ }],
   ['filesystem', { serving: /./ }],
   ['access_log_file', { serving: /./ }],
   ...['cluster_manager', 'listener_manager', 'control_plane', 'xds', 'sds', 'server', 'workers'].map(
     (group): [string, Group] => [group, { own: /./ }],
   ),
 ]);
-
-/** What connections of listeners and clusters count of TLS; names of versions have a dot in them. */
-const ssl =
-  /^(?:listener|cluster)\..+\.ssl\.(?:handshake|connection_error|session_reused|no_certificate|fail_verify_\w+|versions\.TLSv1(?:\.\d)?|ciphers\.[\w-]+)$/;
 
 /**
  * Whose a statistic is where one process decides what others serve: `serving` is counted where requests are served, and is merged; `own` is
@@ -42,11 +35,10 @@ const ssl =
  * @returns undefined for a name that no rule knows: it is not merged
  */
 export function classifyStat(name: string): 'serving' | 'own' | undefined {
-  if (ssl.test(name)) return 'serving';
   const group = groups.get(name.slice(0, name.indexOf('.')));
   const last = name.slice(name.lastIndexOf('.') + 1);
-  if (group?.serving?.test(last)) return 'serving';
-  return group?.own?.test(last) ? 'own' : undefined;
+  if (group?.own?.test(last)) return 'own';
+  return group?.serving?.test(last) ? 'serving' : undefined;
 }
 
 /** Whether a serving process's statistic of that name is merged into those that are shown. */

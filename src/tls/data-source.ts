@@ -12,7 +12,8 @@ const mostBytes = 4 * 1024 * 1024;
 export function readNow(source: DataSource): Buffer {
   switch (source.kind) {
     case 'file': {
-      const { size } = statSync(source.path);
+      const { size } = statSync(source.path, { throwIfNoEntry: false }) ?? {};
+      if (size === undefined) throw new Error(`there is no file ${source.path}`);
       if (size > mostBytes) throw new Error(`${source.path} is ${size} bytes; the maximum is ${mostBytes}`);
       return readFileSync(source.path);
     }

@@ -51,11 +51,15 @@ export function compilePeerCheck(
       return { stat: 'failVerifyError', reason: `CERTIFICATE_VERIFY_FAILED: ${chainProblem}` };
     const text = certificate.subjectAltName ?? '';
     if (!checkNames(parseSans(text), expectedName)) {
-      const reason = `CERTIFICATE_VERIFY_FAILED: none of its subject alternative names (${text || 'it has none'}) is one that is allowed`;
+      const reason = `CERTIFICATE_VERIFY_FAILED: none of the subject alternative names of the certificate (${text || 'it has none'}) is one that is configured`;
       return { stat: 'failVerifySan', reason };
     }
     if (!checkHashes(certificate))
-      return { stat: 'failVerifyCertHash', reason: 'CERTIFICATE_VERIFY_FAILED: its hash is none that is allowed' };
+      return {
+        stat: 'failVerifyCertHash',
+        reason:
+          'CERTIFICATE_VERIFY_FAILED: neither the hash of the certificate nor that of its public key is one that is configured',
+      };
     return undefined;
   };
 }

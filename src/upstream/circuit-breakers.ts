@@ -3,16 +3,21 @@ import type { Gauge, StatsStore } from '../stats/store.js';
 
 /** One bounded resource. Its gauges are set while the version that it belongs to is the one that serves. */
 export class ResourceLimit {
-  readonly max: number;
+  readonly #max: number | (() => number);
   readonly #open: Gauge;
   readonly #remaining: Gauge;
   #count = 0;
   #shown = false;
 
-  constructor(max: number, open: Gauge, remaining: Gauge) {
-    this.max = max;
+  /** `max` as a function: a maximum that moves, so that nothing is known to remain. */
+  constructor(max: number | (() => number), open: Gauge, remaining: Gauge) {
+    this.#max = max;
     this.#open = open;
     this.#remaining = remaining;
+  }
+
+  get max(): number {
+    return typeof this.#max === 'number' ? this.#max : this.#max();
   }
 
   get count(): number {
@@ -36,7 +41,7 @@ export class ResourceLimit {
 
   #show(): void {
     this.#open.value = this.#count < this.max ? 0 : 1;
-    this.#remaining.value = Math.max(0, this.max - this.#count);
+    this.#remaining.value = typeof this.#max === 'number' ? Math.max(0, this.#max - this.#count) : 0;
   }
 }
 
@@ -50,6 +55,8 @@ export interface CircuitBreakers {
   readonly connections: ResourceLimit;
   readonly pendingRequests: ResourceLimit;
   readonly requests: ResourceLimit;
+  /** Those that wait for their time, and those that run. */
+  readonly retries: ResourceLimit;
 }
 
 export function createCircuitBreakers(
@@ -57,19 +64,30 @@ export function createCircuitBreakers(
   stats: StatsStore,
   priority: Priority,
 ): CircuitBreakers {
-  const limit = (max: number, open: string, remaining: string) =>
+  const limit = (max: number | (() => number), open: string, remaining: string) =>
     new ResourceLimit(
       max,
       stats.gauge(`circuit_breakers.${priority}.${open}`),
       stats.gauge(`circuit_breakers.${priority}.${remaining}`),
     );
+  const pendingRequests = limit(thresholds.maxPendingRequests, 'rq_pending_open', 'remaining_pending');
+  const requests = limit(thresholds.maxRequests, 'rq_open', 'remaining_rq');
+  const { maxRetries, retryBudget } = thresholds;
+  const budget =
+    retryBudget &&
+    (() =>
+      Math.max(
+        Math.floor((retryBudget.percent / 100) * (requests.count + pendingRequests.count)),
+        retryBudget.minConcurrency,
+      ));
   return {
     connections: limit(thresholds.maxConnections, 'cx_open', 'remaining_cx'),
-    pendingRequests: limit(thresholds.maxPendingRequests, 'rq_pending_open', 'remaining_pending'),
-    requests: limit(thresholds.maxRequests, 'rq_open', 'remaining_rq'),
+    pendingRequests,
+    requests,
+    retries: limit(budget ?? maxRetries, 'rq_retry_open', 'remaining_retries'),
   };
 }
 
 export function showCircuitBreakers(breakers: CircuitBreakers, shown: boolean): void {
-  for (const limit of [breakers.connections, breakers.pendingRequests, breakers.requests]) limit.show(shown);
+  for (const limit of Object.values(breakers) as ResourceLimit[]) limit.show(shown);
 }

@@ -2,6 +2,7 @@ import type { Cluster } from '../model/cluster.js';
 import type { LoadAssignment } from '../model/endpoint.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsStore } from '../stats/store.js';
+import type { ResourceLimit } from './circuit-breakers.js';
 import type { PoolCallbacks } from './connection.js';
 import type { FrameProtocol } from './frame-protocol.js';
 import type { Host } from './host.js';
@@ -33,6 +34,8 @@ export interface ActiveCluster<P extends Pipeline> {
    * Works for a pinned version also while it drains.
    */
   acquire(priority: 'default' | 'high', callbacks: PoolCallbacks, options?: AcquireOptions): { cancel(): void };
+  /** The circuit breaker of retries: counted by whoever makes them. Pinned or not. */
+  retries(priority: 'default' | 'high'): ResourceLimit;
 }
 
 export interface AcquireOptions {
@@ -40,6 +43,15 @@ export interface AcquireOptions {
   readonly freshOnly: boolean;
   /** Not a share of one. */
   readonly exclusive: boolean;
+  /** Hosts that a retry had rather not meet again. */
+  readonly avoid?: AvoidedHosts | undefined;
+}
+
+export interface AvoidedHosts {
+  /** Their keys. */
+  readonly keys: ReadonlySet<string>;
+  /** How many more times to choose when one of them was chosen; the last choice counts. */
+  readonly attempts: number;
 }
 
 /** What a route's cluster name leads to. `parked` and `warming` (first version not warm yet) have no hosts to serve. */

@@ -3,9 +3,15 @@ import type { Logger } from '../log.js';
 import type { Cluster } from '../model/cluster.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsScope, StatsStore } from '../stats/store.js';
-import { type CircuitBreakers, createCircuitBreakers, type Priority, showCircuitBreakers } from './circuit-breakers.js';
+import {
+  type CircuitBreakers,
+  createCircuitBreakers,
+  type Priority,
+  type ResourceLimit,
+  showCircuitBreakers,
+} from './circuit-breakers.js';
 import { type ClusterFollowers, specOf } from './cluster-followers.js';
-import type { AcquireOptions, ActiveCluster, Pipeline } from './cluster-manager.js';
+import type { AcquireOptions, ActiveCluster, AvoidedHosts, Pipeline } from './cluster-manager.js';
 import { type ClusterStats, createClusterStats } from './cluster-stats.js';
 import type { ClusterTls } from './cluster-tls.js';
 import type { PoolCallbacks } from './connection.js';
@@ -213,18 +219,28 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     return request;
   }
 
+  retries(priority: Priority): ResourceLimit {
+    return this.#breakers[priority].retries;
+  }
+
   #dispatch(request: ConnectionRequest): void {
     if (this.#state.kind === 'closed') {
       request.fail({ kind: 'cluster_removed' });
       return;
     }
-    const host = this.#lb.pick();
+    const host = this.#pick(request.avoid);
     if (host) {
       this.#poolOf(host, request.priority).add(request);
     } else {
       this.#stats.cxNoneHealthy.value++;
       request.fail({ kind: 'no_healthy_upstream' });
     }
+  }
+
+  #pick(avoid: AvoidedHosts | undefined): Host | undefined {
+    let host = this.#lb.pick();
+    for (let left = avoid?.attempts ?? 0; left > 0 && host && avoid?.keys.has(host.key); left--) host = this.#lb.pick();
+    return host;
   }
 
   #poolOf(host: Host, priority: Priority): Pool {

@@ -1,6 +1,6 @@
 import type { Logger } from '../log.js';
 import type { Priority } from './circuit-breakers.js';
-import type { AcquireOptions } from './cluster-manager.js';
+import type { AcquireOptions, AvoidedHosts } from './cluster-manager.js';
 import type { PoolCallbacks, PoolFailure, UpstreamConnection } from './connection.js';
 
 /** Where a waiting request can be taken out again. */
@@ -29,6 +29,7 @@ export class ConnectionRequest {
   readonly freshOnly: boolean;
   /** It needs a connection to itself. */
   readonly exclusive: boolean;
+  readonly avoid: AvoidedHosts | undefined;
   readonly #callbacks: PoolCallbacks;
   readonly #log: Logger;
   #state: State = fresh;
@@ -37,6 +38,7 @@ export class ConnectionRequest {
     this.priority = priority;
     this.freshOnly = options?.freshOnly === true;
     this.exclusive = options?.exclusive === true;
+    this.avoid = options?.avoid;
     this.#callbacks = callbacks;
     this.#log = log;
   }

@@ -25,13 +25,16 @@ interface Held {
   release(reusable: boolean): void;
 }
 
-/** A connection that nobody else has meanwhile. Writes of one turn of the event loop go out together. */
+/** A connection that nobody else has meanwhile. */
 export interface ExclusiveConnection extends Held {
   readonly shared: false;
   /** What this exchange wrote, in bytes, sent or still buffered. */
   readonly bytesWritten: number;
-  /** False: above the high watermark, `onWritable` will come. The connection keeps `data`, which must not change any more. */
-  write(data: Buffer): boolean;
+  /**
+   * False: above the high watermark, `onWritable` will come. The connection keeps `data`, which must not change any more.
+   * With `more` it waits for others of this turn of the event loop; without, it goes out at once, and those with it.
+   */
+  write(data: Buffer, more: boolean): boolean;
   /** Calls when all that was written is with the kernel; never when the connection fails before. */
   afterWrites(then: () => void): void;
   /** FIN after all that was written; reading goes on. The connection can't be reused. */

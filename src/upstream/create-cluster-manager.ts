@@ -29,7 +29,10 @@ export interface ClusterManagerOptions<P extends Pipeline> {
   readonly clock: Clock;
   /** How long a replaced or removed version may finish its exchanges, ms. */
   readonly drainTimeMs: number;
-  /** A service name is wanted by its first cluster, or by none any more: subscribe, or unsubscribe. May answer at once with `setLoadAssignment`. */
+  /**
+   * A service name is wanted by its first cluster, or at another source, or by none any more: subscribe, or unsubscribe. May answer at once
+   * with `setLoadAssignment`.
+   */
   onEdsInterest(serviceName: string, source: ConfigSource, wanted: boolean): void;
   /** A cluster has nothing to wait for any more: its warming version serves, or was removed. */
   onWarmed?(name: string): void;

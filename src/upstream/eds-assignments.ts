@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ConfigSource } from '../model/config-source.js';
 import type { LoadAssignment } from '../model/endpoint.js';
 import type { NoAssignment } from './cluster-manager.js';
@@ -6,6 +7,8 @@ export type AssignmentWatcher = (answer: LoadAssignment | NoAssignment) => void;
 
 interface Service {
   readonly watchers: Set<AssignmentWatcher>;
+  /** Where it is subscribed. */
+  source: ConfigSource;
   /** The last assignment, or, while there was none, why. */
   last: LoadAssignment | NoAssignment;
 }
@@ -22,18 +25,22 @@ export class EdsAssignments {
     this.#onInterest = onInterest;
   }
 
-  /** Tells `watcher` at once what is known, and then every answer, until the function that is returned is called. */
+  /**
+   * Tells `watcher` at once what is known, and then every answer, until the function that is returned is called. Another source than
+   * before takes its place: a cluster moved to it.
+   */
   watch(serviceName: string, source: ConfigSource, watcher: AssignmentWatcher): () => void {
     let service = this.#services.get(serviceName);
-    const first = !service;
+    const ask = !service || !sameSource(service.source, source);
     if (!service) {
-      service = { watchers: new Set(), last: 'disconnected' };
+      service = { watchers: new Set(), source, last: 'disconnected' };
       this.#services.set(serviceName, service);
     }
     const { watchers } = service;
     watchers.add(watcher);
     if (service.last !== 'disconnected') watcher(service.last);
-    if (first) this.#onInterest(serviceName, source, true);
+    service.source = source;
+    if (ask) this.#onInterest(serviceName, source, true);
     return () => {
       if (!watchers.delete(watcher) || watchers.size > 0) return;
       this.#services.delete(serviceName);
@@ -50,4 +57,8 @@ export class EdsAssignments {
       service.last = answer;
     for (const watcher of [...service.watchers]) if (service.watchers.has(watcher)) watcher(answer);
   }
+}
+
+function sameSource(a: ConfigSource, b: ConfigSource): boolean {
+  return isDeepStrictEqual({ ...a, initialFetchTimeoutMs: 0 }, { ...b, initialFetchTimeoutMs: 0 });
 }

@@ -65,9 +65,14 @@ export class FrameWriter {
         told.push(frame.whenWritten);
       }
       if (size === 0) return;
-      for (const piece of joinSmall(batch)) if (!this.#lease.write(piece)) this.#blocked = true;
+      this.#write(joinSmall(batch));
       for (const tell of told ?? []) this.#lease.afterWrites(tell);
     }
+  }
+
+  #write(pieces: readonly Buffer[]): void {
+    const last = pieces.length - 1;
+    for (let i = 0; i <= last; i++) if (!this.#lease.write(pieces[i] as Buffer, i < last)) this.#blocked = true;
   }
 }
 

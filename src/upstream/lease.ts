@@ -38,10 +38,10 @@ export class Lease implements ExclusiveConnection {
     else this.handler = handler;
   }
 
-  write(data: Buffer): boolean {
+  write(data: Buffer, more: boolean): boolean {
     if (this.#ended) return false;
     this.bytesWritten += data.length;
-    return this.#connection.write(data);
+    return this.#connection.write(data, more);
   }
 
   afterWrites(then: () => void): void {

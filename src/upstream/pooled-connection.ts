@@ -112,15 +112,16 @@ export class PooledConnection {
     return lease;
   }
 
-  write(data: Buffer): boolean {
+  write(data: Buffer, more: boolean): boolean {
     if (this.#state.kind !== 'leased' || this.#halfClosed || data.length === 0) return !this.#socket.writableNeedDrain;
-    if (this.#socket.writableCorked === 0) {
+    if (more && this.#socket.writableCorked === 0) {
       this.#socket.cork();
       process.nextTick(uncork, this.#socket);
     }
     this.#context.stats.cxTxBytesTotal.value += data.length;
     const wasBelow = !this.#socket.writableNeedDrain;
     const below = this.#socket.write(data);
+    if (!more) this.#socket.uncork();
     this.#countBuffered();
     if (wasBelow && !below) this.#context.stats.flowControlBackedUp.value++;
     return below;

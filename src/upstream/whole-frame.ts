@@ -1,14 +1,15 @@
 import { FrameError, type FrameId, type FrameProtocol } from './frame-protocol.js';
 
-/** So much of a request is put into one piece when its first doesn't tell enough: the whole of a small one. */
-const headSize = 4096;
+/** A request up to this size is put into one piece when its first doesn't tell enough; of a larger one so many bytes, and more when they, too, don't. */
+const smallFrame = 4096;
+const shortHead = 256;
 
 /**
  * Makes `pieces` begin with a piece that is long enough to tell the frame's length and id, and answers that id.
  * Throws a FrameError when they are not exactly one frame.
  */
 export function checkWholeFrame(protocol: FrameProtocol, pieces: Buffer[], size: number): FrameId {
-  for (let wanted = headSize; ; wanted *= 2) {
+  for (let wanted = size <= smallFrame ? size : shortHead; ; wanted *= 2) {
     const head = pieces[0];
     if (head === undefined) throw new FrameError('the request is empty, not a frame');
     const length = protocol.frameLength(head);
@@ -20,7 +21,7 @@ export function checkWholeFrame(protocol: FrameProtocol, pieces: Buffer[], size:
       const missing = length === undefined ? 'are not a whole frame' : 'have no id';
       throw new FrameError(`the ${size} bytes of the request ${missing}`);
     }
-    joinHead(pieces, wanted);
+    joinHead(pieces, Math.max(wanted, 2 * head.length));
   }
 }
 

@@ -2,32 +2,50 @@ import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Node } from '../model/bootstrap.js';
 import type { StatsStore } from '../stats/store.js';
-import { AdsStream } from './ads-stream.js';
+import { AdsStream, type RetryIntervals } from './ads-stream.js';
+import { ApplyHold } from './apply-hold.js';
 import type { ChannelConfig } from './channel.js';
 import { delta } from './delta-subscription.js';
 import { type MessageCodec, nodeMessage, wildcardName } from './discovery.js';
 import { Mux } from './mux.js';
+import { type RateLimit, RequestRate } from './request-rate.js';
 import type { ResourceState, ResourceType } from './resource-type.js';
+import { aggregatedMethods, methodsOf } from './service-methods.js';
 import { sotw } from './sotw-subscription.js';
+import type { Variant } from './subscription.js';
 import { createTypeStats } from './type-stats.js';
 import type { Watcher } from './watch-map.js';
 
-export type { ChannelConfig } from './channel.js';
+export type { ChannelConfig, MetadataEntry } from './channel.js';
 export { channelDefaults } from './channel.js';
 export type { Watcher } from './watch-map.js';
 
-export interface AdsClientOptions {
+/** What every client of a config source needs, whatever it reads. */
+export interface ClientOptions {
+  readonly codec: MessageCodec;
+  readonly stats: StatsStore;
+  /** Before `control_plane.…`; '' for the aggregated stream, as in Envoy. */
+  readonly statPrefix?: string;
+  readonly log: Logger;
+  readonly clock: Clock;
+  /** Shared by the clients of a process, so that one applies a batch while the others wait. A client without it has one of its own. */
+  readonly hold?: ApplyHold;
+}
+
+export interface AdsClientOptions extends ClientOptions {
   readonly variant: 'SOTW' | 'DELTA';
   readonly channel: ChannelConfig;
+  /** Other control planes, in the order of preference, for when the first is away. */
+  readonly fallbacks?: readonly ChannelConfig[];
+  /** Absent: the aggregated service. */
+  readonly onlyType?: string | undefined;
+  readonly retry?: RetryIntervals | undefined;
+  readonly rateLimit?: RateLimit | undefined;
   readonly node: Node;
   /** Of the program, `major.minor.patch`; sent as the node's user agent. */
   readonly version: string;
   /** Envoy repeats the node in every request unless `set_node_on_first_message_only`. */
   readonly nodeInEveryRequest?: boolean;
-  readonly codec: MessageCodec;
-  readonly stats: StatsStore;
-  readonly log: Logger;
-  readonly clock: Clock;
   /** From 0 up to but not including 1. */
   readonly random: () => number;
 }
@@ -39,7 +57,7 @@ export interface WatchedResources {
   close(): void;
 }
 
-/** The client of one Aggregated Discovery Service, for any number of resource types. */
+/** The client of one config source, for any number of resource types where it is aggregated. */
 export interface AdsClient {
   /** Connects, and from then on reconnects. Subscriptions may come before or after. */
   start(): void;
@@ -60,42 +78,91 @@ export interface AdsClient {
 
 /** https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol */
 export function createAdsClient(options: AdsClientOptions): AdsClient {
-  const { channel, clock, codec, log, random, stats } = options;
+  const { channel, fallbacks = [], clock, log, onlyType, random, retry } = options;
   const variant = options.variant === 'DELTA' ? delta : sotw;
-  const connectedState = stats.gauge('control_plane.connected_state');
-  const pendingRequests = stats.gauge('control_plane.pending_requests');
-  const mux = new Mux({
+  const { mux, showConnected } = createMux(options, {
     variant,
-    codec,
+    onlyType,
     node: nodeMessage(options.node, options.version),
     nodeInEveryRequest: options.nodeInEveryRequest ?? false,
-    clock,
-    log,
-    typeStats: (type) => createTypeStats(type, stats, clock),
-    onPendingRequests: (count) => {
-      pendingRequests.value = count;
-    },
+    rateLimit: options.rateLimit,
   });
   const stream = new AdsStream({
-    method: variant.method,
-    channel,
+    method: (onlyType === undefined ? aggregatedMethods : methodsOf(onlyType))[variant.kind],
+    channels: [channel, ...fallbacks],
+    retry,
+    somethingMissing: () => !mux.satisfied,
     clock,
     random,
     log,
     handlers: {
       onConnected() {
-        connectedState.value = 1;
+        showConnected(true);
         mux.streamStarted();
       },
       onMessage: (bytes) => mux.receive(bytes),
       onWritable: () => mux.writable(),
       onDisconnected() {
-        connectedState.value = 0;
+        showConnected(false);
         mux.streamEnded();
       },
     },
   });
   mux.attach(stream);
+  return clientOver(mux, stream, showConnected);
+}
+
+/** The part of a client that does not depend on where its responses come from. */
+export function createMux(
+  { codec, stats, statPrefix = '', log, clock, hold = new ApplyHold(clock) }: ClientOptions,
+  {
+    variant,
+    onlyType,
+    node,
+    nodeInEveryRequest,
+    rateLimit,
+  }: {
+    readonly variant: Variant;
+    readonly onlyType: string | undefined;
+    readonly node: object;
+    readonly nodeInEveryRequest: boolean;
+    readonly rateLimit: RateLimit | undefined;
+  },
+): { readonly mux: Mux; readonly showConnected: (connected: boolean) => void } {
+  const scope = statPrefix === '' ? 'control_plane' : `${statPrefix}.control_plane`;
+  const connectedState = stats.gauge(`${scope}.connected_state`);
+  const pendingRequests = stats.gauge(`${scope}.pending_requests`);
+  const rateLimitEnforced = stats.counter(`${scope}.rate_limit_enforced`);
+  const onEnforced = () => {
+    rateLimitEnforced.value++;
+  };
+  const mux = new Mux({
+    variant,
+    codec,
+    node,
+    nodeInEveryRequest,
+    onlyType,
+    clock,
+    log,
+    hold,
+    rate: rateLimit && ((onFilled) => new RequestRate(rateLimit, clock, onFilled, onEnforced)),
+    typeStats: (type) => createTypeStats(type, stats, clock),
+    onPendingRequests: (count) => {
+      pendingRequests.value = count;
+    },
+  });
+  const showConnected = (connected: boolean) => {
+    connectedState.value = connected ? 1 : 0;
+  };
+  return { mux, showConnected };
+}
+
+/** Subscriptions to whatever a mux is attached to. */
+export function clientOver(
+  mux: Mux,
+  stream: { readonly connected: boolean; start(): void; close(): void },
+  showConnected: (connected: boolean) => void,
+): AdsClient {
   return {
     start: () => stream.start(),
     subscribe<T>(type: ResourceType<T>, names: readonly string[] | 'wildcard', watcher: Watcher<T>) {
@@ -123,7 +190,7 @@ export function createAdsClient(options: AdsClientOptions): AdsClient {
       return stream.connected;
     },
     close() {
-      connectedState.value = 0;
+      showConnected(false);
       stream.close();
       mux.close();
     },

@@ -1,18 +1,11 @@
-import {
-  type CallOptions,
-  ChannelCredentials,
-  Client,
-  type ClientDuplexStream,
-  connectivityState,
-  InterceptingCall,
-  type Interceptor,
-  Metadata,
-  status,
-} from '@grpc/grpc-js';
+import { InterceptingCall, type Interceptor, status } from '@grpc/grpc-js';
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
 import { type BackOff, createBackOff } from './back-off.js';
-import { type ChannelConfig, channelOptions, grpcTarget } from './channel.js';
+import type { ChannelConfig } from './channel.js';
+import { ServerChoice } from './server-choice.js';
+import { openStreamCall, type StreamCall } from './stream-call.js';
+import { watchFirstServer } from './watch-first-server.js';
 
 /** What becomes of the stream. Nothing is called after `close`. */
 export interface StreamHandlers {
@@ -25,40 +18,39 @@ export interface StreamHandlers {
   onDisconnected(): void;
 }
 
+/** The time between attempts: any part of an interval that doubles. */
+export interface RetryIntervals {
+  readonly firstMs: number;
+  readonly longestMs: number;
+}
+
 export interface StreamOptions {
   readonly method: string;
-  readonly channel: ChannelConfig;
+  /** Control planes in the order of preference. */
+  readonly channels: readonly [ChannelConfig, ...ChannelConfig[]];
+  readonly retry?: RetryIntervals | undefined;
+  /** Whether something is wanted that no control plane has told of: only then others than the first are asked at once. */
+  readonly somethingMissing: () => boolean;
   readonly clock: Clock;
   readonly random: () => number;
   readonly log: Logger;
   readonly handlers: StreamHandlers;
 }
 
-type Call = ClientDuplexStream<Buffer, Buffer>;
-
 type State =
   | { readonly kind: 'idle' }
-  | {
-      readonly kind: 'connecting';
-      readonly client: Client;
-      readonly call: Call;
-      readonly timer: Timer;
-      readonly address: string;
-    }
+  | { readonly kind: 'connecting'; readonly attempt: StreamCall; readonly timer: Timer }
   | {
       readonly kind: 'connected';
-      readonly client: Client;
-      readonly call: Call;
-      readonly address: string;
+      readonly attempt: StreamCall;
+      /** Ends the watch for a better server. */
+      readonly stopWatching: (() => void) | undefined;
     }
   | { readonly kind: 'waiting'; readonly timer: Timer }
   | { readonly kind: 'closed' };
 
 /** Envoy's intervals: https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol, retried for ever. */
-const firstRetryMs = 500;
-const longestRetryMs = 30_000;
-
-const identity = (bytes: Buffer) => bytes;
+const defaultRetry: RetryIntervals = { firstMs: 500, longestMs: 30_000 };
 
 /**
  * One bidirectional stream to the control plane, made again for as long as it is wanted. Every attempt has a channel of its own to the
@@ -67,7 +59,9 @@ const identity = (bytes: Buffer) => bytes;
 export class AdsStream {
   readonly #options: StreamOptions;
   readonly #backOff: BackOff;
+  readonly #choice: ServerChoice;
   #state: State = { kind: 'idle' };
+  /** Since the last response. */
   #attempts = 0;
   #lastFailure = '';
   #paused = false;
@@ -75,8 +69,10 @@ export class AdsStream {
   #held: (() => void) | undefined;
 
   constructor(options: StreamOptions) {
+    const { retry = defaultRetry, random, channels } = options;
     this.#options = options;
-    this.#backOff = createBackOff(firstRetryMs, longestRetryMs, options.random);
+    this.#backOff = createBackOff(retry.firstMs, retry.longestMs, random);
+    this.#choice = new ServerChoice(channels.length);
   }
 
   get connected(): boolean {
@@ -89,7 +85,7 @@ export class AdsStream {
 
   /** Sends a message. Returns false when the next should wait for `onWritable`. Without a stream it is dropped. */
   send(message: Buffer): boolean {
-    return this.#state.kind === 'connected' && this.#state.call.write(message);
+    return this.#state.kind === 'connected' && this.#state.attempt.call.write(message);
   }
 
   /** Stops (and goes on with) reading: what the server sends then waits on its side of HTTP/2's flow control. */
@@ -104,12 +100,14 @@ export class AdsStream {
   /** The server said something sensible: the next loss starts with the shortest wait again. */
   succeeded(): void {
     this.#backOff.reset();
+    this.#attempts = 0;
+    this.#choice.responded();
     this.#lastFailure = '';
   }
 
   /** Gives this stream up and tries another after the back-off. */
   abandon(reason: string): void {
-    if (this.#state.kind === 'connected') this.#failed(this.#state.call, reason);
+    if (this.#state.kind === 'connected') this.#failed(this.#state.attempt, reason);
   }
 
   close(): void {
@@ -117,63 +115,63 @@ export class AdsStream {
     this.#state = { kind: 'closed' };
     this.#held = undefined;
     if (state.kind === 'connecting' || state.kind === 'waiting') state.timer.cancel();
-    if (state.kind === 'connecting' || state.kind === 'connected') release(state);
+    if (state.kind === 'connected') state.stopWatching?.();
+    if (state.kind === 'connecting' || state.kind === 'connected') state.attempt.release();
+  }
+
+  get #channel(): ChannelConfig {
+    const { channels } = this.#options;
+    return channels[this.#choice.current] ?? channels[0];
   }
 
   #connect(): void {
-    const { channel, clock, method } = this.#options;
-    const addresses = channel.addresses();
-    const address = addresses[this.#attempts++ % Math.max(addresses.length, 1)];
+    const { clock, method } = this.#options;
+    const channel = this.#channel;
+    const attemptNumber = this.#attempts++;
+    const addresses = channel.addresses(attemptNumber);
+    const address = addresses[attemptNumber % Math.max(addresses.length, 1)];
     if (address === undefined) {
       this.#retry('the control plane has no address (yet)');
       return;
     }
-    const client = new Client(
-      grpcTarget(address),
-      channel.credentials ?? ChannelCredentials.createInsecure(),
-      channelOptions(channel),
-    );
-    const metadata = new Metadata();
-    for (const { key, value } of channel.initialMetadata ?? []) metadata.add(key, value);
-    const options: CallOptions = { interceptors: [this.#gate()] };
-    const call = client.makeBidiStreamRequest<Buffer, Buffer>(method, identity, identity, metadata, options);
-    const expire = () => this.#failed(call, `no connection within ${channel.connectTimeoutMs} ms`);
-    this.#state = {
-      kind: 'connecting',
-      client,
-      call,
-      address,
-      timer: clock.setTimeout(expire, channel.connectTimeoutMs),
-    };
-    call.on('data', (message: Buffer) => this.#received(call, message));
-    call.on('drain', () => {
-      if (this.#state.kind === 'connected' && this.#state.call === call) this.#options.handlers.onWritable();
+    let attempt: StreamCall;
+    try {
+      attempt = openStreamCall(channel, address, method, [this.#gate()]);
+    } catch (error) {
+      this.#retry(error instanceof Error ? error.message : String(error), address);
+      return;
+    }
+    const expire = () => this.#failed(attempt, `no connection within ${channel.connectTimeoutMs} ms`);
+    this.#state = { kind: 'connecting', attempt, timer: clock.setTimeout(expire, channel.connectTimeoutMs) };
+    attempt.call.on('data', (message: Buffer) => {
+      if (this.#isConnected(attempt)) this.#options.handlers.onMessage(message);
     });
-    call.on('error', () => {}); // `status` says the same, and also comes without an error.
-    call.on('status', ({ code, details }) => this.#failed(call, `${status[code]}: ${details}`));
-    this.#awaitReady(client, call);
+    attempt.call.on('drain', () => {
+      if (this.#isConnected(attempt)) this.#options.handlers.onWritable();
+    });
+    attempt.call.on('status', ({ code, details }) => this.#failed(attempt, `${status[code]}: ${details}`));
+    attempt.whenReady(() => this.#opened(attempt));
   }
 
-  /** Servers may send headers only with their first message, so the channel says when there is someone at the other end. */
-  #awaitReady(client: Client, call: Call): void {
-    if (this.#state.kind !== 'connecting' || this.#state.call !== call) return;
-    const channel = client.getChannel();
-    const state = channel.getConnectivityState(true);
-    if (state === connectivityState.READY) this.#opened();
-    else channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, () => this.#awaitReady(client, call));
+  #isConnected(attempt: StreamCall): boolean {
+    return this.#state.kind === 'connected' && this.#state.attempt === attempt;
   }
 
-  #opened(): void {
-    if (this.#state.kind !== 'connecting') return;
-    const { client, call, address, timer } = this.#state;
-    timer.cancel();
-    this.#state = { kind: 'connected', client, call, address };
-    this.#options.log.info({ address }, 'connected to the control plane');
-    this.#options.handlers.onConnected();
-  }
-
-  #received(call: Call, message: Buffer): void {
-    if (this.#state.kind === 'connected' && this.#state.call === call) this.#options.handlers.onMessage(message);
+  #opened(attempt: StreamCall): void {
+    if (this.#state.kind !== 'connecting' || this.#state.attempt !== attempt) return;
+    const { channels, log, handlers, method } = this.#options;
+    this.#state.timer.cancel();
+    const { current } = this.#choice;
+    const stopWatching =
+      current === 0
+        ? undefined
+        : watchFirstServer({ ...this.#options, channel: channels[0], onBack: () => this.#returnToFirst() });
+    this.#state = { kind: 'connected', attempt, stopWatching };
+    log.info(
+      { address: attempt.address, method, ...(current > 0 && { fallback: current }) },
+      current > 0 ? 'connected to a fallback of the control plane' : 'connected to the control plane',
+    );
+    handlers.onConnected();
   }
 
   /** Holds messages back while reading is paused. The stream object alone would go on and read sixteen more. */
@@ -190,16 +188,34 @@ export class AdsStream {
       });
   }
 
-  #failed(call: Call, reason: string): void {
+  #returnToFirst(): void {
     const state = this.#state;
-    if ((state.kind !== 'connecting' && state.kind !== 'connected') || state.call !== call) return;
+    if (state.kind !== 'connected') return;
+    this.#options.log.info({ address: state.attempt.address }, 'the first control plane is back: leaving its fallback');
+    this.#leave(state);
+    this.#choice.returned();
+    this.#attempts = 0;
+    this.#options.handlers.onDisconnected();
+    if (this.#state.kind === 'waiting') this.#connect();
+  }
+
+  #failed(attempt: StreamCall, reason: string): void {
+    const state = this.#state;
+    if ((state.kind !== 'connecting' && state.kind !== 'connected') || state.attempt !== attempt) return;
+    this.#leave(state);
+    this.#retry(reason, attempt.address);
+  }
+
+  #leave(state: Extract<State, { kind: 'connecting' | 'connected' }>): void {
     if (state.kind === 'connecting') state.timer.cancel();
-    this.#retry(reason, state.address);
-    release(state);
+    else state.stopWatching?.();
+    this.#held = undefined;
+    this.#state = { kind: 'waiting', timer: noTimer };
+    state.attempt.release();
   }
 
   #retry(reason: string, address?: string): void {
-    const { clock, handlers, log } = this.#options;
+    const { clock, handlers, log, somethingMissing } = this.#options;
     const delay = this.#backOff.next();
     // Said once at `warn`; an outage is not a flood of lines.
     log[reason === this.#lastFailure ? 'debug' : 'warn'](
@@ -207,7 +223,7 @@ export class AdsStream {
       'no stream to the control plane',
     );
     this.#lastFailure = reason;
-    this.#held = undefined;
+    this.#choice.lost(clock.monotonic(), somethingMissing);
     this.#state = {
       kind: 'waiting',
       timer: clock.setTimeout(() => this.#connect(), delay),
@@ -216,7 +232,4 @@ export class AdsStream {
   }
 }
 
-function release({ client, call }: { readonly client: Client; readonly call: Call }): void {
-  call.cancel();
-  client.close();
-}
+const noTimer: Timer = { cancel: () => undefined };

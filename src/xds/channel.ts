@@ -3,16 +3,17 @@ import type { ChannelCredentials, ClientOptions } from '@grpc/grpc-js';
 
 /** How to reach the control plane. */
 export interface ChannelConfig {
-  /** Where it is now: `127.0.0.1:18000`, `[::1]:18000`, `unix:/path`. Asked before every attempt, which takes the next one. */
-  addresses(): readonly string[];
+  /**
+   * Where it is now: `127.0.0.1:18000`, `[::1]:18000`, `unix:/path`. Asked before every attempt; that number `attempt` since the last
+   * response, from 0 on, takes the entry of that index, and begins again after the last.
+   */
+  addresses(attempt: number): readonly string[];
   /** The `:authority` of requests. Envoy's default is the name of the cluster. */
   readonly authority?: string;
-  /** Plain text when absent. */
-  readonly credentials?: ChannelCredentials;
-  readonly initialMetadata?: readonly {
-    readonly key: string;
-    readonly value: string;
-  }[];
+  /** Plain text when absent. Asked before every attempt, so that files that were rotated count. Throws when they can't be read. */
+  credentials?(): ChannelCredentials;
+  /** Sent with the request that opens the stream. Asked before every attempt: a token may have been replaced. Throws as `credentials`. */
+  metadata?(): readonly MetadataEntry[];
   readonly connectTimeoutMs: number;
   /**
    * A ping after this long without one, so that a connection that is only half there is found out. gRPC servers in Go hang up on those
@@ -20,6 +21,15 @@ export interface ChannelConfig {
    */
   readonly keepaliveTimeMs: number;
   readonly keepaliveTimeoutMs: number;
+  /** The largest response that is read, bytes; 64 MiB when absent. */
+  readonly largestResponse?: number;
+  /** More of grpc-js's options, over those that are set here. */
+  readonly options?: ClientOptions;
+}
+
+export interface MetadataEntry {
+  readonly key: string;
+  readonly value: string | Buffer;
 }
 
 export const channelDefaults = {
@@ -35,7 +45,7 @@ export const channelDefaults = {
 export const largestResponse = 64 * 1024 * 1024;
 
 export function grpcTarget(address: string): string {
-  if (address.startsWith('unix:')) return address;
+  if (/^(unix|dns|ipv4|ipv6):/.test(address)) return address;
   const host = address.slice(0, address.lastIndexOf(':'));
   if (host.startsWith('[')) return `ipv6:${address}`;
   return isIP(host) === 4 ? `ipv4:${address}` : `dns:${address}`;
@@ -44,7 +54,7 @@ export function grpcTarget(address: string): string {
 /** Options under which gRPC itself neither retries, shares connections nor asks DNS for a service config. */
 export function channelOptions(config: ChannelConfig): ClientOptions {
   return {
-    'grpc.max_receive_message_length': largestResponse,
+    'grpc.max_receive_message_length': config.largestResponse ?? largestResponse,
     'grpc.max_send_message_length': -1,
     'grpc.keepalive_time_ms': config.keepaliveTimeMs,
     'grpc.keepalive_timeout_ms': config.keepaliveTimeoutMs,
@@ -57,5 +67,6 @@ export function channelOptions(config: ChannelConfig): ClientOptions {
     'grpc.initial_reconnect_backoff_ms': 60_000,
     'grpc.max_reconnect_backoff_ms': 60_000,
     ...(config.authority === undefined ? {} : { 'grpc.default_authority': config.authority }),
+    ...config.options,
   };
 }

@@ -5,6 +5,7 @@ import {
   type Answer,
   type ReceivedResponse,
   type Subscription,
+  timeToLive,
   unwrap,
   type Variant,
 } from './subscription.js';
@@ -81,7 +82,7 @@ class DeltaSubscription implements Subscription {
 }
 
 export const delta: Variant = {
-  method: '/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources',
+  kind: 'DELTA',
   requestType: 'envoy.service.discovery.v3.DeltaDiscoveryRequest',
   answersSupersede: false,
   createSubscription: (typeUrl, interest, versions) => new DeltaSubscription(typeUrl, interest, versions),
@@ -94,6 +95,7 @@ export const delta: Variant = {
       resources: response.resources.map((resource) => ({
         name: resource.name,
         version: resource.version,
+        ttlMs: timeToLive(resource),
         body: unwrap(resource),
       })),
       removed: response.removed_resources,

@@ -70,8 +70,7 @@ export const wildcardName = '*';
 /**
  * The message envoy.config.core.v3.Node that tells a control plane who asks.
  *
- * Resource wrappers in SotW are understood; expiry by TTL is not done, so `xds.config.supports-resource-ttl` is not claimed, and
- * overprovisioning factors are honoured, so `envoy.lb.does_not_support_overprovisioning` is not either.
+ * Overprovisioning factors are honoured, so `envoy.lb.does_not_support_overprovisioning` is not claimed.
  *
  * @param version of the program, `major.minor.patch`
  */
@@ -87,7 +86,7 @@ export function nodeMessage(node: Node, version: string): object {
     user_agent_build_version: {
       version: { major_number: major, minor_number: minor, patch },
     },
-    client_features: ['xds.config.resource-in-sotw'],
+    client_features: ['xds.config.resource-in-sotw', 'xds.config.supports-resource-ttl'],
   };
 }
 

@@ -1,9 +1,11 @@
-import type { Clock, Timer } from '../clock.js';
+import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
+import type { ApplyHold } from './apply-hold.js';
 import { NackPacer } from './back-off.js';
 import type { MessageCodec } from './discovery.js';
 import { statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
+import type { RequestRate } from './request-rate.js';
 import type { ResourceType } from './resource-type.js';
 import type { ReceivedResponse, Variant } from './subscription.js';
 import { TypeMux } from './type-mux.js';
@@ -28,6 +30,12 @@ export interface MuxOptions {
   readonly log: Logger;
   readonly typeStats: <T>(type: ResourceType<T>) => TypeStats;
   readonly onPendingRequests: (count: number) => void;
+  /** The one type of a stream that is not aggregated: there a response need not name it. */
+  readonly onlyType: string | undefined;
+  /** Shared by all streams. */
+  readonly hold: ApplyHold;
+  /** How many requests may go out, if that is limited. `onFilled` of it is the mux' `flush`. */
+  readonly rate: ((onFilled: () => void) => RequestRate) | undefined;
 }
 
 /** Reading stops when more than this waits for its turn behind other responses of its type. */
@@ -35,9 +43,6 @@ const mostWaitingBytes = 16 * 1024 * 1024;
 const mostWaitingResponses = 64;
 /** Types that a server may send unasked before that is taken as a fault. */
 const mostStrangers = 32;
-
-/** A watcher that takes longer than this over a batch may be waiting for what would be asked for. */
-const longestHoldMs = 1_000;
 
 interface Stranger {
   readonly pacer: NackPacer;
@@ -55,16 +60,18 @@ export class Mux {
   #outlet: Outlet | undefined;
   #writable = false;
   #nodeSent = false;
-  /** Batches being applied. */
-  #applying = 0;
-  /** While it runs, names are not asked for: a batch of clusters leads to one request for endpoints. */
-  #hold: Timer | undefined;
   #scheduled = false;
   /** Resolves when the last response whose order counts is over. */
   #inOrder: Promise<void> | undefined;
 
+  readonly #flush = () => this.flush();
+  readonly #rate: RequestRate | undefined;
+  readonly #leaveHold: () => void;
+
   constructor(options: MuxOptions) {
     this.#options = options;
+    this.#rate = options.rate?.(this.#flush);
+    this.#leaveHold = options.hold.join(this.#flush);
   }
 
   attach(outlet: Outlet): void {
@@ -83,7 +90,7 @@ export class Mux {
         log,
         stats: typeStats(type),
         onProgress: () => this.#progress(),
-        onApplying: (applying) => this.#setApplying(applying),
+        onApplying: (applying) => (applying ? this.#options.hold.begin() : this.#options.hold.end()),
       });
       this.#types.set(type.typeUrl, known);
     }
@@ -119,6 +126,11 @@ export class Mux {
     this.#outlet?.setPaused(false);
   }
 
+  /** There was a try to hear something, in vain. What is held goes on. */
+  attemptFailed(): void {
+    for (const type of this.#types.values()) type.attemptFailed();
+  }
+
   writable(): void {
     this.#writable = true;
     this.flush();
@@ -126,7 +138,8 @@ export class Mux {
 
   close(): void {
     this.#writable = false;
-    this.#hold?.cancel();
+    this.#rate?.close();
+    this.#leaveHold();
     this.#forgetStrangers();
     for (const type of this.#types.values()) type.close();
   }
@@ -141,6 +154,8 @@ export class Mux {
       );
       return;
     }
+    const { onlyType } = this.#options;
+    if (response.typeUrl === '' && onlyType !== undefined) response = { ...response, typeUrl: onlyType };
     this.#outlet?.succeeded();
     const type = this.#types.get(response.typeUrl);
     if (type?.wanted) this.#take(type, response, bytes.length);
@@ -156,7 +171,11 @@ export class Mux {
   /** Sends what there is to say. Answers come first: a server waits for them. */
   flush(): void {
     for (const type of this.#types.values()) {
-      for (let request = this.#writable && type.nextAnswer(); request; request = this.#writable && type.nextAnswer()) {
+      for (
+        let request = this.#maySend() && type.nextAnswer();
+        request;
+        request = this.#maySend() && type.nextAnswer()
+      ) {
         this.#send(request);
       }
     }
@@ -173,26 +192,30 @@ export class Mux {
     let pending = 0;
     if (this.#outlet?.connected) for (const type of this.#types.values()) if (type.requestPending) pending++;
     this.#options.onPendingRequests(pending);
+    this.#awaitTokens();
+  }
+
+  /** Whether nothing is wanted of which the control plane said nothing yet. */
+  get satisfied(): boolean {
+    return [...this.#types.values()].every((type) => type.satisfied);
+  }
+
+  #maySend(): boolean {
+    return this.#writable && (this.#rate?.ready() ?? true);
   }
 
   #mayAsk(): boolean {
-    return this.#writable && this.#hold === undefined;
+    return !this.#options.hold.holding && this.#maySend();
   }
 
-  #setApplying(applying: boolean): void {
-    this.#applying += applying ? 1 : -1;
-    if (this.#applying !== (applying ? 1 : 0)) return;
-    this.#hold?.cancel();
-    this.#hold = undefined;
-    if (this.#applying === 0) return;
-    this.#hold = this.#options.clock.setTimeout(() => {
-      this.#hold = undefined;
-      this.flush();
-    }, longestHoldMs);
+  #awaitTokens(): void {
+    if (!this.#rate || !this.#writable || this.#rate.ready()) return;
+    if ([...this.#types.values()].some((type) => type.requestPending || type.answerPending)) this.#rate.wait();
   }
 
   #progress(): void {
     this.flush();
+    this.#options.hold.flushOthers(this.#flush);
     this.#gateReading();
   }
 
@@ -200,6 +223,7 @@ export class Mux {
     const { codec, variant, node, nodeInEveryRequest } = this.#options;
     const withNode = !this.#nodeSent || nodeInEveryRequest;
     this.#nodeSent = true;
+    this.#rate?.take();
     this.#writable =
       this.#outlet?.send(codec.encode(variant.requestType, withNode ? { node, ...request } : request)) ?? false;
   }

@@ -41,6 +41,8 @@ export interface Plan<T> {
   }[];
   readonly rejections: Rejection[];
   readonly removed: string[];
+  /** Of every resource that it mentions, heartbeats too. */
+  readonly ttls: Map<string, number | undefined>;
 }
 
 /** Sorts a response's resources. Nothing is judged, and nothing that is held already is decoded. */
@@ -56,6 +58,7 @@ export function planResponse<T>(
     unchanged: [],
     rejections: [],
     removed: [],
+    ttls: new Map(),
   };
   const names = response.resources.map((resource) => readName(type, cache, resource));
   const seen = countNames(names, response.removed);
@@ -91,8 +94,9 @@ export function planResponse<T>(
     plan.rejections.push({ name, label: name, version: '', bytes: nothing, problems, judgedAt: never });
   }
   plan.removed.push(...response.removed.filter((name) => interest.has(name) && seen.get(name) === 1));
-  if (type.fullState && response.mayBeComplete && names.every((found) => 'name' in found)) {
-    for (const name of cache.names()) if (!seen.has(name) && interest.has(name)) plan.removed.push(name);
+  if ((type.fullState || response.listsAll) && response.mayBeComplete && names.every((found) => 'name' in found)) {
+    const known = response.listsAll ? new Set([...cache.names(), ...interest.names]) : cache.names();
+    for (const name of known) if (!seen.has(name) && interest.has(name)) plan.removed.push(name);
   }
   return plan;
 }
@@ -133,12 +137,13 @@ function countNames(names: readonly Name[], removed: readonly string[]): Map<str
 function sortResource<T>(
   type: ResourceType<T>,
   name: string,
-  { name: given, version, body }: ReceivedResource,
+  { name: given, version, ttlMs, body }: ReceivedResource,
   cache: ResourceCache<T>,
   now: number,
   plan: Plan<T>,
   reject: (message: string) => void,
 ): void {
+  plan.ttls.set(name, ttlMs);
   if (body.kind === 'heartbeat') return;
   if (body.kind === 'malformed') {
     reject(body.problem);

@@ -21,7 +21,7 @@ interface Entry<T> {
       })
     | undefined;
   rejected: (RejectedVersion & { readonly digest: string }) | undefined;
-  missing: 'does_not_exist' | 'timed_out' | undefined;
+  missing: { readonly status: 'does_not_exist' | 'timed_out'; readonly since: Date } | undefined;
 }
 
 /**
@@ -62,7 +62,7 @@ export class ResourceCache<T> {
   }
 
   isMissing(name: string): boolean {
-    return this.#entries.get(name)?.missing === 'does_not_exist';
+    return this.#entries.get(name)?.missing?.status === 'does_not_exist';
   }
 
   /** Names that are held, accepted or rejected. */
@@ -135,12 +135,12 @@ export class ResourceCache<T> {
   }
 
   /** The control plane says that there is no such resource, or says nothing for too long. */
-  setMissing(name: string, missing: 'does_not_exist' | 'timed_out'): void {
+  setMissing(name: string, status: 'does_not_exist' | 'timed_out', since: Date): void {
     this.delete(name);
     this.#entries.set(name, {
       accepted: undefined,
       rejected: undefined,
-      missing,
+      missing: { status, since },
     });
   }
 
@@ -205,10 +205,10 @@ function stateOf<T>(name: string, { accepted, rejected, missing }: Entry<T>): Re
         ? accepted.verdict.kind === 'parked'
           ? 'parked'
           : 'active'
-        : (missing ?? 'requested'),
+        : (missing?.status ?? 'requested'),
     version: accepted?.version ?? '',
     bytes: accepted?.bytes,
-    lastUpdated: accepted?.lastUpdated,
+    lastUpdated: accepted?.lastUpdated ?? missing?.since,
     error: rejected && {
       version: rejected.version,
       details: describeProblems(rejected.problems),

@@ -55,8 +55,9 @@ export interface ResourceUpdate<T> {
    * - `response`: the control plane sent something.
    * - `cache`: another watcher's subscription already holds what this one asked for.
    * - `initial_fetch_timeout`: nothing came in time; `removed` has the names (none for a wildcard).
+   * - `ttl`: the time to live of those in `removed` passed, and the control plane did not renew it.
    */
-  readonly cause: 'response' | 'cache' | 'initial_fetch_timeout';
+  readonly cause: 'response' | 'cache' | 'initial_fetch_timeout' | 'ttl';
   /** `version_info`, for Delta `system_version_info`; '' where the control plane has none. */
   readonly version: string;
   readonly changed: readonly AcceptedResource<T>[];
@@ -73,6 +74,7 @@ export interface ResourceState {
   readonly status: 'requested' | 'active' | 'parked' | 'rejected' | 'does_not_exist' | 'timed_out';
   readonly version: string;
   readonly bytes: Uint8Array | undefined;
+  /** When the version was accepted, or when it was known that there is none. */
   readonly lastUpdated: Date | undefined;
   /** The last rejected version. */
   readonly error:

@@ -13,6 +13,7 @@ import {
   type ReceivedResource,
   type ReceivedResponse,
   type Subscription,
+  timeToLive,
   unwrap,
   type Variant,
 } from './subscription.js';
@@ -97,7 +98,7 @@ function unpackResource(codec: MessageCodec, any: Any, version: string): Receive
   }
   try {
     const wrapped = codec.decode<WrappedResource>(wrappedResourceType, any.value);
-    return { name: wrapped.name, version, body: unwrap(wrapped) };
+    return { name: wrapped.name, version, ttlMs: timeToLive(wrapped), body: unwrap(wrapped) };
   } catch (error) {
     const problem = `the ${wrappedResourceType} around it cannot be decoded: ${String(error)}`;
     return { name: undefined, version, body: { kind: 'malformed', problem } };
@@ -105,7 +106,7 @@ function unpackResource(codec: MessageCodec, any: Any, version: string): Receive
 }
 
 export const sotw: Variant = {
-  method: '/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources',
+  kind: 'SOTW',
   requestType: 'envoy.service.discovery.v3.DiscoveryRequest',
   answersSupersede: true,
   createSubscription: (typeUrl, interest) => new SotwSubscription(typeUrl, interest),

@@ -1,3 +1,4 @@
+import { type DurationValue, durationMs } from '../protobuf/duration.js';
 import type { MessageCodec, Status, WrappedResource } from './discovery.js';
 import type { Interest } from './interest.js';
 
@@ -11,12 +12,16 @@ export interface ReceivedResponse {
   readonly removed: readonly string[];
   /** Whether names that it leaves out may be taken as deleted, for types whose responses list all there is. */
   readonly mayBeComplete: boolean;
+  /** It lists all there is of types, too, whose responses otherwise bring single resources: a file. */
+  readonly listsAll?: boolean;
 }
 
 export interface ReceivedResource {
   /** undefined: only the bytes know. */
   readonly name: string | undefined;
   readonly version: string;
+  /** How long it lives unless it is renewed; undefined: until it is removed. */
+  readonly ttlMs?: number | undefined;
   readonly body:
     | {
         readonly kind: 'message';
@@ -56,8 +61,7 @@ export type AcceptedVersions = () => Iterable<readonly [name: string, version: s
 
 /** What the two variants of the protocol don't share. */
 export interface Variant {
-  /** Path of the gRPC method. */
-  readonly method: string;
+  readonly kind: 'SOTW' | 'DELTA';
   readonly requestType: string;
   /** A later answer makes those before it pointless: only the last nonce counts. */
   readonly answersSupersede: boolean;
@@ -77,4 +81,9 @@ export function unwrap(resource: WrappedResource): ReceivedResource['body'] {
   }
   if (resource.ttl || resource.aliases.length > 0) return { kind: 'heartbeat' };
   return { kind: 'malformed', problem: 'has neither a resource nor a ttl' };
+}
+
+/** The time to live beside a resource; one that is no positive time ends at once, as in Envoy. */
+export function timeToLive({ ttl }: WrappedResource): number | undefined {
+  return ttl ? Math.max(0, durationMs(ttl as DurationValue, 0)) : undefined;
 }

@@ -1,14 +1,17 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
+import type { Verdict } from '../model/verdict.js';
 import { AnswerQueue } from './answer-queue.js';
+import { commitResponse } from './commit-response.js';
 import type { Status } from './discovery.js';
 import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
-import { type Judged, judgePlan } from './judge-plan.js';
-import { type Plan, planResponse, type Rejection } from './plan-response.js';
+import { judgePlan } from './judge-plan.js';
+import { planResponse } from './plan-response.js';
 import { ResourceCache } from './resource-cache.js';
-import type { AcceptedResource, ResourceState, ResourceType, ResourceUpdate } from './resource-type.js';
+import type { ResourceState, ResourceType, ResourceUpdate } from './resource-type.js';
 import type { Answer, ReceivedResponse, Subscription, Variant } from './subscription.js';
+import { TimesToLive } from './ttl.js';
 import type { TypeStats } from './type-stats.js';
 import { type Delivery, WatchMap } from './watch-map.js';
 
@@ -39,7 +42,7 @@ interface Arrived {
  */
 export class TypeMux<T> {
   /** Responses whose rejections are still held back, before the next one of the type must wait. */
-  static readonly mostHeldAnswers = 8;
+  static readonly mostHeldAnswers = 256;
 
   readonly watches: WatchMap<T>;
   /** Counts a request for other names. */
@@ -49,6 +52,9 @@ export class TypeMux<T> {
   readonly #cache = new ResourceCache<T>();
   readonly #subscription: Subscription;
   readonly #answers: AnswerQueue;
+  readonly #ttls: TimesToLive;
+  /** Names whose time passed while a response was being handled, which may renew it. */
+  #late: string[] = [];
   /** Grows with each stream: answers belong to the stream that the response came on. */
   #stream = 0;
   #arrived: Arrived[] = [];
@@ -66,6 +72,7 @@ export class TypeMux<T> {
       this.#options.onProgress();
       void this.#work();
     });
+    this.#ttls = new TimesToLive(clock, (name) => this.#onExpired(name));
     this.attempted = () => stats.attempted();
     const onTimeout = () => stats.timedOut();
     this.watches = new WatchMap({
@@ -79,6 +86,12 @@ export class TypeMux<T> {
 
   get inStreamOrder(): boolean {
     return this.#options.type.inStreamOrder === true;
+  }
+
+  /** Whether nothing is wanted of which the control plane said nothing yet. */
+  get satisfied(): boolean {
+    if (this.#interest.wildcard && !this.watches.answered) return false;
+    return [...this.#interest.names].every((name) => this.#cache.accepted(name) || this.#cache.isMissing(name));
   }
 
   /** Bytes of the responses that wait for their turn. */
@@ -97,6 +110,11 @@ export class TypeMux<T> {
 
   get requestPending(): boolean {
     return this.#subscription.pending;
+  }
+
+  /** Whether an answer may be sent. */
+  get answerPending(): boolean {
+    return this.#answers.length > 0 && !this.#answers.held;
   }
 
   /** Everything that there is to say was said: whoever waits for an answer may begin to count. */
@@ -124,14 +142,20 @@ export class TypeMux<T> {
   streamEnded(): void {
     this.#stream++;
     this.#forgetStream();
+    this.attemptFailed();
+    this.watches.stopTimers();
+  }
+
+  attemptFailed(): void {
     this.#options.stats.failed();
-    this.watches.disconnected();
+    this.watches.tellFailure();
   }
 
   close(): void {
     this.#closed = true;
     this.#stream++;
     this.#forgetStream();
+    this.#ttls.close();
     this.watches.close();
   }
 
@@ -173,6 +197,7 @@ export class TypeMux<T> {
     if (this.#retained === this.#interest.revision) return;
     this.#retained = this.#interest.revision;
     this.#cache.retain(this.#interest);
+    this.#ttls.retain((name) => this.#cache.accepted(name) !== undefined);
   }
 
   async #work(): Promise<void> {
@@ -187,6 +212,7 @@ export class TypeMux<T> {
         continue;
       }
       const error = await this.#handle(response).catch((failure: unknown) => this.#failed(response, failure));
+      for (const name of this.#late.splice(0)) this.#expire(name);
       done();
       if (stream === this.#stream && !this.#closed) this.#answers.push({ nonce: response.nonce, error });
       if (!this.#closed) this.#options.onProgress();
@@ -211,7 +237,10 @@ export class TypeMux<T> {
       return undefined;
     }
 
-    const { update, rejections } = this.#commit(response, plan, judged);
+    const [cache, interest] = [this.#cache, this.#interest];
+    const { update, rejections, unwanted } = commitResponse(response, plan, judged, { cache, interest, clock });
+    this.#discard(unwanted);
+    this.#keepTimes(plan.ttls, update);
     const { refused, failures } = await this.#apply(update);
     for (const { name } of failures.length > 0 ? update.changed : refused) this.#cache.distrust(name);
     const bad = [
@@ -242,46 +271,6 @@ export class TypeMux<T> {
     return statusOf(`could not be handled: ${failure instanceof Error ? failure.message : String(failure)}`);
   }
 
-  /** Takes the verdicts into the cache. From here on they are what we have, and say so to the next stream. */
-  #commit(
-    response: ReceivedResponse,
-    plan: Plan<T>,
-    judged: Judged<T>,
-  ): { update: ResourceUpdate<T>; rejections: readonly Rejection[] } {
-    const { clock } = this.#options;
-    const now = new Date(clock.now());
-    const rejections = [...plan.rejections];
-    const changed: AcceptedResource<T>[] = [];
-    for (const { candidate, verdict } of judged.verdicts) {
-      const { name, version, bytes } = candidate;
-      if (verdict.kind === 'rejected') {
-        const { problems } = verdict;
-        rejections.push({ name, label: name, version, bytes, problems, judgedAt: undefined });
-      } else if (this.#interest.has(name)) changed.push(this.#cache.accept(name, version, bytes, verdict, now));
-      else this.#discard([verdict]);
-    }
-    for (const { name, version } of judged.unchanged) this.#cache.confirm(name, version);
-    for (const { name, version, bytes, problems, judgedAt = clock.monotonic() } of rejections.filter(isNamed)) {
-      if (this.#interest.has(name)) {
-        this.#cache.reject(name, { version, bytes, problems, judgedAt, lastAttempt: now });
-      }
-    }
-    const removed = plan.removed.filter((name) => this.#interest.has(name));
-    for (const name of removed) {
-      if (this.#interest.names.has(name)) this.#cache.setMissing(name, 'does_not_exist');
-      else this.#cache.delete(name);
-    }
-    const update: ResourceUpdate<T> = {
-      cause: 'response',
-      version: response.version,
-      changed,
-      removed,
-      rejected: rejections.filter(isNamed).map(({ name, problems }) => ({ name, problems })),
-      unchanged: judged.unchanged.map(({ name }) => name),
-    };
-    return { update, rejections };
-  }
-
   async #apply(update: ResourceUpdate<T>): Promise<Delivery> {
     this.#options.onApplying(true);
     try {
@@ -291,13 +280,42 @@ export class TypeMux<T> {
     }
   }
 
+  #keepTimes(ttls: ReadonlyMap<string, number | undefined>, { removed, rejected }: ResourceUpdate<T>): void {
+    for (const name of removed) this.#ttls.set(name, undefined);
+    const bad = new Set(rejected.map(({ name }) => name));
+    for (const [name, ttlMs] of ttls) {
+      // A bad version keeps the good one alive, since such a resource is still wanted, and decides nothing else about it.
+      if (bad.has(name)) {
+        if (ttlMs !== undefined) this.#ttls.renew(name, ttlMs);
+      } else if (this.#cache.accepted(name)) this.#ttls.set(name, ttlMs);
+      this.#late = this.#late.filter((late) => late !== name);
+    }
+  }
+
+  #onExpired(name: string): void {
+    if (this.#busy) this.#late.push(name);
+    else this.#expire(name);
+  }
+
+  #expire(name: string): void {
+    if (this.#closed || !this.#cache.accepted(name)) return;
+    const { type, log, clock } = this.#options;
+    log.warn({ type: type.shortName, name }, 'a resource has expired: its ttl passed and nothing renewed it');
+    if (this.#interest.names.has(name)) this.#cache.setMissing(name, 'does_not_exist', new Date(clock.now()));
+    else this.#cache.delete(name);
+    // Otherwise a new stream would claim to hold a version that has it.
+    this.#subscription.accepted('');
+    const update = { cause: 'ttl' as const, version: '', changed: [], rejected: [], unchanged: [], removed: [name] };
+    void this.#apply(update).then(() => this.#options.onProgress());
+  }
+
   #forgetStream(): void {
     for (const { done } of this.#arrived) done();
     this.#arrived = [];
     this.#answers.clear();
   }
 
-  #discard(verdicts: readonly Judged<T>['verdicts'][number]['verdict'][]): void {
+  #discard(verdicts: readonly Verdict<T>[]): void {
     for (const verdict of verdicts) {
       if (verdict.kind !== 'rejected' && verdict.model !== undefined) this.#options.type.discard?.(verdict.model);
     }
@@ -308,8 +326,4 @@ export class TypeMux<T> {
       if (this.#interest.has(name) && this.#cache.isTrusted(name)) yield [name, version];
     }
   }
-}
-
-function isNamed(rejection: Rejection): rejection is Rejection & { readonly name: string } {
-  return rejection.name !== undefined && rejection.name !== '';
 }

@@ -71,6 +71,11 @@ export class WatchMap<T> {
     this.#onTimeout = options.onTimeout;
   }
 
+  /** Whether the control plane said what there is for a wildcard. */
+  get answered(): boolean {
+    return this.#answered;
+  }
+
   /** What the cache has of it is delivered in a microtask, so that the caller has the handle by then. */
   add(names: readonly string[] | 'wildcard', watcher: Watcher<T>): WatchHandle<T> {
     const watch: Watch<T> = {
@@ -128,8 +133,11 @@ export class WatchMap<T> {
   }
 
   /** Nobody can answer. Timers start over with the next stream: that a control plane was lost says nothing about what is waited for. */
-  disconnected(): void {
+  stopTimers(): void {
     if (this.#heard) this.#stopTimers();
+  }
+
+  tellFailure(): void {
     for (const watch of this.#watches) this.#contain(watch, () => watch.watcher.onConnectionFailure?.());
   }
 
@@ -222,7 +230,7 @@ export class WatchMap<T> {
     watch.pending.delete(name);
     const wildcard = watch.names === 'wildcard';
     if (!wildcard && !this.#cache.accepted(name) && !this.#cache.rejected(name))
-      this.#cache.setMissing(name, 'timed_out');
+      this.#cache.setMissing(name, 'timed_out', new Date(this.#clock.now()));
     this.#onTimeout();
     const update = {
       cause: 'initial_fetch_timeout' as const,

@@ -91,7 +91,7 @@ const json = (node: unknown, source = info): string =>
 describe('access log format', () => {
   it('is Envoy’s default unless set', () => {
     expect(lineOf(undefined)).to.equal(
-      '[2016-04-15T20:17:00.310Z] "GET /old?x HTTP/1.1" 503 UF,URX 11 22 42 7 "-" "curl" "-" "example.com" "10.0.0.1:80"\n',
+      '[2016-04-15T20:17:00.310Z] "GET /old?x HTTP/1.1" 503 URX,UF 11 22 42 7 "-" "curl" "-" "example.com" "10.0.0.1:80"\n',
     );
     expect(lineOf(undefined, unset, new HeaderMap())).to.equal(
       '[2016-04-15T20:17:00.310Z] "- - -" 503 - 11 22 42 7 "-" "-" "-" "-" "-"\n',
@@ -113,8 +113,8 @@ describe('access log format', () => {
       'upstream_reset{a_b} upstream_reset{a b}',
       '- -',
     ],
-    ['%RESPONSE_FLAGS%', 'UF,URX', '-'],
-    ['%RESPONSE_FLAGS_LONG%', 'UpstreamConnectionFailure,UpstreamRetryLimitExceeded', '-'],
+    ['%RESPONSE_FLAGS%', 'URX,UF', '-'],
+    ['%RESPONSE_FLAGS_LONG%', 'UpstreamRetryLimitExceeded,UpstreamConnectionFailure', '-'],
     ['%DURATION% %REQUEST_DURATION% %REQUEST_TX_DURATION%', '42 2 4', '42 - 4'],
     ['%RESPONSE_DURATION% %RESPONSE_TX_DURATION%', '5 4', '- -'],
     ['%COMMON_DURATION(US_TX_BEG:US_RX_END)% %COMMON_DURATION(DS_RX_BEG:US_RX_BEG:us)%', '3 5500', '3 -'],

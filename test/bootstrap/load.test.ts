@@ -256,10 +256,18 @@ stats_flush_interval: 0s
       expect(bootstrapReport(loaded)).to.deep.equal([]);
       expect(ok(loaded)).to.deep.include({
         ads: {
+          kind: 'api',
           variant: 'DELTA',
-          clusterName: 'xds',
-          initialMetadata: [{ key: 'authorization', value: 't' }],
+          services: [
+            {
+              target: { kind: 'cluster', clusterName: 'xds', authority: undefined },
+              initialMetadata: [{ key: 'authorization', value: 't' }],
+              maxReceiveMessageLength: undefined,
+              retry: undefined,
+            },
+          ],
           setNodeOnFirstMessageOnly: true,
+          rateLimit: undefined,
         },
         cds: { kind: 'ads', initialFetchTimeoutMs: 0 },
         lds: { kind: 'ads', initialFetchTimeoutMs: 15_000 },
@@ -268,8 +276,6 @@ stats_flush_interval: 0s
       expect(ok(load(controlPlane())).clusters[0]?.verdict).to.have.nested.property('model.discovery.type', 'STATIC');
     });
 
-    const tls =
-      'transport_socket: { name: tls, typed_config: { "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext } }';
     const cases: [title: string, change: Parameters<typeof controlPlane>[0], expected: RegExp][] = [
       [
         'REST',
@@ -286,26 +292,11 @@ stats_flush_interval: 0s
         { config: 'api_type: GRPC' },
         /ads_config.transport_api_version: AUTO is not supported; allowed is V3/,
       ],
-      [
-        'google_grpc',
-        { service: '[{ google_grpc: { target_uri: "x:1", stat_prefix: s } }]' },
-        /grpc_services\[0\].google_grpc: not supported: use grpc_services with one envoy_grpc/,
-      ],
-      ['no service', { service: '[]' }, /grpc_services: has 0 entries; allowed is one/],
-      [
-        'two services',
-        { service: '[{ envoy_grpc: { cluster_name: xds } }, { envoy_grpc: { cluster_name: xds } }]' },
-        /grpc_services: has 2 entries/,
-      ],
+      ['no service', { service: '[]' }, /grpc_services: has 0 entries; name the control plane/],
       [
         'an unknown cluster',
         { service: '[{ envoy_grpc: { cluster_name: other } }]' },
         /envoy_grpc.cluster_name: unknown cluster other; allowed are the static clusters \(xds\)/,
-      ],
-      [
-        'TLS',
-        { cluster: tls },
-        /static_resources.clusters\[0\].transport_socket: TLS to the control plane is not supported yet/,
       ],
       [
         'EDS',
@@ -313,14 +304,27 @@ stats_flush_interval: 0s
         /static_resources.clusters\[0\].load_assignment: the control plane needs a cluster of type/,
       ],
       [
-        'resources from a file',
+        'a file that is not there',
         { sources: 'cds_config: { path: /a.yaml }' },
-        /cds_config.path: not supported: use ads: \{\}/,
+        /cds_config.path: there is no file \/a.yaml/,
       ],
       [
-        'resources from another server',
-        { sources: 'lds_config: { api_config_source: { api_type: GRPC } }' },
-        /lds_config.api_config_source: not supported: use ads/,
+        'another server over REST',
+        {
+          sources:
+            'lds_config: { api_config_source: { api_type: REST, transport_api_version: V3, cluster_names: [] } }',
+        },
+        /lds_config.api_config_source.api_type: REST is not supported; allowed are GRPC and DELTA_GRPC/,
+      ],
+      [
+        'resources of v2',
+        { sources: 'lds_config: { ads: {}, resource_api_version: V2 }' },
+        /lds_config.resource_api_version: not supported: resources are those of v3/,
+      ],
+      [
+        'v2',
+        { config: 'api_type: GRPC\n    transport_api_version: V2' },
+        /ads_config.transport_api_version: V2 is not supported; allowed is V3/,
       ],
       ['a locator', { sources: 'cds_resources_locator: xdstp://a' }, /cds_resources_locator: not supported/],
       ['no id', { node: '{ cluster: c }' }, /node.id: is required with a control plane; set it or use --service-node/],
@@ -335,6 +339,24 @@ stats_flush_interval: 0s
         expect(report(controlPlane(change))).to.match(expected);
         expect(report(controlPlane(change)).split('\n')).to.have.lengthOf(1);
       });
+
+    it('is reached as its cluster says', () => {
+      const { grpcClusters } = ok(
+        load(
+          controlPlane({
+            cluster:
+              'connect_timeout: 2s\n    http2_protocol_options: { connection_keepalive: { interval: 30s, timeout: 5s } }',
+          }).replace(/ {4}typed_extension_protocol_options:[\s\S]*? {4}load_assignment/, '    load_assignment'),
+        ),
+      );
+      expect(grpcClusters.get('xds')).to.deep.equal({
+        name: 'xds',
+        priorities: [[{ kind: 'tcp', address: '127.0.0.1', port: 18_000 }]],
+        connectTimeoutMs: 2_000,
+        tls: undefined,
+        keepalive: { timeMs: 30_000, timeoutMs: 5_000 },
+      });
+    });
 
     it('is needed where resources come from it', () => {
       expect(report('{ node: { id: a, cluster: b }, dynamic_resources: { cds_config: { ads: {} } } }')).to.match(

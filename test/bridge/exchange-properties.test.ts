@@ -220,6 +220,7 @@ describe('exchange, whatever happens in whatever order', () => {
             expect(onDrainTimeout).to.equal(drain);
             drain = undefined;
           },
+          retries: () => expect.fail('no exchange asks for it'),
           acquire(_priority, callbacks) {
             if (world.acquisition !== undefined) world.problems.push('acquire while it waits');
             world.acquisition = callbacks;

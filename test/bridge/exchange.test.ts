@@ -385,6 +385,30 @@ describe('exchange', () => {
       expect((await harness.send(request).ended()).summary).to.equal('200 ok x');
     });
 
+    it('the plugin’s word is more than the method’s', async () => {
+      const says =
+        (idempotent: boolean): BridgeOf =>
+        (callbacks) => {
+          callbacks.setIdempotent(idempotent);
+          return { onUpstreamData: (_h, buffer, end) => (end && buffer.len() === 0 ? 1 : 2) };
+        };
+      await setUp(second(close), says(true));
+      await harness.send({ method: 'POST', body: ['x'] }).ended();
+      const again = harness.send({ method: 'POST', body: ['a', 'b'] });
+      expect((await again.ended()).summary).to.equal('200 ok ab');
+      expect(again.result.connected).to.equal(2);
+      expect(again.exchange.idempotent).to.equal(true);
+      await harness.close();
+      await server.close();
+
+      await setUp(second(reset), says(false));
+      await harness.send({ method: 'PUT', body: ['x'] }).ended();
+      const once = harness.send({ method: 'PUT', body: ['x'] });
+      expect((await once.ended()).summary).to.equal('failure upstream_closed');
+      expect(once.exchange.idempotent).to.equal(false);
+      expect(server.connections).to.have.length(1);
+    });
+
     it('nothing is sent again once a byte of the response came', async () => {
       await setUp(
         second(({ socket }) => {

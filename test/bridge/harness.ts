@@ -113,6 +113,7 @@ export class Recorder implements ExchangeCallbacks {
   outcome: 'response' | 'local_reply' | 'failure' | undefined;
   paused = false;
   pauses = 0;
+  connected = 0;
   /** What `onData` answers. */
   writable = true;
   cancelled = false;
@@ -134,6 +135,11 @@ export class Recorder implements ExchangeCallbacks {
     const sent = this.headers === undefined ? '' : `${this.status} ${this.body}`;
     if (this.failure === undefined) return this.outcome === undefined ? `open ${sent}` : sent;
     return sent === '' ? `failure ${this.failure.kind}` : `reset after ${sent} (${this.failure.kind})`;
+  }
+
+  onConnected(): void {
+    this.#check('onConnected', this.headers === undefined);
+    this.connected += 1;
   }
 
   onHeaders(headers: HeaderMap, endStream: boolean): void {
@@ -326,6 +332,7 @@ export function send(start: StartExchange, cluster: ActiveCluster<PreparedBridge
     requestEndStream: request.body === undefined && request.more !== true,
     requestBufferLimit: request.requestBufferLimit ?? 16 * 1024 * 1024,
     preface: request.preface,
+    avoidHosts: undefined,
     info,
     callbacks: result,
   });

@@ -234,6 +234,24 @@ describe('limits of shared connections', () => {
     });
   });
 
+  it('a request that waits behind a large one is taken back when its client leaves', async () => {
+    await setUp(byId, { onAsked: (one) => one.text.length < 100 && one.answer() });
+    const [leaves, stays] = [sharing.send('leaves', { more: true }), sharing.send('stays', { more: true })];
+    await sharing.send('first').ended();
+    const socket = sharing.server.connections[0]?.socket;
+    socket?.pause();
+    const large = sharing.harness.send({ body: [withId(1, Buffer.alloc(15 * 1024 * 1024))] });
+    await turns();
+    for (const one of [leaves, stays]) one.exchange.onRequestData(Buffer.alloc(0), true);
+    await turns();
+    leaves.cancel();
+    socket?.resume();
+    await stays.ended();
+    expect(sharing.asked.map(({ text }) => text.slice(0, 6))).to.not.include('leaves');
+    expect(sharing.server.connections).to.have.length(1);
+    large.cancel();
+  });
+
   describe('a client that does not read', () => {
     const answer = 4 * 1024 * 1024;
     const slow = (): Recorder => {
@@ -292,6 +310,7 @@ describe('limits of shared connections', () => {
       stuck.result.writable = true;
       stuck.exchange.onDownstreamWritable();
       await stuck.ended();
+      expect(stuck.result.outcome).to.equal('response');
       expect(stuck.result.body).to.have.length(answer + 4);
     });
 

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import type { BufferInstance, HttpTcpBridge, Multiplexing } from '../../src/bridge/api.js';
 import { prepareMultiplexing } from '../../src/bridge/multiplexing.js';
+import { FakeClock } from '../support/fake-clock.js';
 import { frame, withId } from '../support/framed-server.js';
 import { startTcpServer } from '../support/tcp-server.js';
 import { createHarness, eventually, type TestPlugin, turns } from './harness.js';
@@ -332,6 +333,21 @@ describe('plugins on shared connections', () => {
       sharing.server.connections[0]?.socket.write(frame(withId(0, 'notice')));
       sharing.asked[0]?.answer();
       expect((await sent.ended()).summary).to.equal('200 a');
+    });
+
+    it('are no sign that the next answer in order will come', async () => {
+      const clock = new FakeClock();
+      await setUp(framing, { ...stray(), correlation: 'in_order', answerTimeoutMs: 3000 }, { clock });
+      const sent = send(['stuck']);
+      await sharing.askedFor(1);
+      for (let i = 1; i <= 3; i++) {
+        clock.advance(900);
+        sharing.server.connections[0]?.socket.write(frame(withId(0, 'alive')));
+        await eventually(() => sharing.harness.clusterStat('multiplexing.stray_frames') === i);
+      }
+      clock.advance(300);
+      await sent.ended();
+      expect(sent.result.failure).to.have.property('reason', 'no answer within 3000 ms');
     });
 
     it('may ask for no more requests: what is in flight finishes', async () => {

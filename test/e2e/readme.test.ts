@@ -100,7 +100,7 @@ describe('the documents', function () {
     expect(stdout).to.equal(`configuration '${join(folder, 'bootstrap.yaml')}' OK\n`);
   });
 
-  for (const document of ['README.md', 'plugins/length-prefixed/README.md']) {
+  for (const document of ['README.md', 'plugins/length-prefixed/README.md', 'plugins/dubbo/README.md']) {
     it(`${document}: its upstream_config makes a bridge of a cluster`, async () => {
       const upstream = blocks(document, 'yaml').find((block) => block.startsWith('upstream_config:')) ?? '';
       expect(upstream).to.not.equal('');
@@ -122,8 +122,16 @@ describe('the documents', function () {
     expect(code, stdout).to.equal(0);
   });
 
-  describe("README's bridge in 30 lines", () => {
+  it('docs/writing-a-bridge.md: its pieces are those of the README and of the skeleton', () => {
+    const [lines, framing] = blocks('docs/writing-a-bridge.md', 'ts');
+    expect(lines).to.equal(blocks('README.md', 'ts')[0]);
+    expect(readFileSync(join(projectRoot, 'plugins', 'skeleton', 'frame.ts'), 'utf8')).to.contain(framing);
+    expect(commands('docs/writing-a-bridge.md')).to.deep.equal(['npx pontoon plugin new my-bridge']);
+  });
+
+  describe('the bridges in the documents', () => {
     const [library = ''] = blocks('README.md', 'ts');
+    const [, , shared = ''] = blocks('docs/writing-a-bridge.md', 'ts');
     let file: string;
 
     beforeEach(() => {
@@ -137,7 +145,8 @@ describe('the documents', function () {
       writeFileSync(file, library);
     });
 
-    it('compiles against the types of the package', async () => {
+    it('compile against the types of the package', async () => {
+      writeFileSync(join(folder, 'shared.ts'), shared);
       const compilerOptions = {
         noEmit: true,
         strict: true,
@@ -146,12 +155,40 @@ describe('the documents', function () {
         types: ['node'],
         skipLibCheck: true,
       };
-      writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['lines.ts'] }));
+      writeFileSync(
+        join(folder, 'tsconfig.json'),
+        JSON.stringify({ compilerOptions, files: ['lines.ts', 'shared.ts'] }),
+      );
       const { code, stdout } = await runChild(process.execPath, [tsc, '-p', folder]);
       expect(code, stdout).to.equal(0);
     });
 
-    it('bridges to a server of lines', async () => {
+    it('share connections to a server of lines', async () => {
+      writeFileSync(join(folder, 'shared.ts'), shared);
+      const waiting: string[] = [];
+      // Nothing is answered before both have come, over one connection.
+      const server = await startTcpServer({
+        onData({ socket }, data) {
+          waiting.push(...data.toString().trimEnd().split('\n'));
+          if (waiting.length === 2) socket.write(waiting.map((line) => `you said: ${line}\n`).join(''));
+        },
+      });
+      const pontoon = await startPontoon({
+        bootstrap: bridgeBootstrap(server.port, { library: join(folder, 'shared.ts'), plugin: 'shared_lines' }),
+        args: ['--plugin-root', folder],
+      });
+      try {
+        const url = await pontoon.listener('http');
+        const answers = await Promise.all(['one', 'two'].map(async (path) => (await fetch(`${url}/${path}`)).text()));
+        expect(answers).to.deep.equal(['you said: one\n', 'you said: two\n']);
+        expect(server.connections).to.have.length(1);
+      } finally {
+        await pontoon.stop('SIGKILL');
+        await server.close();
+      }
+    });
+
+    it('bridge to a server of lines', async () => {
       // Slow on purpose: the answer comes in two pieces.
       const server = await startTcpServer({
         onData({ socket }, data) {

@@ -88,6 +88,25 @@ for (const { name, flags, uncaught } of modes) {
       expect(await pontoon.stat('cluster.bridge.upstream_rq_2xx')).to.equal(1);
     });
 
+    // What tells the codecs apart: docs/downstream.md.
+    for (const { codec, versionStatus } of [
+      { codec: 'own', versionStatus: 426 },
+      { codec: 'node', versionStatus: 400 },
+    ]) {
+      it(`reads requests with the parser of --http1-codec ${codec}`, async () => {
+        const pontoon = await start(bridgeBootstrap(await startServer()), '--http1-codec', codec);
+        const url = await pontoon.listener('http');
+        expect(await text(url, { method: 'POST', body: 'hello' })).to.equal('200 server: hello\n');
+        expect(await text(url, { method: 'POST', body: 'x'.repeat(100_000) })).to.have.length.greaterThan(100_000);
+        const socket = connect(Number(new URL(url).port), '127.0.0.1');
+        closers.push(async () => socket.destroy());
+        socket.write('GET / HTTP/1.2\r\nHost: a\r\n\r\n');
+        let received = '';
+        for await (const data of socket) received += data;
+        expect(received).to.match(new RegExp(`^HTTP/1\\.1 ${versionStatus} `));
+      });
+    }
+
     it('is LIVE only when all static clusters are known', async () => {
       const clusters = ['one', 'two', 'three'].map((name) => bridgeCluster({ name, ports: [1], ...lengthPrefixed }));
       const pontoon = await start(

@@ -2,6 +2,7 @@ import { expect } from 'chai';
 import { responseFlags } from '../../src/access-log/response-flags.js';
 import { HeaderMap } from '../../src/bridge/header-map.js';
 import type { DownstreamStream } from '../../src/bridge/stream.js';
+import { type Http1CodecName, http1CodecNames } from '../../src/http/http1-codec.js';
 import { sendLocalReply } from '../../src/routing/local-reply.js';
 import { FakeClock } from '../support/fake-clock.js';
 import {
@@ -19,10 +20,10 @@ const get = (headers = '', target = '/'): string => `GET ${target} HTTP/1.1\r\nH
 const post = (length: number, body = ''): string =>
   `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n${body}`;
 
-describe('an HTTP/1 connection', () => {
+const behaviour = (codec: Http1CodecName) => () => {
   const servers: TestServer[] = [];
   const start = async (options: TestServerOptions): Promise<TestServer> => {
-    const server = await startServer(options);
+    const server = await startServer({ codec, ...options });
     servers.push(server);
     return server;
   };
@@ -908,7 +909,9 @@ describe('an HTTP/1 connection', () => {
     expect(server.counter('downstream_cx_tx_bytes_total')).to.equal(client.received.length);
     expect(server.stats.counter('listener.test.http.test.downstream_rq_2xx').value).to.equal(1);
   });
-});
+};
+
+for (const codec of http1CodecNames) describe(`an HTTP/1 connection, codec ${codec}`, behaviour(codec));
 
 /** Waits until a number has stopped changing. */
 async function settle(value: () => number): Promise<void> {

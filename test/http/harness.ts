@@ -1,5 +1,6 @@
 import type { AddressInfo, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
+import type { AccessLogger } from '../../src/access-log/access-logger.js';
 import type { StreamInfo } from '../../src/access-log/stream-info.js';
 import { HeaderMap } from '../../src/bridge/header-map.js';
 import type { DownstreamStream, StreamResetReason } from '../../src/bridge/stream.js';
@@ -10,6 +11,7 @@ import {
   createConnectionManager,
   type StreamHandler,
 } from '../../src/http/connection-manager.js';
+import type { Http1CodecName } from '../../src/http/http1-codec.js';
 import { Http1Connection } from '../../src/http/http1-connection.js';
 import type { Logger } from '../../src/log.js';
 import type { HttpConnectionManager } from '../../src/model/listener.js';
@@ -102,6 +104,11 @@ export interface TestServerOptions {
   readonly bufferLimit?: number;
   readonly log?: Logger;
   readonly localAddress?: string;
+  readonly codec?: Http1CodecName;
+  /** Instead of keeping what would be logged. */
+  readonly accessLogger?: AccessLogger;
+  /** Sees each accepted connection before the server does. */
+  readonly onSocket?: (socket: Socket) => void;
 }
 
 /** HTTP/1 connections without a listener manager. */
@@ -113,6 +120,7 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
     bufferLimit = 1024 * 1024,
     log = silentLog,
     localAddress = '192.0.2.2',
+    codec = 'own',
   } = options;
   const stats = createStatsStore();
   const logged: LoggedRequest[] = [];
@@ -123,12 +131,13 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
     listenerStats: stats.scope('listener.test'),
     log,
     clock,
-    accessLogger: {
+    accessLogger: options.accessLogger ?? {
       log: (info, requestHeaders, responseHeaders) => logged.push({ info, requestHeaders, responseHeaders }),
       close() {},
     },
     handle,
     localAddress,
+    http1Codec: codec,
   });
   const state = { draining: false };
   const host = {
@@ -139,6 +148,7 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
   };
   let id = 0;
   const server = createServer({ allowHalfOpen: true }, (socket) => {
+    options.onSocket?.(socket);
     connections.add(new Http1Connection(++id, socket, host));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

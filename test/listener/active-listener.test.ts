@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer } from 'node:net';
 import { expect } from 'chai';
 import { createConnectionManager } from '../../src/http/connection-manager.js';
+import { type Http1CodecName, http1CodecNames } from '../../src/http/http1-codec.js';
 import { ActiveListener } from '../../src/listener/active-listener.js';
 import type { BoundSocket } from '../../src/listener/bound-socket.js';
 import { createListenerStats } from '../../src/listener/listener-stats.js';
@@ -9,7 +10,7 @@ import { createStatsStore } from '../../src/stats/create-store.js';
 import { Client, hcm, respond, silentLog, waitUntil } from '../http/harness.js';
 import { FakeClock } from '../support/fake-clock.js';
 
-describe('a listener that drains', () => {
+const behaviour = (http1Codec: Http1CodecName) => () => {
   it('asks connections to leave that come before its socket is handed on', async () => {
     const clock = new FakeClock();
     const stats = createStatsStore();
@@ -32,6 +33,7 @@ describe('a listener that drains', () => {
       accessLogger: { log() {}, close() {} },
       handle: (stream) => respond(stream, 200, 'x'.repeat(100_000)),
       localAddress: '192.0.2.2',
+      http1Codec,
     });
     const listener = new ActiveListener({
       clock,
@@ -68,4 +70,6 @@ describe('a listener that drains', () => {
     );
     server.close();
   });
-});
+};
+
+for (const codec of http1CodecNames) describe(`a listener that drains, codec ${codec}`, behaviour(codec));

@@ -98,7 +98,7 @@ describe('the listener manager', () => {
   } as unknown as AccessLogManager;
 
   const create = (clock: Clock = systemClock, drainTimeMs = 60_000): ListenerManager => {
-    const serving = createLocalServing({ stats, log: silentLog, clock, accessLogs });
+    const serving = createLocalServing({ stats, log: silentLog, clock, accessLogs, http1Codec: 'own' });
     open.manager = createListenerManager({ stats, log: silentLog, clock, serving, routes, drainTimeMs });
     return open.manager;
   };

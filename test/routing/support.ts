@@ -10,6 +10,7 @@ import type {
   ForwardAction,
   HeaderMutations,
   RedirectAction,
+  RetryPolicy,
   Route,
   RouteConfiguration,
   RouteMatch,
@@ -19,6 +20,7 @@ import { compileRouteTable } from '../../src/routing/route-table.js';
 import { createRouter, type RoutingOptions } from '../../src/routing/router.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import type { StatsStore } from '../../src/stats/store.js';
+import { createCircuitBreakers } from '../../src/upstream/circuit-breakers.js';
 import type { ActiveCluster, ClusterLookup } from '../../src/upstream/cluster-manager.js';
 import type { Host } from '../../src/upstream/host.js';
 import { FakeClock } from '../support/fake-clock.js';
@@ -36,7 +38,23 @@ export function forward(fields: Partial<ForwardAction> = {}): ForwardAction {
     regexRewrite: undefined,
     hostRewrite: undefined,
     priority: 'default',
+    retryPolicy: undefined,
     connect: undefined,
+    ...fields,
+  };
+}
+
+export function retryPolicy(fields: Partial<RetryPolicy> = {}): RetryPolicy {
+  return {
+    retryOn: [],
+    numRetries: 1,
+    perTryTimeoutMs: 0,
+    backOff: { baseMs: 25, maxMs: 250 },
+    retriableStatusCodes: [],
+    retriableHeaders: [],
+    retriableRequestHeaders: [],
+    avoidPreviousHosts: false,
+    hostSelectionMaxAttempts: 1,
     ...fields,
   };
 }
@@ -91,6 +109,10 @@ export function virtualHost(fields: Partial<VirtualHost> = {}): VirtualHost {
     routes: [route()],
     requireTls: 'NONE',
     requestBufferLimitBytes: undefined,
+    retryPolicy: undefined,
+    includeRequestAttemptCount: false,
+    includeAttemptCountInResponse: false,
+    includeIsTimeoutRetryHeader: false,
     requestHeaders: noMutations,
     responseHeaders: noMutations,
     ...fields,
@@ -225,6 +247,7 @@ export class RecordingStream implements DownstreamStream {
 /** An exchange whose events the test makes; records what the router does with it. */
 export class ScriptedExchange implements Exchange {
   host: Host | undefined;
+  idempotent: boolean | undefined;
   received = '';
   requestEnded = false;
   cancelled = 0;
@@ -246,7 +269,7 @@ export class ScriptedExchange implements Exchange {
   }
 }
 
-export function testHost(): Host {
+export function testHost(key = '127.0.0.1:9'): Host {
   const stats = {
     cxActive: 0,
     cxConnectFail: 0,
@@ -258,7 +281,8 @@ export function testHost(): Host {
     rqTotal: 0,
   };
   return {
-    address: '127.0.0.1:9',
+    key,
+    address: key,
     socketAddress: { kind: 'tcp', address: '127.0.0.1', port: 9 },
     hostname: '',
     locality: { region: '', zone: '', subZone: '' },
@@ -272,14 +296,18 @@ export function testHost(): Host {
 /** A router in front of clusters that exist by name only. */
 export function routerBed(
   config: RouteConfiguration | undefined,
-  { random = () => 0, ...fields }: Partial<RoutingOptions> & { random?: () => number } = {},
+  {
+    random = () => 0,
+    maxRetries = 3,
+    ...fields
+  }: Partial<RoutingOptions> & { random?: () => number; maxRetries?: number } = {},
 ) {
   const clock = new FakeClock();
   const stats = createStatsStore();
   const exchanges: ScriptedExchange[] = [];
   const clusters = new Map<string, ClusterLookup<PreparedBridge>>([
-    ['echo', activeCluster('echo', stats)],
-    ['other', activeCluster('other', stats)],
+    ['echo', activeCluster('echo', stats, maxRetries)],
+    ['other', activeCluster('other', stats, maxRetries)],
     ['parked', { kind: 'parked', reason: 'no bridge' }],
     ['warming', { kind: 'warming' }],
   ]);
@@ -299,6 +327,7 @@ export function routerBed(
   const options = { statPrefix: 'ingress', suppressEnvoyHeaders: false, listenerBufferLimitBytes: 1 << 20, ...fields };
   return {
     clock,
+    clusters,
     exchanges,
     counter: (name: string): number => stats.counter(name).value,
     handle(headers: Record<string, string> = {}, requestEndStream = true): RecordingStream {
@@ -309,12 +338,13 @@ export function routerBed(
   };
 }
 
-function activeCluster(name: string, store: StatsStore): ClusterLookup<PreparedBridge> {
+function activeCluster(name: string, store: StatsStore, maxRetries: number): ClusterLookup<PreparedBridge> {
   const config = { name, statName: name } as Cluster;
-  return {
-    kind: 'active',
-    cluster: { config, stats: store.scope(`cluster.${name}`) } as unknown as ActiveCluster<PreparedBridge>,
-  };
+  const stats = store.scope(`cluster.${name}`);
+  const thresholds = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries };
+  const { retries } = createCircuitBreakers(thresholds, stats, 'default');
+  const cluster: Partial<ActiveCluster<PreparedBridge>> = { config, stats, retries: () => retries };
+  return { kind: 'active', cluster: cluster as ActiveCluster<PreparedBridge> };
 }
 
 /** Headers but the pseudo ones, as an object. */

@@ -26,10 +26,22 @@ export interface XdsRequest {
 
 const waitMs = 5_000;
 
+/** Services of one type: the folder and name of the service, and of what its methods bring. */
+const services = [
+  ['cluster', 'ClusterDiscoveryService', 'Clusters', 'cds'],
+  ['endpoint', 'EndpointDiscoveryService', 'Endpoints', 'eds'],
+  ['listener', 'ListenerDiscoveryService', 'Listeners', 'lds'],
+  ['route', 'RouteDiscoveryService', 'Routes', 'rds'],
+] as const;
+
 /** One stream as the server sees it: requests come out of `next`, in order; whatever is given to `send` goes out as it is. */
 export class ScriptedStream {
   readonly variant: 'SOTW' | 'DELTA';
+  /** Path of the gRPC method that was called. */
+  readonly method: string;
   readonly metadata: Metadata;
+  /** The client's address and, where there is TLS, its certificate. */
+  readonly peer: string;
   readonly #call: ServerDuplexStream<XdsRequest, object>;
   readonly #requests: XdsRequest[] = [];
   readonly #waiting: ((request: XdsRequest) => void)[] = [];
@@ -38,6 +50,8 @@ export class ScriptedStream {
 
   constructor(variant: 'SOTW' | 'DELTA', call: ServerDuplexStream<XdsRequest, object>) {
     this.variant = variant;
+    this.method = call.getPath();
+    this.peer = call.getPeer();
     this.metadata = call.metadata;
     this.#call = call;
     call.on('data', (request: XdsRequest) => {
@@ -69,8 +83,8 @@ export class ScriptedStream {
     });
   }
 
-  /** The message as it is. Returns false when the client does not read on. */
-  send(response: object): boolean {
+  /** The message as it is, or bytes. Returns false when the client does not read on. */
+  send(response: object | Buffer): boolean {
     return this.#call.write(response);
   }
 
@@ -90,11 +104,22 @@ export class ScriptedXdsServer {
   readonly #waiting: ((stream: ScriptedStream) => void)[] = [];
   #server = new Server();
   #port = 0;
+  /** For the next start: TLS, when it is not plain text. */
+  credentials = ServerCredentials.createInsecure();
+  /** Called for each stream before it is a test's; returns why it is refused. */
+  admit: (metadata: Metadata) => { code: status; details: string } | undefined = () => undefined;
+  /** Streams that were refused. */
+  refused = 0;
 
-  static async start(): Promise<ScriptedXdsServer> {
+  static async start(credentials?: ServerCredentials): Promise<ScriptedXdsServer> {
     const server = new ScriptedXdsServer();
+    if (credentials) server.credentials = credentials;
     await server.start();
     return server;
+  }
+
+  get port(): number {
+    return this.#port;
   }
 
   get address(): string {
@@ -104,12 +129,19 @@ export class ScriptedXdsServer {
   /** Listens, on the same port as before if there was one. */
   async start(): Promise<void> {
     this.#server = new Server({ 'grpc.max_send_message_length': -1, 'grpc.max_receive_message_length': -1 });
-    this.#server.addService(adsService(), {
+    const ads = serviceOf('service/discovery/v3/ads.proto', 'service.discovery.v3.AggregatedDiscoveryService');
+    this.#server.addService(ads, {
       StreamAggregatedResources: (call: ServerDuplexStream<XdsRequest, object>) => this.#opened('SOTW', call),
       DeltaAggregatedResources: (call: ServerDuplexStream<XdsRequest, object>) => this.#opened('DELTA', call),
     });
+    for (const [folder, service, resources, shortName] of services) {
+      this.#server.addService(serviceOf(`service/${folder}/v3/${shortName}.proto`, `service.${folder}.v3.${service}`), {
+        [`Stream${resources}`]: (call: ServerDuplexStream<XdsRequest, object>) => this.#opened('SOTW', call),
+        [`Delta${resources}`]: (call: ServerDuplexStream<XdsRequest, object>) => this.#opened('DELTA', call),
+      });
+    }
     this.#port = await new Promise((resolve, reject) => {
-      this.#server.bindAsync(`127.0.0.1:${this.#port}`, ServerCredentials.createInsecure(), (error, port) => {
+      this.#server.bindAsync(`127.0.0.1:${this.#port}`, this.credentials, (error, port) => {
         if (error) reject(error);
         else resolve(port);
       });
@@ -119,6 +151,11 @@ export class ScriptedXdsServer {
   /** Drops all streams and the port. */
   stop(): void {
     this.#server.forceShutdown();
+  }
+
+  /** Streams that nobody asked for yet. */
+  get unclaimed(): number {
+    return this.#streams.length;
   }
 
   /** The next stream that a client opens. */
@@ -134,7 +171,27 @@ export class ScriptedXdsServer {
     });
   }
 
+  /** The next stream of one service, `cds`, `eds`, `lds`, `rds` or `ads`; others are kept. */
+  async streamOf(kind: 'ads' | 'cds' | 'eds' | 'lds' | 'rds'): Promise<ScriptedStream> {
+    const service = services.find(([, , , shortName]) => shortName === kind)?.[1] ?? 'AggregatedDiscoveryService';
+    const others: ScriptedStream[] = [];
+    for (;;) {
+      const stream = await this.nextStream();
+      if (stream.method.includes(service)) {
+        this.#streams.unshift(...others);
+        return stream;
+      }
+      others.push(stream);
+    }
+  }
+
   #opened(variant: 'SOTW' | 'DELTA', call: ServerDuplexStream<XdsRequest, object>): void {
+    const refusal = this.admit(call.metadata);
+    if (refusal) {
+      this.refused++;
+      call.emit('error', refusal);
+      return;
+    }
     const stream = new ScriptedStream(variant, call);
     const waiting = this.#waiting.shift();
     if (waiting) waiting(stream);
@@ -142,17 +199,29 @@ export class ScriptedXdsServer {
   }
 }
 
-/** The service as the proto files have it, read by another protobuf implementation than the client's. */
-function adsService() {
+const loaded = new Map<string, ServiceClientConstructor['service']>();
+
+/** A service as the proto files have it, read by another protobuf implementation than the client's. */
+function serviceOf(file: string, name: string): ServiceClientConstructor['service'] {
+  const known = loaded.get(name);
+  if (known) return known;
   const deps = join(dirname(createRequire(import.meta.url).resolve('@grpc/grpc-js-xds/package.json')), 'deps');
-  const definition = loadSync('envoy/service/discovery/v3/ads.proto', {
-    includeDirs: ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((name) => join(deps, name)),
+  const definition = loadSync(`envoy/${file}`, {
+    includeDirs: ['envoy-api', 'xds', 'googleapis', 'protoc-gen-validate'].map((each) => join(deps, each)),
     keepCase: true,
     defaults: true,
     longs: String,
     enums: String,
   });
   // biome-ignore lint/suspicious/noExplicitAny: what the loader returns has the shape of the packages
-  const loaded = loadPackageDefinition(definition) as any;
-  return (loaded.envoy.service.discovery.v3.AggregatedDiscoveryService as ServiceClientConstructor).service;
+  let found = loadPackageDefinition(definition).envoy as any;
+  for (const part of name.split('.')) found = found[part];
+  const { service } = found as ServiceClientConstructor;
+  for (const method of Object.values(service)) {
+    const serialize = method.responseSerialize;
+    // Bytes go out as they are: recordings, and what is no message at all.
+    method.responseSerialize = (response: unknown) => (Buffer.isBuffer(response) ? response : serialize(response));
+  }
+  loaded.set(name, service);
+  return service;
 }

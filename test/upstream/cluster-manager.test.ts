@@ -220,6 +220,21 @@ describe('cluster manager', () => {
       expect(counter('cluster.echo.update_empty')).to.equal(1);
     });
 
+    it('a version that names another source of endpoints moves to it, with what is known until it answers', () => {
+      put(clusterModel(edsDiscovery('svc')));
+      manager.setLoadAssignment('svc', assignment(here()));
+      const own = edsDiscovery('svc') as Extract<Cluster['discovery'], { type: 'EDS' }>;
+      const waiting: Cluster['discovery'] = { ...own, source: { ...own.source, initialFetchTimeoutMs: 1 } };
+      put(clusterModel(waiting), '2');
+      expect(interest).to.deep.equal(['+svc']);
+      const path = { kind: 'path', path: '/eds.yaml', watchedDirectory: undefined, pollIntervalMs: undefined } as const;
+      put(clusterModel({ ...own, source: { ...path, initialFetchTimeoutMs: 1 } }), '3');
+      expect(interest).to.deep.equal(['+svc', '+svc']);
+      expect(shown()?.hosts).to.have.lengthOf(1);
+      manager.removeCluster('echo');
+      expect(interest).to.deep.equal(['+svc', '+svc', '-svc']);
+    });
+
     it('a newer version takes the place of the one that warms; EDS is not asked again', () => {
       const pipes = ['1', '2', '3'].map((version, index) =>
         put(clusterModel(edsDiscovery(), { connectTimeoutMs: index + 1 }), version),

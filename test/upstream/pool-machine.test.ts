@@ -131,7 +131,7 @@ class Run {
       case 'half-close':
         return this.with(which, (made) => made.connection?.halfClose());
       case 'write':
-        return this.with(which, (made) => void made.connection?.write(Buffer.alloc(100_000)));
+        return this.with(which, (made) => void made.connection?.write(Buffer.alloc(100_000), false));
       case 'pause':
         return this.with(which, (made) => made.connection?.pauseReading());
       case 'server data':

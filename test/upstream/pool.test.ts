@@ -99,14 +99,14 @@ describe('connection pool', () => {
       const second = await connected(cluster);
       expect(second.connection.reused).to.equal(true);
       first.connection.release(false);
-      expect(first.connection.write(Buffer.from('old'))).to.equal(false);
+      expect(first.connection.write(Buffer.from('old'), false)).to.equal(false);
       first.connection.halfClose();
       first.connection.pauseReading();
       let seen = '';
       server.sockets[0]?.on('data', (data) => {
         seen += data;
       });
-      second.connection.write(Buffer.from('new'));
+      second.connection.write(Buffer.from('new'), false);
       await eventually(() => seen !== '');
       expect(seen).to.equal('new');
       server.sockets[0]?.write('answer');
@@ -236,11 +236,11 @@ describe('connection pool', () => {
       );
       const made = await connected(setUp());
       const flushes = countFlushes();
-      for (const part of ['one ', 'two ', 'three']) made.connection.write(Buffer.from(part));
+      for (const part of ['one ', 'two ', 'three']) made.connection.write(Buffer.from(part), true);
       await turns(1);
       expect(flushes()).to.equal(1);
       made.connection.halfClose();
-      expect(made.connection.write(Buffer.from('lost'))).to.equal(true);
+      expect(made.connection.write(Buffer.from('lost'), false)).to.equal(true);
       expect(made.connection.bytesWritten).to.equal(13 + 4);
       await eventually(() => made.events.includes('end'));
       expect(ended).to.equal(true);
@@ -259,7 +259,7 @@ describe('connection pool', () => {
       });
       const made = await connected(setUp());
       await eventually(() => made.events.includes('end'));
-      made.connection.write(Buffer.from('rest'));
+      made.connection.write(Buffer.from('rest'), false);
       await eventually(() => seen === 'rest');
       made.connection.release(false);
       expect(made.events).to.deep.equal(['ready', 'early', 'end']);
@@ -274,7 +274,7 @@ describe('connection pool', () => {
       let drained = -1;
       while (writable() > drained) {
         drained = writable();
-        while (made.connection.write(piece));
+        while (made.connection.write(piece, false));
         await turns(20);
       }
       expect(gauge('upstream_cx_tx_bytes_buffered')).to.be.greaterThan(0);
@@ -311,7 +311,7 @@ describe('connection pool', () => {
       await made.result;
       await turns();
       // A socket that is closed with bytes unread resets its connection.
-      made.connection?.write(Buffer.alloc(1 << 20));
+      made.connection?.write(Buffer.alloc(1 << 20), false);
       server.sockets[0]?.write(Buffer.alloc(30_000, 'a'));
       await eventually(() => made.received.length > 0);
       const first = made.received.length;

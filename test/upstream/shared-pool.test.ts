@@ -223,6 +223,44 @@ describe('SharedPool', () => {
     for (const one of [first, fresh, third]) one.end();
   });
 
+  it('nothing is told while an exchange does not read, not even the end', async () => {
+    setUp();
+    setHosts(0);
+    const one = take();
+    await ready(one);
+    one.share?.send([Buffer.from('ab')]);
+    await eventually(() => counter('upstream_cx_tx_bytes_total') === 2);
+    one.share?.pauseReading();
+    sockets(0)[0]?.write('AB');
+    await eventually(() => counter('upstream_cx_rx_bytes_total') === 2);
+    await turns();
+    expect(one.events).to.deep.equal([]);
+    one.share?.resumeReading();
+    expect(one.events).to.deep.equal(['AB', 'end']);
+    one.end();
+  });
+
+  it('pausing within the last piece keeps the end back', async () => {
+    setUp();
+    setHosts(0);
+    const one = take();
+    await ready(one);
+    one.share?.setHandler({
+      onData: () => one.share?.pauseReading(),
+      onEnd: () => one.events.push('end'),
+      onWritable: () => undefined,
+      onClose: () => undefined,
+    });
+    one.share?.send([Buffer.from('ab')]);
+    await eventually(() => counter('upstream_cx_tx_bytes_total') === 2);
+    sockets(0)[0]?.write('AB');
+    await eventually(() => counter('upstream_cx_rx_bytes_total') === 2);
+    expect(one.events).to.deep.equal([]);
+    one.share?.resumeReading();
+    expect(one.events).to.deep.equal(['end']);
+    one.end();
+  });
+
   it('exclusive ones have connections of their own, which drain with the pool', async () => {
     setUp();
     setHosts(0);

@@ -3,7 +3,7 @@ import { createLogging } from '../../src/log.js';
 import type { CircuitBreakerThresholds, Cluster } from '../../src/model/cluster.js';
 import type { HealthStatus, LoadAssignment } from '../../src/model/endpoint.js';
 import type { Resource } from '../../src/model/verdict.js';
-import type { ActiveCluster, ClusterManager, Pipeline } from '../../src/upstream/cluster-manager.js';
+import type { AcquireOptions, ActiveCluster, ClusterManager, Pipeline } from '../../src/upstream/cluster-manager.js';
 import type { ExclusiveConnection, PoolCallbacks, PoolFailure } from '../../src/upstream/connection.js';
 
 export const log = createLogging('off').logger('upstream');
@@ -155,7 +155,7 @@ export function attempt(
   cluster: ActiveCluster<Pipeline>,
   priority: 'default' | 'high' = 'default',
   onData?: (connection: ExclusiveConnection) => void,
-  options?: { readonly freshOnly: boolean; readonly exclusive?: boolean },
+  options?: Partial<AcquireOptions>,
 ): Attempt {
   const events: string[] = [];
   let cancel = () => {};
@@ -190,7 +190,11 @@ export function attempt(
           resolve(failure);
         },
       };
-      const request = cluster.acquire(priority, callbacks, options && { exclusive: false, ...options });
+      const request = cluster.acquire(
+        priority,
+        callbacks,
+        options && { freshOnly: false, exclusive: false, ...options },
+      );
       cancel = () => request.cancel();
     }),
   };

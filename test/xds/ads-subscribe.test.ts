@@ -27,7 +27,10 @@ for (const variant of variants) {
       const stream = await h.server.nextStream();
       const first = await stream.next();
       expect(first.node).to.deep.include({ id: 'n1', cluster: 'c1', user_agent_name: 'pontoon' });
-      expect(first.node?.client_features).to.deep.equal(['xds.config.resource-in-sotw']);
+      expect(first.node?.client_features).to.deep.equal([
+        'xds.config.resource-in-sotw',
+        'xds.config.supports-resource-ttl',
+      ]);
       expect(first.node).to.have.nested.property('user_agent_build_version.version.minor_number', 2);
       expect(first.node).to.have.nested.property('metadata.fields.a.listValue.values[1].stringValue', 'x');
       expect((await stream.next()).node).to.equal(null);
@@ -45,7 +48,7 @@ for (const variant of variants) {
 
     it('sends initial metadata', async () => {
       const { address } = h.server;
-      const channel = { addresses: () => [address], initialMetadata: [{ key: 'authorization', value: 'token' }] };
+      const channel = { addresses: () => [address], metadata: () => [{ key: 'authorization', value: 'token' }] };
       h.client.close();
       const server = h.server;
       const other = await createHarness(variant, {
@@ -379,6 +382,32 @@ for (const variant of variants) {
       expect(h.clock.pending).to.equal(0);
       h.clock.advance(10 ** 9);
       expect(patient.updates).to.deep.equal([]);
+    });
+
+    it('keeps names as they are', async () => {
+      const names = ['xdstp://authority/envoy.config/a/*?b=c&d=e', 'outbound|80||x.example.com', 'ü 名', '80'];
+      const watcher = new RecordingWatcher();
+      h.client.subscribe(h.eds, names, watcher);
+      h.client.start();
+      const stream = await h.server.nextStream();
+      expect(namesIn(await stream.next())).to.deep.equal(names);
+      respond(stream, { type: edsUrl, nonce: 'n1', resources: Object.fromEntries(names.map((name) => [name, '1'])) });
+      expect((await stream.next()).error_detail).to.equal(null);
+      expect([...watcher.state.keys()]).to.have.members(names);
+    });
+
+    it('takes an empty first answer without a version, and what follows it', async () => {
+      const watcher = new RecordingWatcher();
+      h.client.subscribe(h.cds, 'wildcard', watcher);
+      h.client.start();
+      const stream = await h.server.nextStream();
+      await stream.next();
+      respond(stream, { version: '', nonce: 'n1' });
+      expect((await stream.next()).error_detail).to.equal(null);
+      expect(watcher.updates).to.have.lengthOf(1);
+      respond(stream, { version: '', nonce: 'n2', resources: { a: '1' } });
+      expect((await stream.next()).error_detail).to.equal(null);
+      expect(watcher.plain).to.deep.equal({ a: '1' });
     });
 
     it('refuses to watch names that mean something else', () => {

@@ -90,7 +90,9 @@ class Subject {
   /** Sets the clusters, each with empty endpoints. Returns the number of the last request before. */
   async push(version: string, clusters: Record<string, string>): Promise<number> {
     const names = Object.keys(clusters);
-    return await this.controlPlane.putSnapshot({
+    // Before the snapshot is there: an answer may come sooner than the reply to who set it.
+    const last = (await this.controlPlane.acks()).at(-1)?.seq ?? 0;
+    await this.controlPlane.putSnapshot({
       version,
       nodeId: this.nodeId,
       resources: {
@@ -98,6 +100,7 @@ class Subject {
         endpoints: names.map((name) => ({ cluster_name: name, endpoints: [] })),
       },
     });
+    return last;
   }
 
   /** Resolves when there are so many clusters, each with its endpoints. */

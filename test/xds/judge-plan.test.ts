@@ -22,7 +22,7 @@ describe('judging a response', () => {
       bytes: bytesOf(`${i}`, '1'),
       ownName: true,
     }));
-    const plan = { candidates, unchanged: [], rejections: [], removed: [] };
+    const plan = { candidates, unchanged: [], rejections: [], removed: [], ttls: new Map() };
     const { verdicts } = await judgePlan(type, plan, systemClock);
     clearInterval(ticker);
     expect(verdicts.map(({ candidate }) => candidate)).to.deep.equal(candidates);
@@ -34,7 +34,7 @@ describe('judging a response', () => {
     Object.assign(type, { staleCheck: () => () => Promise.reject(new Error('gone')) });
     const candidate = { name: 'a', version: '', bytes: bytesOf('a', '1'), ownName: false };
     const held = { ...candidate, verdict: { kind: 'active', model: '1', warnings: [] } } as const;
-    const plan = { candidates: [], unchanged: [{ candidate, held }], rejections: [], removed: [] };
+    const plan = { candidates: [], unchanged: [{ candidate, held }], rejections: [], removed: [], ttls: new Map() };
     const { verdicts, unchanged } = await judgePlan(type, plan, systemClock);
     expect([verdicts.length, unchanged.length]).to.deep.equal([1, 0]);
   });

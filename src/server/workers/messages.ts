@@ -1,4 +1,5 @@
 import type { StoredLibrary } from '../../bridge/prepared-bridge.js';
+import type { Http1CodecName } from '../../http/http1-codec.js';
 import type { LogLevel } from '../../log.js';
 import type { Cluster } from '../../model/cluster.js';
 import type { SocketAddress } from '../../model/endpoint.js';
@@ -16,6 +17,7 @@ export interface WorkerSettings {
   readonly drainTimeMs: number;
   /** How many workers share the limits of circuit breakers. */
   readonly workers: number;
+  readonly http1Codec: Http1CodecName;
 }
 
 /** A listening socket of the main process. */

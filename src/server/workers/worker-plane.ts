@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import type { AccessLogManager } from '../../access-log/access-logger.js';
 import type { Clock } from '../../clock.js';
+import type { Http1CodecName } from '../../http/http1-codec.js';
 import type { Logging } from '../../log.js';
 import type { StatsRegistry } from '../../stats/create-store.js';
 import { createStatsImporter } from '../../stats/import.js';
@@ -26,6 +27,7 @@ export interface WorkerPlaneOptions {
   readonly accessLogs: AccessLogManager;
   readonly pluginRoots: readonly string[];
   readonly maxGoLibraries: number;
+  readonly http1Codec: Http1CodecName;
   readonly drainTimeMs: number;
   /** Numbers come at least this often, so that a worker that crashes loses few. */
   readonly collectIntervalMs: number;
@@ -123,6 +125,7 @@ export function createWorkerPlane(options: WorkerPlaneOptions): Plane<AcceptedBr
     logPath: options.logPath,
     drainTimeMs,
     workers: count,
+    http1Codec: options.http1Codec,
   };
   fleet = createFleet({
     count,

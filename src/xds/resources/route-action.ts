@@ -7,6 +7,7 @@ import type { RegexMatchAndSubstitute__Output } from '../../protobuf/generated/e
 import { readDataSource } from './data-source.js';
 import { join } from './findings.js';
 import { readDuration } from './read-duration.js';
+import { readRetryPolicy } from './retry-policy.js';
 import { readRegex } from './string-match.js';
 import { checkFields } from './support/check.js';
 import {
@@ -159,6 +160,7 @@ export function readForward(context: Context, action: RouteAction__Output, path:
     regexRewrite,
     hostRewrite: action.host_rewrite_literal || undefined,
     priority: action.priority === 'HIGH' ? 'high' : 'default',
+    retryPolicy: readRetryPolicy(context, action.retry_policy, join(path, 'retry_policy')),
     connect,
   };
 }

@@ -92,6 +92,15 @@ function readHeaderMatch(context: Context, matcher: HeaderMatcher__Output, path:
   );
 }
 
+/** All matchers of a list that can be read; the others are findings. */
+export function readHeaderMatches(
+  context: Context,
+  matchers: readonly HeaderMatcher__Output[],
+  path: string,
+): HeaderMatch[] {
+  return present(matchers.map((matcher, index) => readHeaderMatch(context, matcher, join(path, `[${index}]`))));
+}
+
 function readQueryMatch(
   context: Context,
   matcher: QueryParameterMatcher__Output,
@@ -125,9 +134,7 @@ function present<T>(values: readonly (T | undefined)[]): T[] {
 export function readRouteMatch(context: Context, match: RouteMatch__Output, path: string): RouteMatch | undefined {
   checkFields(routeMatchSupport, match, path, context.findings);
   const pathMatch = readPath(context, match, path);
-  const headers = present(
-    match.headers.map((header, i) => readHeaderMatch(context, header, join(path, `headers[${i}]`))),
-  );
+  const headers = readHeaderMatches(context, match.headers, join(path, 'headers'));
   const queryParameters = present(
     match.query_parameters.map((query, i) => readQueryMatch(context, query, join(path, `query_parameters[${i}]`))),
   );

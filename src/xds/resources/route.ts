@@ -5,6 +5,7 @@ import type { VirtualHost__Output } from '../../protobuf/generated/envoy/config/
 import type { Schema } from '../../protobuf/schema.js';
 import { join } from './findings.js';
 import { readHeaderMutations } from './header-mutations.js';
+import { readRetryPolicy } from './retry-policy.js';
 import { readDirectResponse, readForward, readRedirect } from './route-action.js';
 import { readRouteMatch } from './route-match.js';
 import { checkFields } from './support/check.js';
@@ -73,6 +74,10 @@ function readVirtualHost(context: Context, host: VirtualHost__Output, path: stri
     routes,
     requireTls: host.require_tls,
     requestBufferLimitBytes: readBufferLimit(host),
+    retryPolicy: readRetryPolicy(context, host.retry_policy, join(path, 'retry_policy')),
+    includeRequestAttemptCount: host.include_request_attempt_count,
+    includeAttemptCountInResponse: host.include_attempt_count_in_response,
+    includeIsTimeoutRetryHeader: host.include_is_timeout_retry_header,
     ...readHeaderMutations(context, host, path),
   };
 }

@@ -10,7 +10,7 @@ import { transportSocketSupport } from './support/cluster.js';
 import { readUpstreamTls, type StaticSecrets } from './tls-context.js';
 import { type Context, extensionType, readExtension } from './translate.js';
 
-const rawBuffer = 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer';
+export const rawBuffer = 'envoy.extensions.transport_sockets.raw_buffer.v3.RawBuffer';
 
 /** Whether a transport socket is plain text; undefined when its type can't be told, which is a finding then. */
 export function isPlainText(

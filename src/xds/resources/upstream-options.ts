@@ -12,6 +12,7 @@ import {
   clusterHttpOptionsSupport,
   lbPolicySupport,
   protocolOptionsSupport,
+  retryBudgetSupport,
   roundRobinSupport,
   tcpOptionsSupport,
   thresholdsSupport,
@@ -25,6 +26,8 @@ const defaultThresholds: CircuitBreakerThresholds = {
   maxRequests: 1024,
   maxRetries: 3,
 };
+
+const defaultBudgetPercent = 20;
 
 const tcpOptions = 'envoy.extensions.upstreams.tcp.v3.TcpProtocolOptions';
 const httpOptions = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
@@ -80,8 +83,12 @@ export function readCircuitBreakers(context: Context, cluster: Cluster__Output):
   const breakers = cluster.circuit_breakers;
   if (breakers !== null) {
     checkFields(circuitBreakersSupport, breakers, 'circuit_breakers', context.findings);
-    for (const [index, thresholds] of breakers.thresholds.entries())
-      checkFields(thresholdsSupport, thresholds, `circuit_breakers.thresholds[${index}]`, context.findings);
+    for (const [index, thresholds] of breakers.thresholds.entries()) {
+      const path = `circuit_breakers.thresholds[${index}]`;
+      checkFields(thresholdsSupport, thresholds, path, context.findings);
+      const budget = thresholds.retry_budget;
+      if (budget !== null) checkFields(retryBudgetSupport, budget, join(path, 'retry_budget'), context.findings);
+    }
   }
   const read = (priority: 'DEFAULT' | 'HIGH'): CircuitBreakerThresholds => {
     const set = breakers?.thresholds.find((thresholds) => thresholds.priority === priority);
@@ -90,6 +97,12 @@ export function readCircuitBreakers(context: Context, cluster: Cluster__Output):
       maxPendingRequests: set?.max_pending_requests?.value ?? defaultThresholds.maxPendingRequests,
       maxRequests: set?.max_requests?.value ?? defaultThresholds.maxRequests,
       maxRetries: set?.max_retries?.value ?? defaultThresholds.maxRetries,
+      ...(set?.retry_budget && {
+        retryBudget: {
+          percent: set.retry_budget.budget_percent?.value ?? defaultBudgetPercent,
+          minConcurrency: set.retry_budget.min_retry_concurrency?.value ?? defaultThresholds.maxRetries,
+        },
+      }),
     };
   };
   return { default: read('DEFAULT'), high: read('HIGH') };

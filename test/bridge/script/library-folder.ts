@@ -69,6 +69,7 @@ export const noCallbacks: BridgeCallbacks = {
   getRouteName: () => '',
   getVirtualClusterName: () => '',
   setSelfHalfCloseForUpstreamConn() {},
+  setIdempotent() {},
   setOneWay() {},
   sendLocalReply() {},
   log() {},

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { type Http1CodecName, http1CodecNames } from '../../../src/http/http1-codec.js';
 import { localAddress } from '../../../src/http/remote-address.js';
 import { echo as answerAsEcho, respond, startServer, type TestServer } from '../../http/harness.js';
 import { type RunningEnvoy, requireEnvoy, startEnvoy } from '../../support/envoy.js';
@@ -14,7 +15,7 @@ type Ports = Record<Profile, number>;
  * The same bytes go to a real Envoy and to our HTTP layer, with the same HttpConnectionManager. We are never looser, and stricter only
  * where the case says which rule of the RFCs asks for it (`stricter`) or that Node's parser can't do otherwise (`limitation`).
  */
-describe('HTTP/1.1 requests, Envoy as oracle', () => {
+const comparison = (codec: Http1CodecName) => () => {
   let envoy: RunningEnvoy | undefined;
   let echo: Awaited<ReturnType<typeof startEchoServer>> | undefined;
   const servers = new Map<Profile, TestServer>();
@@ -29,7 +30,7 @@ describe('HTTP/1.1 requests, Envoy as oracle', () => {
     ports.envoy = await envoyPorts(envoy);
     for (const profile of ['default', 'edge'] as const) {
       const config = pontoonConfig[profile];
-      servers.set(profile, await startServer({ config, handle: answer, localAddress: localAddress() }));
+      servers.set(profile, await startServer({ config, codec, handle: answer, localAddress: localAddress() }));
     }
     ports.pontoon = { default: servers.get('default')?.port ?? 0, edge: servers.get('edge')?.port ?? 0 };
     await inParallel(cases, 24, async (one) => void seen.set(one.name, await both(one, 400)));
@@ -72,7 +73,9 @@ describe('HTTP/1.1 requests, Envoy as oracle', () => {
     expect(last.envoy.responses[0]?.status).to.equal(200);
     expect(last.pontoon.responses[0]?.status).to.equal(200);
   });
-});
+};
+
+for (const codec of http1CodecNames) describe(`HTTP/1.1 requests, Envoy as oracle, codec ${codec}`, comparison(codec));
 
 /** Envoy routes no CONNECT here. */
 const answer: typeof answerAsEcho = (stream) => {

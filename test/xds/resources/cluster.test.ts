@@ -127,7 +127,7 @@ ${assignment('10.0.0.1')}
       explicit_http_config: { http2_protocol_options: {} }
   circuit_breakers:
     thresholds:
-    - { priority: HIGH, max_connections: 1, max_pending_requests: 0, max_requests: 3, max_retries: 4 }
+    - { priority: HIGH, max_connections: 1, max_pending_requests: 0, max_requests: 3, max_retries: 4, retry_budget: { budget_percent: { value: 12.5 } } }
     - { max_connections: 5, max_requests: 4294967295 }
     - { max_connections: 6 }
 `),
@@ -138,7 +138,13 @@ ${assignment('10.0.0.1')}
       idleTimeoutMs: 10_000,
       perConnectionBufferLimitBytes: 4096,
       circuitBreakers: {
-        high: { maxConnections: 1, maxPendingRequests: 0, maxRequests: 3, maxRetries: 4 },
+        high: {
+          maxConnections: 1,
+          maxPendingRequests: 0,
+          maxRequests: 3,
+          maxRetries: 4,
+          retryBudget: { percent: 12.5, minConcurrency: 3 },
+        },
         default: { maxConnections: 5, maxPendingRequests: 1024, maxRequests: 4294967295, maxRetries: 3 },
       },
     });
@@ -223,7 +229,7 @@ ${assignment('db.example.com').replaceAll('\n  ', '\n')}`),
       expect(active(cluster(named)).discovery).to.deep.equal({
         type: 'EDS',
         serviceName: 's',
-        source: { kind: 'ads', initialFetchTimeoutMs: 0 },
+        source: { kind: 'self', initialFetchTimeoutMs: 0 },
       });
       expect(summary(cluster(named, 'static'))).to.match(/^rejected \| eds_cluster_config.eds_config.self: .*ads/);
     });
@@ -280,6 +286,11 @@ ${assignment('db.example.com').replaceAll('\n  ', '\n')}`),
         'circuit_breakers: { per_host_thresholds: [{ max_connections: 1 }] }',
         /^active \| circuit_breakers.per_host_thresholds: ignored/,
       ],
+      [
+        'a budget over time',
+        'circuit_breakers: { thresholds: [{ retry_budget: { budget_interval: 1s } }] }',
+        /^active \| circuit_breakers.thresholds\[0\].retry_budget.budget_interval: ignored/,
+      ],
       ['metadata', 'metadata: { filter_metadata: { a: { b: c } } }', /^active$/],
       [
         'EDS settings on STATIC',
@@ -308,9 +319,9 @@ ${assignment('db.example.com').replaceAll('\n  ', '\n')}`),
         /^rejected \| eds_cluster_config.eds_config: is required/,
       ],
       [
-        'EDS from a file',
+        'EDS from a file that is not there',
         (yaml) => `${yaml.replace('STATIC', 'EDS')}\n  eds_cluster_config: { eds_config: { path: /a.yaml } }`,
-        /^rejected \| eds_cluster_config.eds_config.path: not supported: use ads: \{\}/,
+        /^rejected \| eds_cluster_config.eds_config.path: there is no file \/a.yaml/,
       ],
       [
         'two hosts of LOGICAL_DNS',

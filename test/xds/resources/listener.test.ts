@@ -313,9 +313,9 @@ describe('xds/resources listener', () => {
         /^rejected .*duplicate upgrade A/,
       ],
       [
-        'routes from a file',
-        yamlOf({ routes: 'rds: { route_config_name: r, config_source: { path: /a } }' }),
-        /^rejected .*rds.config_source.path: not supported: use ads/,
+        'routes from a file that is not there',
+        yamlOf({ routes: 'rds: { route_config_name: r, config_source: { path: /no/such/file } }' }),
+        /^rejected .*rds.config_source.path: there is no file \/no\/such\/file/,
       ],
       [
         'routes without a name',

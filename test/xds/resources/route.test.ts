@@ -28,6 +28,10 @@ describe('xds/resources route', () => {
           domains: ['*'],
           requireTls: 'NONE',
           requestBufferLimitBytes: undefined,
+          retryPolicy: undefined,
+          includeRequestAttemptCount: false,
+          includeAttemptCountInResponse: false,
+          includeIsTimeoutRetryHeader: false,
           requestHeaders: none,
           responseHeaders: none,
           routes: [
@@ -49,6 +53,7 @@ describe('xds/resources route', () => {
                 regexRewrite: undefined,
                 hostRewrite: undefined,
                 priority: 'default',
+                retryPolicy: undefined,
                 connect: undefined,
               },
               requestBufferLimitBytes: undefined,
@@ -313,11 +318,6 @@ describe('xds/resources route', () => {
         'a cluster of its own choice',
         ofAction('route: { cluster_specifier_plugin: p }'),
         /^rejected .*cluster_specifier_plugin: not supported/,
-      ],
-      [
-        'retries',
-        ofAction('route: { cluster: c, retry_policy: { retry_on: 5xx } }'),
-        /^active \| .*retry_policy: ignored: a failed attempt is not repeated$/,
       ],
       [
         'mirrors',

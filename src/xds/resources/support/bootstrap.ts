@@ -1,7 +1,5 @@
 import { ignored, type MessageSupport, message, rejected, silent } from './rules.js';
 
-const plainTextGrpc = 'use grpc_services with one envoy_grpc';
-
 export const bootstrapSupport: MessageSupport = message(
   'envoy.config.bootstrap.v3.Bootstrap',
   'node static_resources dynamic_resources stats_flush_interval admin layered_runtime',
@@ -67,49 +65,11 @@ export const layeredRuntimeSupport: MessageSupport = message(
   ignored('disk_layer rtds_layer', 'runtime keys have no effect'),
 );
 
-export const adsSupport: MessageSupport = message(
-  'envoy.config.core.v3.ApiConfigSource',
-  'api_type transport_api_version grpc_services set_node_on_first_message_only',
-  [
-    ...rejected('cluster_names refresh_delay', plainTextGrpc),
-    ...ignored('rate_limit_settings', 'requests follow answers, with back-off'),
-    ...ignored('config_validators', 'they are not loaded'),
-    ...silent('request_timeout'),
-  ],
-  'as `ads_config`',
-);
-
-export const grpcServiceSupport: MessageSupport = message(
-  'envoy.config.core.v3.GrpcService',
-  'envoy_grpc initial_metadata',
-  [
-    ...rejected('google_grpc', plainTextGrpc),
-    ...ignored('retry_policy', 'the stream reconnects with back-off'),
-    ...silent('timeout'),
-  ],
-  'in `ads_config`',
-);
-
-export const envoyGrpcSupport: MessageSupport = message(
-  'envoy.config.core.v3.GrpcService.EnvoyGrpc',
-  'cluster_name',
-  [
-    ...ignored('authority', 'the authority is the name of the cluster'),
-    ...ignored('retry_policy', 'the stream reconnects with back-off'),
-    ...ignored('max_receive_message_length', 'messages of any size are taken'),
-    ...silent('skip_envoy_headers'),
-  ],
-  'in `ads_config`',
-);
-
 export const bootstrapMessages: readonly MessageSupport[] = [
   bootstrapSupport,
   nodeSupport,
   adminSupport,
   staticResourcesSupport,
   dynamicResourcesSupport,
-  adsSupport,
-  grpcServiceSupport,
-  envoyGrpcSupport,
   layeredRuntimeSupport,
 ];

@@ -57,12 +57,14 @@ export const circuitBreakersSupport: MessageSupport = message('envoy.config.clus
 
 export const thresholdsSupport: MessageSupport = message(
   'envoy.config.cluster.v3.CircuitBreakers.Thresholds',
-  'priority max_connections max_pending_requests max_requests max_retries',
-  [
-    ...ignored('retry_budget', 'max_retries applies'),
-    ...ignored('max_connection_pools', 'there is one pool per host and priority'),
-    ...silent('track_remaining'),
-  ],
+  'priority max_connections max_pending_requests max_requests max_retries retry_budget',
+  [...ignored('max_connection_pools', 'there is one pool per host and priority'), ...silent('track_remaining')],
+);
+
+export const retryBudgetSupport: MessageSupport = message(
+  'envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget',
+  'budget_percent min_retry_concurrency',
+  ignored('budget_interval', 'the budget is a share of the requests of the moment'),
 );
 
 export const edsClusterConfigSupport: MessageSupport = message(
@@ -88,7 +90,7 @@ export const clusterHttpOptionsSupport: MessageSupport = message(
     ...silent('header_validation_config'),
     ...ignored('outlier_detection', 'failing hosts are not ejected'),
     ...ignored('request_mirror_policies', 'requests are not mirrored'),
-    ...ignored('retry_policy', 'a failed attempt is not repeated'),
+    ...ignored('retry_policy', 'the policies of routes and virtual hosts apply'),
     ...ignored('hash_policy', 'requests do not stick to a host'),
     ...rejected('http_filters', 'filters between the router and the bridge are not run'),
   ],
@@ -205,6 +207,7 @@ export const clusterMessages: readonly MessageSupport[] = [
   dnsClusterSupport,
   circuitBreakersSupport,
   thresholdsSupport,
+  retryBudgetSupport,
   commonLbConfigSupport,
   clusterHttpOptionsSupport,
   clusterCommonHttpOptionsSupport,

@@ -22,12 +22,10 @@ export const pipeSupport: MessageSupport = message('envoy.config.core.v3.Pipe', 
 
 export const configSourceSupport: MessageSupport = message(
   'envoy.config.core.v3.ConfigSource',
-  'ads self initial_fetch_timeout',
+  'ads self path path_config_source api_config_source initial_fetch_timeout resource_api_version',
   [
-    ...rejected('path path_config_source', 'use ads: {}'),
-    ...rejected('api_config_source', 'use ads: {}'),
-    ...rejected('authorities', 'use ads: {}'),
-    ...silent('resource_api_version'),
+    ...rejected('authorities', 'names are asked of the source, whatever their authority'),
+    ...rejected('resource_api_version=V2', 'resources are those of v3'),
   ],
 );
 

@@ -1,9 +1,11 @@
 import { bootstrapMessages } from './bootstrap.js';
 import { clusterExtensions, clusterMessages } from './cluster.js';
 import { commonMessages } from './common.js';
+import { controlPlaneMessages } from './control-plane.js';
 import { endpointMessages } from './endpoint.js';
 import { listenerExtensions, listenerMessages } from './listener.js';
-import { routeMessages } from './route.js';
+import { retryOnSupport } from './retry.js';
+import { routeExtensions, routeMessages } from './route.js';
 import type { ExtensionSupport, MessageSupport } from './rules.js';
 import { tlsMessages } from './tls.js';
 
@@ -13,6 +15,8 @@ export interface SupportSection {
   readonly messages: readonly MessageSupport[];
   readonly extensions: readonly ExtensionSupport[];
 }
+
+const words = (list: readonly string[]): string => list.map((word) => `\`${word}\``).join(', ');
 
 /** The whole table: what verdicts are made of, and what docs/support.md is generated from. */
 export const supportSections: readonly SupportSection[] = [
@@ -41,9 +45,12 @@ export const supportSections: readonly SupportSection[] = [
   },
   {
     title: 'Routes (RDS, and `route_config`)',
-    about: 'Regular expressions are compiled when a resource arrives; one that RE2 does not take rejects it.',
+    about:
+      'Regular expressions are compiled when a resource arrives; one that RE2 does not take rejects it. ' +
+      `In \`retry_on\` these words count: ${words(retryOnSupport.implemented)}; others are left out with a warning, ` +
+      `also ${words(Object.keys(retryOnSupport.without))}, which do not happen with servers that speak TCP.`,
     messages: routeMessages,
-    extensions: [],
+    extensions: routeExtensions,
   },
   {
     title: 'TLS, and its secrets (SDS)',
@@ -57,6 +64,14 @@ export const supportSections: readonly SupportSection[] = [
     title: 'Bootstrap',
     about: 'A rejected field fails the file, and so does an unknown one.',
     messages: bootstrapMessages,
+    extensions: [],
+  },
+  {
+    title: 'Control planes (`ads_config`, `api_config_source`)',
+    about:
+      'A control plane is a static cluster of the bootstrap (`envoy_grpc`), in plain text or with TLS, or an address (`google_grpc`). ' +
+      '`api_type` is GRPC or DELTA_GRPC, `transport_api_version` is V3; others are refused.',
+    messages: controlPlaneMessages,
     extensions: [],
   },
   {

@@ -1,10 +1,11 @@
-import { ignored, type MessageSupport, message, rejected, silent } from './rules.js';
+import { retryBackOffSupport, retryHostPredicateSupport, retryPolicySupport } from './retry.js';
+import { type ExtensionSupport, ignored, type MessageSupport, message, rejected, silent } from './rules.js';
 
 const headers = 'request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove';
 const noFilterReadsIt = 'there is no filter that reads it';
 const perFilter = ignored('typed_per_filter_config', noFilterReadsIt);
 const notMirrored = ignored('request_mirror_policies', 'requests are not mirrored');
-const notRetried = 'a failed attempt is not repeated';
+const typedRetryPolicy = ignored('retry_policy_typed_config', 'use retry_policy');
 
 export const routeConfigurationSupport: MessageSupport = message(
   'envoy.config.route.v3.RouteConfiguration',
@@ -28,15 +29,14 @@ export const routeConfigurationSupport: MessageSupport = message(
 
 export const virtualHostSupport: MessageSupport = message(
   'envoy.config.route.v3.VirtualHost',
-  `name domains routes require_tls ${headers} per_request_buffer_limit_bytes request_body_buffer_limit`,
+  `name domains routes require_tls ${headers} per_request_buffer_limit_bytes request_body_buffer_limit retry_policy
+   include_request_attempt_count include_attempt_count_in_response include_is_timeout_retry_header`,
   [
     ...rejected('matcher', 'use routes'),
     ...rejected('route_specifiers', 'a specifier may choose another cluster'),
-    ...ignored('retry_policy retry_policy_typed_config', notRetried),
+    ...typedRetryPolicy,
     ...ignored('hedge_policy', 'requests are not hedged'),
     ...ignored('rate_limits cors', noFilterReadsIt),
-    ...ignored('include_request_attempt_count include_attempt_count_in_response', 'x-envoy-attempt-count is not set'),
-    ...ignored('include_is_timeout_retry_header', 'there are no retries'),
     ...ignored('virtual_clusters', 'these statistics are not kept'),
     ...notMirrored,
     ...perFilter,
@@ -73,7 +73,7 @@ export const routeMatchSupport: MessageSupport = message(
 export const routeActionSupport: MessageSupport = message(
   'envoy.config.route.v3.RouteAction',
   `cluster cluster_header weighted_clusters cluster_not_found_response_code prefix_rewrite regex_rewrite
-   host_rewrite_literal timeout idle_timeout priority upgrade_configs`,
+   host_rewrite_literal timeout idle_timeout priority retry_policy upgrade_configs`,
   [
     ...rejected(
       'cluster_specifier_plugin inline_cluster_specifier_plugin',
@@ -84,7 +84,7 @@ export const routeActionSupport: MessageSupport = message(
     ...ignored('auto_host_rewrite=true', ':authority is left as the client sent it'),
     ...ignored('append_x_forwarded_host', 'x-forwarded-host is not set'),
     ...ignored('metadata_match', 'hosts are not divided into subsets'),
-    ...ignored('retry_policy retry_policy_typed_config', notRetried),
+    ...typedRetryPolicy,
     ...ignored('hedge_policy', 'requests are not hedged'),
     ...ignored('rate_limits include_vh_rate_limits cors', noFilterReadsIt),
     ...ignored('hash_policy', 'requests do not stick to a host'),
@@ -158,8 +158,11 @@ export const routeMessages: readonly MessageSupport[] = [
   stringMatcherSupport,
   routeActionSupport,
   routeUpgradeSupport,
+  retryPolicySupport,
+  retryBackOffSupport,
   weightedClusterSupport,
   clusterWeightSupport,
   redirectSupport,
   directResponseSupport,
 ];
+export const routeExtensions: readonly ExtensionSupport[] = [retryHostPredicateSupport];

@@ -1,0 +1,153 @@
+import type { Clock } from '../clock.js';
+import type { Logger } from '../log.js';
+import type { Bootstrap } from '../model/bootstrap.js';
+import type { ApiSource, ConfigSource, PathSource } from '../model/config-source.js';
+import type { Schema } from '../protobuf/schema.js';
+import type { StatsStore } from '../stats/store.js';
+import {
+  type AdsClient,
+  type ClientOptions,
+  createAdsClient,
+  type WatchedResources,
+  type Watcher,
+} from '../xds/ads-client.js';
+import { ApplyHold } from '../xds/apply-hold.js';
+import { createFileClient } from '../xds/file-client.js';
+import type { ResourceState, ResourceType } from '../xds/resource-type.js';
+import { createSecretFiles, decodeDiscoveryFile } from './discovery-file.js';
+import { type GrpcChannelContext, grpcChannel } from './grpc-channel.js';
+
+export interface ConfigSourcesOptions {
+  readonly bootstrap: Bootstrap;
+  readonly schema: Schema;
+  readonly version: string;
+  readonly clock: Clock;
+  readonly stats: StatsStore;
+  readonly log: Logger;
+}
+
+/** Every place that resources come from: the aggregated stream, streams of one type, files. */
+export interface ConfigSources {
+  /** Connects. Subscriptions may come before or after. */
+  start(): void;
+  /** Subscribes at the source; those who name the same share its stream or file. `self` means `parent`. */
+  subscribe<T>(
+    type: ResourceType<T>,
+    source: ConfigSource,
+    parent: ConfigSource | undefined,
+    names: readonly string[] | 'wildcard',
+    watcher: Watcher<T>,
+  ): WatchedResources;
+  states(typeUrl: string): ResourceState[];
+  version(typeUrl: string): string;
+  close(): void;
+}
+
+interface Shared {
+  readonly client: AdsClient;
+  users: number;
+}
+
+/** Whose statistics `control_plane.…` of a stream are: in Envoy those of what it brings; of single resources there is one stream here. */
+function statPrefixOf(type: ResourceType<unknown>): string {
+  return type.statPrefix ?? `xds.${type.shortName}`;
+}
+
+const nowhere: WatchedResources = { update: () => undefined, close: () => undefined };
+
+export function createConfigSources(options: ConfigSourcesOptions): ConfigSources {
+  const { bootstrap, schema, version, clock, stats, log } = options;
+  const hold = new ApplyHold(clock);
+  const channels: GrpcChannelContext = {
+    clusters: bootstrap.grpcClusters,
+    files: createSecretFiles(schema),
+    random: Math.random,
+  };
+  const shared = new Map<string, Shared>();
+  let started = false;
+
+  function apiClient(source: ApiSource, onlyType: ResourceType<unknown> | undefined): AdsClient {
+    const [first, ...others] = source.services;
+    return createAdsClient({
+      ...common(onlyType && statPrefixOf(onlyType)),
+      variant: source.variant,
+      onlyType: onlyType?.typeUrl,
+      channel: grpcChannel(first, channels),
+      fallbacks: others.map((service) => grpcChannel(service, channels)),
+      retry: first.retry,
+      rateLimit: source.rateLimit,
+      node: bootstrap.node,
+      version,
+      nodeInEveryRequest: !source.setNodeOnFirstMessageOnly,
+      random: Math.random,
+    });
+  }
+  function common(statPrefix: string | undefined): ClientOptions {
+    return { codec: schema, stats, log, clock, hold, ...(statPrefix !== undefined && { statPrefix }) };
+  }
+  function fileClient(source: PathSource, type: ResourceType<unknown>): AdsClient {
+    return createFileClient({
+      ...common(statPrefixOf(type)),
+      ...source,
+      typeUrl: type.typeUrl,
+      decode: (content) => decodeDiscoveryFile(schema, source.path, content),
+    });
+  }
+  const ads = bootstrap.ads && apiClient(bootstrap.ads, undefined);
+
+  /** The client of a source, made when its first user comes. It goes with its last one. */
+  function use(source: ApiSource | PathSource, type: ResourceType<unknown>): { client: AdsClient; leave(): void } {
+    const { kind, ...rest } = source;
+    const key = JSON.stringify([type.typeUrl, kind, { ...rest, initialFetchTimeoutMs: undefined }]);
+    let entry = shared.get(key);
+    if (entry === undefined) {
+      entry = { client: source.kind === 'api' ? apiClient(source, type) : fileClient(source, type), users: 0 };
+      shared.set(key, entry);
+      if (started) entry.client.start();
+    }
+    const { client } = entry;
+    entry.users++;
+    const leave = () => {
+      entry.users--;
+      if (entry.users > 0 || shared.get(key) !== entry) return;
+      shared.delete(key);
+      client.close();
+    };
+    return { client, leave };
+  }
+
+  const clients = (): readonly AdsClient[] => [
+    ...(ads ? [ads] : []),
+    ...[...shared.values()].map(({ client }) => client),
+  ];
+
+  return {
+    start() {
+      started = true;
+      for (const client of clients()) client.start();
+    },
+    subscribe(type, source, parent, names, watcher) {
+      const own = source.kind === 'self' ? parent : source;
+      if (own === undefined || own.kind === 'self') return nowhere;
+      if (own.kind === 'ads') return ads?.subscribe(type, names, watcher) ?? nowhere;
+      const { client, leave } = use(own, type as ResourceType<unknown>);
+      const watch = client.subscribe(type, names, watcher);
+      return {
+        update: (next) => watch.update(next),
+        close() {
+          watch.close();
+          leave();
+        },
+      };
+    },
+    states: (typeUrl) => clients().flatMap((client) => client.states(typeUrl)),
+    version: (typeUrl) =>
+      clients()
+        .map((client) => client.version(typeUrl))
+        .find((text) => text !== '') ?? '',
+    close() {
+      for (const client of clients()) client.close();
+      hold.close();
+    },
+  };
+}

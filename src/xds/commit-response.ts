@@ -1,0 +1,58 @@
+import type { Clock } from '../clock.js';
+import type { Verdict } from '../model/verdict.js';
+import type { Interest } from './interest.js';
+import type { Judged } from './judge-plan.js';
+import type { Plan, Rejection } from './plan-response.js';
+import type { ResourceCache } from './resource-cache.js';
+import type { AcceptedResource, ResourceUpdate } from './resource-type.js';
+import type { ReceivedResponse } from './subscription.js';
+
+export interface Committed<T> {
+  readonly update: ResourceUpdate<T>;
+  readonly rejections: readonly Rejection[];
+  /** Models that nobody wants any more. */
+  readonly unwanted: readonly Verdict<T>[];
+}
+
+/** Takes the verdicts into the cache. From here on they are what we have, and say so to the next stream. */
+export function commitResponse<T>(
+  response: ReceivedResponse,
+  plan: Plan<T>,
+  judged: Judged<T>,
+  { cache, interest, clock }: { cache: ResourceCache<T>; interest: Interest; clock: Clock },
+): Committed<T> {
+  const now = new Date(clock.now());
+  const rejections = [...plan.rejections];
+  const changed: AcceptedResource<T>[] = [];
+  const unwanted: Verdict<T>[] = [];
+  for (const { candidate, verdict } of judged.verdicts) {
+    const { name, version, bytes } = candidate;
+    if (verdict.kind === 'rejected') {
+      const { problems } = verdict;
+      rejections.push({ name, label: name, version, bytes, problems, judgedAt: undefined });
+    } else if (interest.has(name)) changed.push(cache.accept(name, version, bytes, verdict, now));
+    else unwanted.push(verdict);
+  }
+  for (const { name, version } of judged.unchanged) cache.confirm(name, version);
+  for (const { name, version, bytes, problems, judgedAt = clock.monotonic() } of rejections.filter(isNamed)) {
+    if (interest.has(name)) cache.reject(name, { version, bytes, problems, judgedAt, lastAttempt: now });
+  }
+  const removed = plan.removed.filter((name) => interest.has(name));
+  for (const name of removed) {
+    if (interest.names.has(name)) cache.setMissing(name, 'does_not_exist', now);
+    else cache.delete(name);
+  }
+  const update: ResourceUpdate<T> = {
+    cause: 'response',
+    version: response.version,
+    changed,
+    removed,
+    rejected: rejections.filter(isNamed).map(({ name, problems }) => ({ name, problems })),
+    unchanged: judged.unchanged.map(({ name }) => name),
+  };
+  return { update, rejections, unwanted };
+}
+
+function isNamed(rejection: Rejection): rejection is Rejection & { readonly name: string } {
+  return rejection.name !== undefined && rejection.name !== '';
+}
