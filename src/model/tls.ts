@@ -62,6 +62,8 @@ export interface CommonTls {
 export interface UpstreamTls extends CommonTls {
   /** '' : none is sent. */
   readonly sni: string;
+  /** A host that has a name is asked for by it, and not by `sni` (auto_host_sni). */
+  readonly sniFromHost: boolean;
   /** The server's certificate has to have the server name that was sent (auto_sni_san_validation), in place of `sanMatches`. */
   readonly sniIsName: boolean;
   readonly certificate: SecretSource<TlsCertificate> | undefined;

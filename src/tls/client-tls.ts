@@ -14,8 +14,12 @@ export interface ClientTls {
   waitingFor(): readonly string[];
   /** They are not to be waited for any more. */
   readonly overdue: boolean;
-  /** For a new connection, as things are now; undefined: secrets are missing. */
-  session(): ClientSession | undefined;
+  /**
+   * For a new connection, as things are now; undefined: secrets are missing.
+   *
+   * @param hostname the host's own name, '' where it has none
+   */
+  session(hostname: string): ClientSession | undefined;
   close(): void;
 }
 
@@ -48,38 +52,41 @@ export function createClientTls(
       onChange();
     },
   );
-  let made: { readonly material: ContextMaterial; readonly session: ClientSession } | undefined;
+  let made: { readonly material: ContextMaterial; readonly sessionOf: (hostname: string) => ClientSession } | undefined;
 
-  function makeSession(current: ContextMaterial): ClientSession {
+  function sessions(current: ContextMaterial): (hostname: string) => ClientSession {
     const secureContext: SecureContext = createSecureContext(secureContextOptions(config, current));
     const check = compilePeerCheck(current.validation, true);
-    // An IP address is no server name (RFC 6066 section 3).
-    const servername = isIP(config.sni) === 0 ? config.sni : '';
-    const expectedName = config.sniIsName && config.sni !== '' ? config.sni : undefined;
-    return {
-      options: {
-        secureContext,
-        rejectUnauthorized: false,
-        checkServerIdentity: () => undefined,
-        ...(servername !== '' && { servername }),
-        ...(config.alpnProtocols.length > 0 && { ALPNProtocols: [...config.alpnProtocols] }),
-      },
-      check(socket) {
-        const peer = socket.getPeerX509Certificate();
-        const chainProblem = socket.authorized ? undefined : String(socket.authorizationError);
-        const problem = check({ certificate: peer, chainProblem, expectedName });
-        if (problem) {
-          ssl[problem.stat].value++;
-          return `TLS_error: ${problem.reason}`;
-        }
-        ssl.countHandshake(socket, peer !== undefined);
-        return undefined;
-      },
-      explain(error) {
-        if (!isTlsError(error)) return error.code ?? error.message;
-        ssl.connectionError.value++;
-        return `TLS_error: ${error.code ?? ''}: ${error.message.replace(/\s+$/, '')}`;
-      },
+    const alpn = config.alpnProtocols.length > 0 ? { ALPNProtocols: [...config.alpnProtocols] } : {};
+    return (hostname) => {
+      const sni = (config.sniFromHost && hostname) || config.sni;
+      const expectedName = config.sniIsName && sni !== '' ? sni : undefined;
+      return {
+        options: {
+          secureContext,
+          rejectUnauthorized: false,
+          checkServerIdentity: () => undefined,
+          // An IP address is no server name (RFC 6066 section 3).
+          ...(sni !== '' && isIP(sni) === 0 && { servername: sni }),
+          ...alpn,
+        },
+        check(socket) {
+          const peer = socket.getPeerX509Certificate();
+          const chainProblem = socket.authorized ? undefined : String(socket.authorizationError);
+          const problem = check({ certificate: peer, chainProblem, expectedName });
+          if (problem) {
+            ssl[problem.stat].value++;
+            return `TLS_error: ${problem.reason}`;
+          }
+          ssl.countHandshake(socket, peer !== undefined);
+          return undefined;
+        },
+        explain(error) {
+          if (!isTlsError(error)) return error.code ?? error.message;
+          ssl.connectionError.value++;
+          return `TLS_error: ${error.code ?? ''}: ${error.message.replace(/\s+$/, '')}`;
+        },
+      };
     };
   }
 
@@ -88,14 +95,14 @@ export function createClientTls(
     get overdue() {
       return material.overdue;
     },
-    session() {
+    session(hostname) {
       const { current } = material;
       if (current === undefined) {
         notReady.value++;
         return undefined;
       }
-      if (made?.material !== current) made = { material: current, session: makeSession(current) };
-      return made.session;
+      if (made?.material !== current) made = { material: current, sessionOf: sessions(current) };
+      return made.sessionOf(hostname);
     },
     close: () => material.close(),
   };

@@ -19,7 +19,7 @@ export function connectSocket(
   const target = address.kind === 'pipe' ? { path: address.path } : { host: address.address, port: address.port };
   const highWaterMark = Math.max(1, bufferLimitBytes);
   const clientTls = tlsOf(host);
-  const tls = clientTls?.session();
+  const tls = clientTls?.session(host.hostname);
   try {
     // Never in plain text instead.
     if (clientTls && tls === undefined) throw new Error('TLS_error: secrets are not ready');

@@ -277,7 +277,7 @@ static_resources:
     expect(watcher.plain).to.have.property('a');
     // The file is away for a moment: that is one more attempt that fails.
     rmSync(token);
-    await until(() => log.lines.some((line) => line.includes('ENOENT')));
+    await until(() => log.lines.some((line) => line.includes('there is no file')));
     file('token', 'second\n');
     await works(await server.nextStream(), watcher, 'b');
     expect(watcher.plain).to.deep.equal({ b: '1' });

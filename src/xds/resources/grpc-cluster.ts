@@ -80,7 +80,7 @@ function readTls(context: Context, cluster: Cluster__Output, secrets: StaticSecr
     return undefined;
   }
   const config = readExtension<UpstreamTlsContext__Output>(context, socket.typed_config, path);
-  const tls = config && readUpstreamTls(context, config, path, secrets);
+  const tls = config && readUpstreamTls(context, config, path, secrets, 'TLSv1.3');
   if (tls) checkControlPlaneTls(context, tls, `${path}.common_tls_context`);
   return tls;
 }

@@ -199,7 +199,7 @@ function readCommon(
 }
 
 /**
- * TLS to servers.
+ * TLS to servers. What is offered at most is Envoy's default of clients, where nothing else is said.
  * https://www.envoyproxy.io/docs/envoy/latest/api-v3/extensions/transport_sockets/tls/v3/tls.proto
  */
 export function readUpstreamTls(
@@ -207,11 +207,11 @@ export function readUpstreamTls(
   message: UpstreamTlsContext__Output,
   path: string,
   secrets: StaticSecrets,
+  defaultMax: TlsVersion = 'TLSv1.2',
 ): UpstreamTls {
   checkFields(upstreamTlsSupport, message, path, context.findings);
   const at = join(path, 'common_tls_context');
-  // Envoy's own default of what clients offer at most.
-  const { certificates, ...common } = readCommon(context, message.common_tls_context, at, secrets, 'TLSv1.2');
+  const { certificates, ...common } = readCommon(context, message.common_tls_context, at, secrets, defaultMax);
   const [certificate, ...more] = certificates;
   if (more.length > 0)
     context.findings.malformed.push({
@@ -228,7 +228,7 @@ export function readUpstreamTls(
       path: join(path, 'auto_sni_san_validation'),
       message: 'needs trusted_ca: anybody can have that name',
     });
-  return { ...common, sni: message.sni, sniIsName, certificate };
+  return { ...common, sni: message.sni, sniFromHost: message.auto_host_sni, sniIsName, certificate };
 }
 
 /** How long a handshake may take where the filter chain does not say: Envoy has no limit then, and clients could hold as many as they like. */

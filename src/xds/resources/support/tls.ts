@@ -43,9 +43,8 @@ export const downstreamTlsSupport: MessageSupport = message(
 
 export const upstreamTlsSupport: MessageSupport = message(
   'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
-  'common_tls_context sni auto_sni_san_validation',
+  'common_tls_context sni auto_host_sni auto_sni_san_validation',
   [
-    ...rejected('auto_host_sni=true', 'use sni'),
     ...ignored('allow_renegotiation=true', 'renegotiation is never allowed'),
     ...ignored('enforce_rsa_key_usage=true', 'the usage of keys is checked by the rules of the TLS library'),
     ...silent('max_session_keys'),
