@@ -339,4 +339,94 @@ describe('secrets in files', function () {
     rotate(authority.issue(['good.test']));
     await until('a good one', async () => ((await shown()) === 'DNS:good.test' ? true : undefined));
   });
+
+  it('come as resources of a file, and choose the way to each server', async () => {
+    const authority = createAuthority();
+    const { startFramedServer } = await import('../../control-plane-sample/framed-server.js');
+    server = await startTlsEchoServer({ ...authority.issue(['server.test']) });
+    const plain = await startFramedServer('plain', 0);
+    const path = join(folder, 'secrets.yaml');
+    const write = (certificate: Certificate) => {
+      const secret = {
+        '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
+        ...secretResource('ours', { tls_certificate: tlsCertificate(certificate) }),
+      };
+      writeFileSync(`${path}.new`, stringify({ resources: [secret] }));
+      renameSync(`${path}.new`, path);
+    };
+    write(authority.issue(['first.test']));
+    const endpoint = (port: number, mode?: string) => ({
+      endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: port } } },
+      ...(mode && { metadata: { filter_metadata: { 'envoy.transport_socket_match': { mode } } } }),
+    });
+    const http = listenerResource('http', 'ingress', 'routes');
+    const inlined = JSON.stringify(http).replace(
+      /"rds":\{.*?\}\}/,
+      `"route_config":${JSON.stringify(routesResource('routes', { '/': 'bridge' }))}`,
+    );
+    pontoon = await startPontoon({
+      bootstrap: stringify({
+        admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
+        static_resources: {
+          clusters: [
+            {
+              ...bridgeClusterResource({ name: 'bridge', ports: [1], ...lengthPrefixed }),
+              load_assignment: {
+                cluster_name: 'bridge',
+                endpoints: [{ lb_endpoints: [endpoint(server.port, 'tls'), endpoint(plain.port)] }],
+              },
+              transport_socket_matches: [
+                {
+                  name: 'tls',
+                  match: { mode: 'tls' },
+                  transport_socket: upstreamTls({
+                    validation_context: trusting(authority, sanOf('DNS', { exact: 'server.test' })),
+                  }),
+                },
+                // Nothing matches it: its secret is not waited for.
+                {
+                  name: 'unused',
+                  match: { mode: 'never' },
+                  transport_socket: upstreamTls({
+                    tls_certificate_sds_secret_configs: [
+                      { name: 'missing', sds_config: { path_config_source: { path }, initial_fetch_timeout: '0s' } },
+                    ],
+                  }),
+                },
+              ],
+            },
+          ],
+          listeners: [
+            withTransportSocket(
+              JSON.parse(inlined) as object,
+              downstreamTls({
+                tls_certificate_sds_secret_configs: [
+                  { name: 'ours', sds_config: { path_config_source: { path }, resource_api_version: 'V3' } },
+                ],
+              }),
+            ),
+          ],
+        },
+      }),
+    });
+    try {
+      const port = Number(new URL(await pontoon.listener('http')).port);
+      const shown = async () => {
+        const socket = await tlsConnection(port, { ca: authority.cert });
+        const { subjectaltname } = socket.getPeerCertificate();
+        socket.destroy();
+        return subjectaltname;
+      };
+      expect(await shown()).to.equal('DNS:first.test');
+      const answers: string[] = [];
+      for (let count = 0; count < 4; count++)
+        answers.push((await tlsRequest(port, { ca: authority.cert, body: 'x' })).body);
+      expect(answers.sort()).to.deep.equal(['plain: x\n', 'plain: x\n', 'x', 'x']);
+      expect(server.sockets).to.have.length(1);
+      write(authority.issue(['second.test']));
+      await until('the next one', async () => ((await shown()) === 'DNS:second.test' ? true : undefined));
+    } finally {
+      await plain.close();
+    }
+  });
 });
