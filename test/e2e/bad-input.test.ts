@@ -40,7 +40,7 @@ describe('bad input at the start', function () {
   const bridge = bridgeCluster({ name: 'bridge', ports: [1], ...lengthPrefixed });
   const listener = httpListener('http', 'ingress', routesTo('bridge'));
   const hcm = 'static_resources\\.listeners\\[0\\]\\.filter_chains\\[0\\]\\.filters\\[0\\]\\.typed_config';
-  const tls = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext';
+  const tls = 'type.googleapis.com/envoy.extensions.transport_sockets.starttls.v3.UpstreamStartTlsConfig';
   const stdout = 'type.googleapis.com/envoy.extensions.access_loggers.stream.v3.StdoutAccessLog';
   const dynamic = (config: string) => `node: {id: a, cluster: b}\ndynamic_resources: {${config}}`;
 
@@ -122,7 +122,7 @@ describe('bad input at the start', function () {
           'connect_timeout',
           `transport_socket: {name: tls, typed_config: {"@type": ${tls}}}, connect_timeout`,
         ),
-      says: 'FILE: static_resources\\.clusters\\[0\\]\\.transport_socket\\.typed_config: not supported: connections to the servers are not encrypted yet .*',
+      says: 'FILE: static_resources\\.clusters\\[0\\]\\.transport_socket\\.typed_config: not supported: only plain text and TLS are; .*',
     },
     {
       name: 'no cluster for the control plane',

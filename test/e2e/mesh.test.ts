@@ -58,7 +58,7 @@ async function portOf(envoy: RunningEnvoy): Promise<number> {
   });
 }
 
-describe('between two Envoys of a mesh, with mutual TLS on both hops', function () {
+describe('between two Envoys of a mesh, with mutual TLS on both hops', () => {
   let binary: string;
   let folder: string;
   let server: FramedServer;
