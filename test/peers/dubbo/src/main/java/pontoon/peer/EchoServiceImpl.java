@@ -107,7 +107,16 @@ public class EchoServiceImpl implements EchoService {
         return bytes;
     }
 
-    public void note(String text) { notes.add(text); }
+    /** Told on stderr, too, where it outlives the process. */
+    public void note(String text) {
+        notes.add(text);
+        System.err.println("note " + text);
+    }
+
+    public String noteAndSleep(String text, int milliseconds) {
+        note(text);
+        return sleep(milliseconds);
+    }
 
     public List<String> notes() {
         synchronized (notes) {
