@@ -298,8 +298,13 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
 
   // The end of the connection.
 
-  /** Whatever the server still wants to read, it answers nobody any more. */
+  /** Whatever the server still wants to read, it answers nobody any more. An answer that it has cut short is no answer. */
   onEnd(): void {
+    const cut = this.#incoming.unfinished;
+    if (cut !== undefined && this.#live.has(cut)) {
+      this.#context.stats.cxProtocolError.value++;
+      this.#lose(cut, { reason: 'protocol error: the server closed in the middle of a frame', protocolError: true });
+    }
     this.close('the server closed the connection');
   }
 
@@ -320,11 +325,15 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
 
   #failAll(loss: Loss): void {
     for (const share of [...this.#live]) {
-      // What came before the end is told before it. A whole answer doesn't need the connection any more.
-      if (share.state === 'answered') continue;
-      if (share.held === undefined) this.#fail(share, loss);
-      else share.loss = loss;
+      // A whole answer doesn't need the connection any more.
+      if (share.state !== 'answered') this.#lose(share, loss);
     }
+  }
+
+  /** What came before the end is told before it. */
+  #lose(share: Share, loss: Loss): void {
+    if (share.held === undefined) this.#fail(share, loss);
+    else share.loss ??= loss;
   }
 
   #fail(share: Share, loss: Loss): void {

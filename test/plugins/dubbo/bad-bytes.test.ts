@@ -13,8 +13,9 @@ describe('plugins/dubbo, bytes on a shared connection that are not the protocolâ
   let server: TcpServer;
   let pontoon: Pontoon;
   let answer: Buffer;
+  let ends: boolean;
   before(async () => {
-    server = await startTcpServer({ onData: ({ socket }) => void socket.write(answer) });
+    server = await startTcpServer({ onData: ({ socket }) => void (ends ? socket.end(answer) : socket.write(answer)) });
     const config = JSON.stringify({ limits: { max_request_frame: 2000, max_response_frame: 2000 } });
     const bridge = { library: 'plugins/dubbo/index.ts', plugin: 'dubbo', config };
     pontoon = await startPontoon({
@@ -29,15 +30,18 @@ describe('plugins/dubbo, bytes on a shared connection that are not the protocolâ
     await server?.close();
   });
 
-  const cases: [string, Buffer][] = [
+  const cases: [string, Buffer, ...'ends'[]][] = [
     ['a wrong magic', Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n')],
     ['a frame that is too large', responseFrame(Buffer.alloc(2001))],
     ['an id that no call has', responseFrame(hello, { id: 4711n })],
     ['a request', responseFrame(hello, { flags: 0xc2 })],
+    // The first id of a connection.
+    ['a frame that is cut short', responseFrame(hello, { id: 1n }).subarray(0, -1), 'ends'],
   ];
-  for (const [index, [name, bytes]] of cases.entries()) {
+  for (const [index, [name, bytes, end]] of cases.entries()) {
     it(`${name}: 502, flag UPE, and the connection is closed`, async () => {
       answer = bytes;
+      ends = end === 'ends';
       const response = await fetch(`${await pontoon.listener('http')}/a.B/c`, { method: 'POST' });
       expect([response.status, await response.text()]).to.deep.equal([
         502,
