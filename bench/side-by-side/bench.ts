@@ -9,7 +9,8 @@ import type { Settings } from './results.js';
 import { Unavailable } from './tools/commands.js';
 import { debianTool, type Tool } from './tools/debian.js';
 import { projectRoot } from './tools/paths.js';
-import { type CountingServer, type Counts, startServer, type UpstreamKind } from './upstream/upstream.js';
+import { startDubboProvider } from './upstream/provider.js';
+import { type Answered, startServer, type Upstream, type UpstreamKind } from './upstream/upstream.js';
 
 /** What all cases of one run share. */
 export interface Bench {
@@ -18,7 +19,7 @@ export interface Bench {
   readonly wrk: Tool;
   /** What `--peer` chose; all unless given. */
   wants(peer: PeerName): boolean;
-  upstream(kind: UpstreamKind): Promise<CountingServer>;
+  upstream(kind: UpstreamKind): Promise<Upstream>;
   /** Starts a peer with files of its own. `unavailable` says why it can't be had. */
   start(name: PeerName, cpus: string): Promise<Running | { readonly name: PeerName; readonly unavailable: string }>;
   /** Peer → version, of all that were started. */
@@ -31,7 +32,7 @@ export interface Running extends RunningPeer {
   readonly name: PeerName;
   readonly peer: Peer;
   /** What the server behind it, or without one it itself, has counted. */
-  readonly served: () => Promise<Pick<Counts, 'answers' | 'bytes'>>;
+  readonly served: () => Promise<Answered>;
 }
 
 /** @throws Unavailable without wrk or a C compiler */
@@ -39,12 +40,13 @@ export async function openBench(settings: Settings, wanted: readonly string[]): 
   const cpus = planCpus();
   const wrk = await debianTool('wrk');
   const folder = mkdtempSync(join(tmpdir(), 'pontoon-bench-'));
-  const upstreams = new Map<UpstreamKind, Promise<CountingServer>>();
+  const upstreams = new Map<UpstreamKind, Promise<Upstream>>();
   const running = new Set<Running>();
   const versions = new Map<string, string>([['wrk', wrk.version]]);
   let started = 0;
   const upstream = (kind: UpstreamKind) => {
-    const server = upstreams.get(kind) ?? startServer(kind, cpus.upstream);
+    const start = () => (kind === 'dubbo' ? startDubboProvider(cpus.upstream) : startServer(kind, cpus.upstream));
+    const server = upstreams.get(kind) ?? start();
     upstreams.set(kind, server);
     return server;
   };
@@ -59,8 +61,8 @@ export async function openBench(settings: Settings, wanted: readonly string[]): 
     async start(name, list) {
       const peer: Peer = peers[name];
       const own = mkdtempSync(join(folder, `${name}-${started++}-`));
-      const server = peer.upstream === 'none' ? undefined : await upstream(peer.upstream);
       try {
+        const server = peer.upstream === 'none' ? undefined : await upstream(peer.upstream);
         const proxy = await peer.start({ cpus: list, upstreamPort: server?.port ?? 0, folder: own });
         if (proxy.version !== '') versions.set(name, proxy.version);
         const served = proxy.counts ?? server?.counts;
@@ -84,7 +86,12 @@ export async function openBench(settings: Settings, wanted: readonly string[]): 
     },
     async close() {
       for (const one of [...running]) await one.stop();
-      for (const server of upstreams.values()) await (await server).stop();
+      for (const server of upstreams.values()) {
+        await server.then(
+          (one) => one.stop(),
+          () => undefined, // told as a reason where it was wanted
+        );
+      }
       rmSync(folder, { recursive: true, force: true });
     },
   };

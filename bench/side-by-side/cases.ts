@@ -70,6 +70,12 @@ export const throughputGroups: readonly ThroughputGroup[] = [
     })),
   },
   {
+    group: 'dubbo',
+    peers: ['pontoon-dubbo', 'pontoon-dubbo-direct', 'pontoon-by-id'],
+    cpus: 'proxy',
+    cases: [{ id: 'dubbo-128', title: `a text of 128 B, ${plural(32)}`, body: 128, connections: 32, beside: nothing }],
+  },
+  {
     group: 'churn',
     peers: ['pontoon-ads', 'envoy-files'],
     cpus: 'proxy',

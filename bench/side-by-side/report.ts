@@ -47,6 +47,7 @@ function sections(results: Results) {
     overview: overview(results, group('bodies')),
     bodies: each(group('bodies')),
     multiplexed: each(group('multiplexed')),
+    dubbo: each(group('dubbo')),
     churn: each(group('churn')),
     workers: each(group('workers')),
     latency: results.latency

@@ -51,7 +51,17 @@ export function judge(results: Results): readonly Verdict[] {
       latencyOf(results, id, title, 'pontoon-script'),
       latencyOf(results, id, title, 'pontoon-go'),
     ]),
-    workersCost(results),
+    ofCase(
+      results,
+      'CPU per request of a generic Dubbo call, by that of framed, multiplexed by id',
+      dubboOf('pontoon-dubbo'),
+    ),
+    ofCase(
+      results,
+      'CPU per request of a direct Dubbo call, by that of framed, multiplexed by id',
+      dubboOf('pontoon-dubbo-direct'),
+    ),
+    ofCase(results, 'CPU per request of two workers, by that of one process', workersCost),
     workersShare(results),
     memory(results, 'RSS of one process after the endurance run', 'pontoon-script', 120, ({ rssMiB }) => rssMiB),
     idleMemory(results),
@@ -90,11 +100,7 @@ const range = (spread: Spread, digits: number) => showSpread(spread, (value) => 
 const cpuOf = ({ cpuUs }: ThroughputRound) => cpuUs;
 
 function cpuRatio(results: Results, title: string, id: string, peer: string, limit: number): Verdict {
-  const rows = [throughputRow(results, id, peer), throughputRow(results, id, 'envoy')] as const;
-  const [ours, envoys] = rows.map((row) => figure(row, cpuOf));
-  if (!ours || !envoys) return notMeasured(title, `at most ${limit}`, ours ? rows[1] : rows[0]);
-  const ratio = ours.median / envoys.median;
-  return atMost(title, limit, ratio, '', `${ratio.toFixed(2)}: ${range(ours, 1)} to ${range(envoys, 1)} µs`);
+  return ofCase(results, title, { id, peer, to: 'envoy', limit });
 }
 
 /** Envoy's p99 × 1.25 + 0.3 ms, each a median over the rounds. */
@@ -110,16 +116,24 @@ function latencyOf(results: Results, id: string, caseTitle: string, peer: string
   return atMost(title, limit, ours.median, ' ms', `${range(ours, 2)} ms; Envoy ${range(envoys, 2)} ms`);
 }
 
-function workersCost(results: Results): Verdict {
-  const title = 'CPU per request of two workers, by that of one process';
-  const rows = [
-    throughputRow(results, 'workers', 'pontoon-two'),
-    throughputRow(results, 'workers', 'pontoon-script'),
-  ] as const;
-  const [two, one] = rows.map((row) => figure(row, cpuOf));
-  if (!two || !one) return notMeasured(title, 'at most 1.15', two ? rows[1] : rows[0]);
-  const ratio = two.median / one.median;
-  return atMost(title, 1.15, ratio, '', `${ratio.toFixed(2)}: ${range(two, 1)} to ${range(one, 1)} µs`);
+interface OfCase {
+  readonly id: string;
+  readonly peer: string;
+  /** What it is compared with, in the same rounds. */
+  readonly to: string;
+  readonly limit: number;
+}
+
+const workersCost: OfCase = { id: 'workers', peer: 'pontoon-two', to: 'pontoon-script', limit: 1.15 };
+const dubboOf = (peer: string): OfCase => ({ id: 'dubbo-128', peer, to: 'pontoon-by-id', limit: 2 });
+
+/** CPU per request of two rows of one case. */
+function ofCase(results: Results, title: string, { id, peer, to, limit }: OfCase): Verdict {
+  const rows = [throughputRow(results, id, peer), throughputRow(results, id, to)] as const;
+  const [ours, others] = rows.map((row) => figure(row, cpuOf));
+  if (!ours || !others) return notMeasured(title, `at most ${limit}`, ours ? rows[1] : rows[0]);
+  const ratio = ours.median / others.median;
+  return atMost(title, limit, ratio, '', `${ratio.toFixed(2)}: ${range(ours, 1)} to ${range(others, 1)} µs`);
 }
 
 function workersShare(results: Results): Verdict {

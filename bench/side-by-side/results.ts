@@ -35,7 +35,7 @@ export interface Row<Round> {
   readonly unavailable?: string;
 }
 
-export type Group = 'bodies' | 'multiplexed' | 'churn' | 'workers';
+export type Group = 'bodies' | 'multiplexed' | 'dubbo' | 'churn' | 'workers';
 
 export interface ThroughputCase {
   readonly id: string;

@@ -42,10 +42,16 @@ export async function warmUp(
   cases: readonly { readonly body: number; readonly connections: number }[],
 ): Promise<void> {
   if (settings.rounds === 1) return;
-  for (const { port } of peers) {
+  for (const { port, peer } of peers) {
     const started = performance.now();
     const load = (one: { readonly body: number; readonly connections: number }) =>
-      runWrk(wrk, cpus.load, { port, body: one.body, connections: one.connections, seconds: 1 });
+      runWrk(wrk, cpus.load, {
+        port,
+        body: one.body,
+        connections: one.connections,
+        seconds: 1,
+        json: peer.json ?? false,
+      });
     for (let answered = 0; answered < warmRequests && performance.now() - started < warmLimitMs; )
       answered += (await load({ body: 128, connections: 32 })).requests;
     for (const one of cases) await load(one);

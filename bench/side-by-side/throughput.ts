@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Bench, measured, type Running } from './bench.js';
 import type { ThroughputGroup, ThroughputPlan } from './cases.js';
 import { disturb } from './load/disturbance.js';
-import { probe } from './load/probe.js';
+import { type Echo, probe } from './load/probe.js';
 import { problemsOf, runWrk } from './load/wrk.js';
 import { connectionsPerProcess } from './measure/connections.js';
 import { readTree, treeResidentMiB } from './measure/process-tree.js';
+import type { Peer } from './peers/peer.js';
 import type { Row, ThroughputCase, ThroughputRound } from './results.js';
 import { rotated, startAll, warmUp } from './rounds.js';
 
@@ -57,14 +58,13 @@ async function runRound(
   const { body, connections, longer = 1 } = plan;
   const seconds = bench.settings.seconds * longer;
   const problems: string[] = [];
-  const check = () =>
-    probe(peer.port, body, peer.peer.upstream !== 'none').catch((error: Error) => problems.push(error.message));
+  const check = () => probe(peer.port, body, echoOf(peer.peer)).catch((error: Error) => problems.push(error.message));
   await settled(peer);
   await check();
   const before = await peer.served();
   const beside = startBeside(peer, plan);
   const waiting = all.filter((one) => one !== peer).map(({ pid }) => pid);
-  const load = { port: peer.port, connections, body, seconds };
+  const load = { port: peer.port, connections, body, seconds, json: peer.peer.json ?? false };
   const { result, usage, held } = await measured(peer.pid, waiting, async () => {
     const sent = runWrk(bench.wrk, bench.cpus.load, load);
     await Promise.race([sent, sleep(seconds * 500)]);
@@ -94,6 +94,8 @@ async function runRound(
     problems,
   };
 }
+
+const echoOf = ({ upstream, json }: Peer): Echo => (upstream === 'none' ? 'length' : json ? 'json' : 'bytes');
 
 const settleLimitMs = 5000;
 

@@ -12,6 +12,8 @@ export interface BridgeStats {
   readonly pluginNotFound: Counter;
   /** The server closed or reset before the response had ended. */
   readonly upstreamClosed: Counter;
+  /** A server's bytes on a shared connection were not the protocol's. */
+  readonly protocolErrors: Counter;
   readonly requestTooLarge: Counter;
   readonly responseTooLarge: Counter;
   /** The client or the router gave up. */
@@ -30,6 +32,7 @@ export function createBridgeStats(stats: StatsStore, pluginName: string): Bridge
     pluginErrors: stats.counter(`${prefix}.plugin_errors`),
     pluginNotFound: stats.counter(`${prefix}.plugin_not_found`),
     upstreamClosed: stats.counter(`${prefix}.upstream_closed`),
+    protocolErrors: stats.counter(`${prefix}.protocol_errors`),
     requestTooLarge: stats.counter(`${prefix}.request_too_large`),
     responseTooLarge: stats.counter(`${prefix}.response_too_large`),
     cancelled: stats.counter(`${prefix}.cancelled`),

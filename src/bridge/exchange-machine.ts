@@ -133,8 +133,8 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     this.#dispatch({ kind: 'upstream_writable' });
   }
 
-  onClose(reason: string): void {
-    this.#dispatch({ kind: 'upstream_close', reason });
+  onClose(reason: string, protocolError: boolean): void {
+    this.#dispatch({ kind: 'upstream_close', reason, protocolError });
   }
 
   #onRequestWritten(): void {
@@ -233,8 +233,10 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
         else this.#continueResponse(open, true);
         break;
       case 'upstream_close':
-        if (this.#canReplace(open)) this.#replace(open);
-        else this.#fail({ kind: 'upstream_closed', reason: event.reason });
+        // A server that spoke was there: what it has read was not lost on a stale connection.
+        if (event.protocolError && open.connection.wrote) this.#fail({ kind: 'protocol_error', reason: event.reason });
+        else if (this.#canReplace(open)) this.#replace(open);
+        else this.#fail({ kind: event.protocolError ? 'protocol_error' : 'upstream_closed', reason: event.reason });
         break;
       case 'upstream_writable':
         open.upstreamBlocked = false;
@@ -552,6 +554,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
 
   #fail(failure: ExchangeFailure): void {
     if (failure.kind === 'upstream_closed') this.#stats.upstreamClosed.value += 1;
+    else if (failure.kind === 'protocol_error') this.#stats.protocolErrors.value += 1;
     else if (failure.kind === 'request_too_large') this.#stats.requestTooLarge.value += 1;
     else if (failure.kind === 'response_too_large') this.#stats.responseTooLarge.value += 1;
     else if (failure.kind === 'drain_timeout') this.#stats.drainTimeouts.value += 1;

@@ -33,7 +33,7 @@ export type ExchangeEvent =
     }
   | { readonly kind: 'upstream_data'; readonly data: Buffer }
   | { readonly kind: 'upstream_end' }
-  | { readonly kind: 'upstream_close'; readonly reason: string }
+  | { readonly kind: 'upstream_close'; readonly reason: string; readonly protocolError: boolean }
   | { readonly kind: 'upstream_writable' }
   /** All of a one-way request is with the kernel. */
   | { readonly kind: 'request_written' }

@@ -13,6 +13,8 @@ export type ExchangeFailure =
   | { readonly kind: 'pool'; readonly failure: PoolFailure }
   /** The server closed or reset before the response had ended; also FIN in the middle of a frame. */
   | { readonly kind: 'upstream_closed'; readonly reason: string }
+  /** The connection was closed because the server sent what is not the protocol's. */
+  | { readonly kind: 'protocol_error'; readonly reason: string }
   /** Logged and counted already. `error` is an Error of our own, safe to print, whatever the plugin threw. */
   | {
       readonly kind: 'plugin_error';

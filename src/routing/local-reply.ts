@@ -140,6 +140,8 @@ function outcomeOf(failure: RoutingFailure): FailureOutcome {
       return poolOutcome(failure.failure);
     case 'upstream_closed':
       return reset(503, 'connection termination', responseFlags.UC);
+    case 'protocol_error':
+      return reset(502, 'protocol error', responseFlags.UPE);
     case 'plugin_error':
       return { ...outcome(500, pluginErrorBody, 0, 'bridge_plugin_error'), lateFlags: responseFlags.LR };
     case 'request_too_large':

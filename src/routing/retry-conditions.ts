@@ -38,6 +38,7 @@ export function retriesFailure({ on }: RetryRules, failure: RoutingFailure, requ
       return on.has('connect-failure') || retriesReset(on, requestStarted);
     }
     case 'upstream_closed':
+    case 'protocol_error':
     case 'per_try_timeout':
       return retriesReset(on, requestStarted);
     default:

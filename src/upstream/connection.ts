@@ -56,8 +56,11 @@ export interface UpstreamConnectionHandler {
   /** The server's FIN. Writing may go on. */
   onEnd(): void;
   onWritable(): void;
-  /** The connection is gone: reset, error or timeout. `reason` is for people, as in `ECONNRESET`. Comes at most once, last. */
-  onClose(reason: string): void;
+  /**
+   * The connection is gone: reset, error or timeout; `protocolError`: it was closed because the server sent what is not the protocol's.
+   * `reason` is for people, as in `ECONNRESET`. Comes at most once, last.
+   */
+  onClose(reason: string, protocolError: boolean): void;
 }
 
 /** Why no connection could be had. */

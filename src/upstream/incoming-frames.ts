@@ -40,6 +40,11 @@ export class IncomingFrames implements FrameSink {
     return this.#target !== undefined;
   }
 
+  /** Whose answer has begun and has not ended. */
+  get unfinished(): Share | undefined {
+    return Array.isArray(this.#target) ? undefined : this.#target;
+  }
+
   /** Throws a FrameError; then the connection is of no use any more. */
   read(chunk: Buffer): void {
     this.#reader.read(chunk);

@@ -34,7 +34,7 @@ export class Lease implements ExclusiveConnection {
   setHandler(handler: UpstreamConnectionHandler): void {
     const reason = this.#closeReason;
     // The connection failed between being handed out and now.
-    if (reason !== undefined) process.nextTick(() => handler.onClose(reason));
+    if (reason !== undefined) process.nextTick(() => handler.onClose(reason, false));
     else this.handler = handler;
   }
 

@@ -294,7 +294,7 @@ export class PooledConnection {
     if (state.kind === 'leased' || state.kind === 'failed_unread') {
       const { handler } = state.lease;
       state.lease.end(reason);
-      if (handler) this.#notify(() => handler.onClose(reason));
+      if (handler) this.#notify(() => handler.onClose(reason, false));
     }
   }
 

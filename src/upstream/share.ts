@@ -13,6 +13,12 @@ import type { QueuedFrame } from './write-queue.js';
  */
 export type ShareState = 'preparing' | 'queued' | 'sent' | 'answered' | 'abandoned' | 'closed';
 
+/** What `onClose` says. */
+export interface Loss {
+  readonly reason: string;
+  readonly protocolError: boolean;
+}
+
 const noPieces: readonly Buffer[] = [];
 
 /** One exchange's share of a connection, and its frame in the queue. `SharedConnection` makes all its transitions. */
@@ -36,7 +42,8 @@ export class Share implements ConnectionShare, QueuedFrame {
   paused = false;
   held: Buffer[] | undefined;
   heldBytes = 0;
-  closeReason = '';
+  /** How it was lost. */
+  loss: Loss | undefined;
   readonly #connection: SharedConnection;
 
   constructor(connection: SharedConnection) {
@@ -58,7 +65,8 @@ export class Share implements ConnectionShare, QueuedFrame {
   setHandler(handler: UpstreamConnectionHandler): void {
     this.handler = handler;
     // The connection failed between being handed out and now.
-    if (this.closeReason !== '') process.nextTick(() => handler.onClose(this.closeReason));
+    const { loss } = this;
+    if (loss !== undefined) process.nextTick(() => handler.onClose(loss.reason, loss.protocolError));
   }
 
   send(request: Buffer[], whenWritten?: () => void): void {

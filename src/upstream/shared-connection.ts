@@ -9,7 +9,7 @@ import { type FrameEvents, IncomingFrames } from './incoming-frames.js';
 import type { Lease } from './lease.js';
 import type { MultiplexingStats } from './multiplexing-stats.js';
 import type { ConnectionContext } from './pooled-connection.js';
-import { Share } from './share.js';
+import { type Loss, Share } from './share.js';
 import { checkWholeFrame } from './whole-frame.js';
 
 /** What a pool's shared connections have in common. */
@@ -123,11 +123,11 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
   }
 
   /** Ends it, and the exchanges that it has with it. */
-  close(reason: string): void {
+  close(reason: string, protocolError = false): void {
     if (this.#closed) return;
     this.#stop();
     this.#lease.release(false);
-    this.#failAll(reason);
+    this.#failAll({ reason, protocolError });
   }
 
   // The requests.
@@ -154,7 +154,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
       return true;
     } catch (error) {
       this.#taken--;
-      this.#fail(share, (error as Error).message);
+      this.#fail(share, { reason: (error as Error).message, protocolError: false });
       return false;
     }
   }
@@ -193,7 +193,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
       if (!(error instanceof FrameError)) throw error;
       this.#context.stats.cxProtocolError.value++;
       this.#context.log.debug({ host: this.host.address, reason: error.message }, 'closing a shared connection');
-      this.close(`protocol error: ${error.message}`);
+      this.close(`protocol error: ${error.message}`, true);
     }
   }
 
@@ -298,15 +298,20 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
 
   // The end of the connection.
 
-  /** Whatever the server still wants to read, it answers nobody any more. */
+  /** Whatever the server still wants to read, it answers nobody any more. An answer that it has cut short is no answer. */
   onEnd(): void {
+    const cut = this.#incoming.unfinished;
+    if (cut !== undefined && this.#live.has(cut)) {
+      this.#context.stats.cxProtocolError.value++;
+      this.#lose(cut, { reason: 'protocol error: the server closed in the middle of a frame', protocolError: true });
+    }
     this.close('the server closed the connection');
   }
 
   onClose(reason: string): void {
     if (this.#closed) return;
     this.#stop();
-    this.#failAll(reason);
+    this.#failAll({ reason, protocolError: false });
   }
 
   #stop(): void {
@@ -318,27 +323,31 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
     this.#abandoned = 0;
   }
 
-  #failAll(reason: string): void {
+  #failAll(loss: Loss): void {
     for (const share of [...this.#live]) {
-      // What came before the end is told before it. A whole answer doesn't need the connection any more.
-      if (share.state === 'answered') continue;
-      if (share.held === undefined) this.#fail(share, reason);
-      else share.closeReason = reason;
+      // A whole answer doesn't need the connection any more.
+      if (share.state !== 'answered') this.#lose(share, loss);
     }
   }
 
-  #fail(share: Share, reason: string): void {
-    const { handler } = share;
-    share.state = 'closed';
-    share.closeReason = reason;
-    this.#letGo(share);
-    this.#owner.onShareEnd(this);
-    this.#tellClose(handler, reason);
+  /** What came before the end is told before it. */
+  #lose(share: Share, loss: Loss): void {
+    if (share.held === undefined) this.#fail(share, loss);
+    else share.loss ??= loss;
   }
 
-  #tellClose(handler: UpstreamConnectionHandler | undefined, reason: string): void {
+  #fail(share: Share, loss: Loss): void {
+    const { handler } = share;
+    share.state = 'closed';
+    share.loss = loss;
+    this.#letGo(share);
+    this.#owner.onShareEnd(this);
+    this.#tellClose(handler, loss);
+  }
+
+  #tellClose(handler: UpstreamConnectionHandler | undefined, { reason, protocolError }: Loss): void {
     try {
-      handler?.onClose(reason);
+      handler?.onClose(reason, protocolError);
     } catch (error) {
       this.#context.log.error(
         { err: error, host: this.host.address },
@@ -392,13 +401,13 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
     this.#context.sharing.slowReaders.value++;
     const { handler } = slowest;
     slowest.release();
-    this.#tellClose(handler, 'the client reads too slowly for a shared connection');
+    this.#tellClose(handler, { reason: 'the client reads too slowly for a shared connection', protocolError: false });
   }
 
   onResume(share: Share): void {
     if (this.#held.passOn(share, (to, piece) => this.#tell(to, piece))) {
-      if (share.closeReason === '') this.#tellEnd(share);
-      else this.#fail(share, share.closeReason);
+      if (share.loss === undefined) this.#tellEnd(share);
+      else this.#fail(share, share.loss);
     }
     this.#balanceReading();
     if (!this.#closed) this.#owner.onRoom(this);

@@ -6,6 +6,7 @@ import type { Judged, Results, Row } from '../../bench/side-by-side/results.js';
 import { Unavailable } from '../../bench/side-by-side/tools/commands.js';
 import { debianTool } from '../../bench/side-by-side/tools/debian.js';
 import { runChild } from '../support/child.js';
+import { requireDubbo } from '../support/dubbo.js';
 import { requireEnvoy } from '../support/envoy.js';
 import { compileGoLibrary } from '../support/go-libraries.js';
 import { projectRoot } from '../support/pontoon.js';
@@ -16,23 +17,19 @@ const main = join(projectRoot, 'dist', 'bench', 'side-by-side', 'main.js');
 const wanted: Readonly<Record<string, readonly string[]>> = {
   '128-32': ['pontoon-script', 'pontoon-go', 'envoy', 'constant'],
   '1m-1': ['pontoon-script', 'pontoon-go', 'envoy', 'constant'],
-  'mux-128': ['pontoon-script', 'envoy'],
+  'mux-128': ['pontoon-script', 'pontoon-in-order', 'pontoon-by-id', 'envoy'],
+  'dubbo-128': ['pontoon-dubbo', 'pontoon-dubbo-direct', 'pontoon-by-id'],
   'churn-on': ['pontoon-ads', 'envoy-files'],
-  workers: ['pontoon-script'],
+  workers: ['pontoon-script', 'pontoon-isolate', 'pontoon-two'],
   'latency-128': ['pontoon-script', 'pontoon-go', 'envoy'],
   'start-up': ['pontoon-script', 'pontoon-go', 'envoy'],
-  endurance: ['pontoon-script'],
-};
-/** Rows that are there when this version can do what they measure, and else with the reason. */
-const ifAble: Readonly<Record<string, readonly string[]>> = {
-  'mux-128': ['pontoon-in-order', 'pontoon-by-id'],
-  workers: ['pontoon-isolate', 'pontoon-two'],
-  endurance: ['pontoon-two'],
+  endurance: ['pontoon-script', 'pontoon-two'],
 };
 
 /** What a machine may lack; under CI=true it may not. */
 async function requireTools(context: Mocha.Context): Promise<void> {
   await requireEnvoy(context);
+  await requireDubbo(context);
   try {
     await debianTool('wrk');
     await compileGoLibrary(join(projectRoot, 'plugins', 'go-length-prefixed'), '.');
@@ -54,7 +51,7 @@ describe('npm run bench -- --quick', function () {
 
   it('measures every case and checks every answer', async () => {
     const output = join(folder, 'results.json');
-    const names = new Set(Object.values({ ...wanted, more: Object.values(ifAble).flat() }).flat());
+    const names = new Set(Object.values(wanted).flat());
     const flags = [
       ...Object.keys(wanted).flatMap((id) => ['--case', id]),
       ...[...names].flatMap((name) => ['--peer', name]),
@@ -68,13 +65,11 @@ describe('npm run bench -- --quick', function () {
     cases.set('endurance', results.endurance?.rows ?? []);
     expect([...cases.keys()]).to.have.members(Object.keys(wanted));
     for (const [id, rows] of cases) {
-      const expected = [...(wanted[id] ?? []), ...(ifAble[id] ?? [])];
       expect(
         rows.map(({ peer }) => peer),
         id,
-      ).to.have.members(expected);
+      ).to.have.members(wanted[id] ?? []);
       for (const { peer, rounds, unavailable } of rows) {
-        if (unavailable?.includes('this version') && ifAble[id]?.includes(peer)) continue;
         expect({ unavailable, problems: rounds.map(({ problems }) => problems) }, `${id}, ${peer}`).to.deep.equal({
           unavailable: undefined,
           problems: [[]],
@@ -83,6 +78,7 @@ describe('npm run bench -- --quick', function () {
     }
     const churn = results.throughput.find(({ id }) => id === 'churn-on');
     for (const { peer, rounds } of churn?.rows ?? []) expect(rounds[0]?.configChanges, peer).to.be.greaterThan(0);
+    expect(stdout).to.match(/^\| CPU per request of a generic Dubbo call, .* +\| at most 2 +\| \d/m);
     expect(stdout).to.match(/^\| framed 128 B, exclusive, script +\| at most 0\.6 +\| \d/m);
   });
 });

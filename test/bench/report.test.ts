@@ -99,6 +99,14 @@ describe("the benchmark's report", () => {
       expect(verdictOf(results({ throughput: [missing] }), script128)).to.include({ got: 'why' });
     });
 
+    it('compares rows of one case', () => {
+      const rows = [row('pontoon-dubbo', [90]), row('pontoon-by-id', [40]), row('pontoon-dubbo-direct', [60])];
+      const of = (kind: string) =>
+        verdictOf(results({ throughput: [bodyCase('dubbo-128', rows)] }), new RegExp(`^CPU .* ${kind} Dubbo call`));
+      expect(of('generic')).to.include({ wanted: 'at most 2', got: '2.25: 90.0 to 40.0 µs', by: '13 %' });
+      expect(of('direct')).to.include({ verdict: 'holds' });
+    });
+
     it("measures latency by Envoy's, with what is allowed on top", () => {
       const of = (p99Ms: number) =>
         verdictOf(

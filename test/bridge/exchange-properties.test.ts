@@ -202,7 +202,7 @@ describe('exchange, whatever happens in whatever order', () => {
         const onWrite = (connection: FakeConnection): boolean => {
           if (writes++ === given.writeFailsAt) {
             connection.gone = true;
-            connection.handler?.onClose('EPIPE');
+            connection.handler?.onClose('EPIPE', false);
           }
           return nextWritable();
         };
@@ -292,7 +292,7 @@ describe('exchange, whatever happens in whatever order', () => {
             case 'server_close':
               if (!connection?.live) break;
               connection.gone = true;
-              connection.handler?.onClose('ECONNRESET');
+              connection.handler?.onClose('ECONNRESET', false);
               break;
             case 'server_writable':
               if (connection?.live) connection.handler?.onWritable();

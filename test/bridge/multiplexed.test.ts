@@ -207,9 +207,31 @@ describe('exchanges on shared connections', () => {
         server.connections[0]?.socket.write(Buffer.from([255, 255, 255, 255, 0, 0, 0, 1]));
         await Promise.all(sent.map((one) => one.ended()));
         for (const { result } of sent)
-          expect(result.failure)
-            .to.have.property('reason')
-            .that.equals('protocol error: frameLength: a frame with a payload of 4294967295 bytes; allowed are 0-996');
+          expect(result.failure).to.deep.equal({
+            kind: 'protocol_error',
+            reason: 'protocol error: frameLength: a frame with a payload of 4294967295 bytes; allowed are 0-996',
+          });
+        expect(harness.stat('protocol_errors')).to.equal(2);
+        expect(harness.stat('upstream_closed')).to.equal(0);
+      });
+
+      it('what is no frame moves those that were not sent, and none that a server has read', async () => {
+        await setUp(configured({ ...config, max_frame_size: 1000 }));
+        const first = send('first');
+        await askedFor(1);
+        asked[0]?.answer();
+        await first.ended();
+        const [sent, unsent] = [send('sent', { method: 'PUT' }), send('unsent', { more: true })];
+        await askedFor(2);
+        server.connections[0]?.socket.write(Buffer.from([255, 255, 255, 255, 0, 0, 0, 1]));
+        await sent.ended();
+        expect(sent.result.summary).to.equal('failure protocol_error');
+        unsent.exchange.onRequestData(Buffer.alloc(0), true);
+        await askedFor(3);
+        asked[2]?.answer();
+        await unsent.ended();
+        expect(textOf(unsent)).to.equal('unsent');
+        expect(harness.stat('connections_replaced')).to.equal(1);
       });
 
       it('half-closed and PROXY exchanges have a connection to themselves', async () => {

@@ -403,6 +403,7 @@ describe('plugins on shared connections', () => {
         await sharing.askedFor(1);
         sharing.server.connections[0]?.socket.write(bytes);
         await sent.ended();
+        expect(sent.result.summary).to.equal('failure protocol_error');
         expect(sent.result.failure).to.have.property('reason').that.contains(reason);
         expect(sharing.harness.clusterStat('upstream_cx_protocol_error')).to.equal(1);
       });
@@ -418,7 +419,7 @@ describe('plugins on shared connections', () => {
       await Promise.all(sent.map((one) => one.ended()));
       for (const { result } of sent)
         expect(result.failure).to.deep.equal({
-          kind: 'upstream_closed',
+          kind: 'protocol_error',
           reason: 'protocol error: an answer with the id 4711, which no request has',
         });
     });

@@ -102,7 +102,7 @@ describe('plugins/go-length-prefixed', () => {
       expect((await run('--version')).stdout)
         .to.match(/^pontoon .*\ngo bridges: unavailable \(/)
         .and.include(reason);
-      const refused = await run('plugin', 'check', library);
+      const refused = await run('plugin', 'check', library, '--plugin-root', projectRoot);
       expect(refused.stdout).to.include(`library_path: Go bridges are unavailable here: ${reason}`);
       expect(refused.code).to.equal(1);
     } finally {

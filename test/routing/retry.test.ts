@@ -19,6 +19,7 @@ import {
 const { UF, UC, UT, UO, URX } = responseFlags;
 const status = (code: number, headers: string[] = []) => new HeaderMap([':status', String(code), ...headers]);
 const closed: ExchangeFailure = { kind: 'upstream_closed', reason: 'ECONNRESET' };
+const protocolError: ExchangeFailure = { kind: 'protocol_error', reason: 'x' };
 const refused: ExchangeFailure = {
   kind: 'pool',
   failure: { kind: 'connect_failure', host: testHost(), reason: 'connect ECONNREFUSED' },
@@ -85,6 +86,7 @@ describe('router: retries', () => {
       'connect timeout': (bed) => bed.fail({ kind: 'pool', failure: { kind: 'connect_timeout', host: testHost() } }),
       'closed before the request': (bed) => bed.fail(closed),
       closed: (bed) => written(bed, closed),
+      'protocol error': (bed) => written(bed, protocolError),
       500: (bed) => bed.respond(500),
       502: (bed) => bed.respond(502),
       504: (bed) => bed.respond(504),
@@ -108,7 +110,7 @@ describe('router: retries', () => {
     };
     const connection = ['refused', 'connect timeout'];
     const beforeRequest = [...connection, 'closed before the request'];
-    const reset = [...beforeRequest, 'closed'];
+    const reset = [...beforeRequest, 'closed', 'protocol error'];
     const cases: [RetryOn, readonly string[]][] = [
       ['connect-failure', connection],
       ['reset-before-request', beforeRequest],

@@ -483,6 +483,14 @@ describe('router: failures', () => {
       `${early}{connection_termination}`,
     ],
     [
+      'protocol error',
+      { kind: 'protocol_error', reason: 'protocol error: x' },
+      502,
+      `${before}protocol error`,
+      UPE,
+      `${early}{protocol_error}`,
+    ],
+    [
       'plugin error',
       { kind: 'plugin_error', plugin: 'p', error: new Error('secret') },
       500,

@@ -68,10 +68,18 @@ async function java(main: string, args: readonly string[], flags: readonly strin
   return spawn('java', [...jvm, main, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
 }
 
+export interface EchoCounts {
+  readonly answers: number;
+  /** Of all texts, in characters. */
+  readonly bytes: number;
+}
+
 export interface Provider {
   readonly port: number;
   readonly process: ChildProcess;
   log(): string;
+  /** Of `echoString`, since its start. */
+  counts(): Promise<EchoCounts>;
   /** At once, as a crash would. */
   kill(): Promise<void>;
   /** As an operator would: it says good-bye to its connections. */
@@ -86,10 +94,12 @@ export async function startProvider(name: string, port = 0, flags: readonly stri
     log = (log + chunk).slice(-200_000);
   });
   const exited = once(child, 'exit');
+  const asked: ((counts: EchoCounts) => void)[] = [];
   const ready = new Promise<number>((resolve, reject) => {
     createInterface({ input: child.stdout as NodeJS.ReadableStream }).on('line', (line) => {
-      const found = /^ready (\d+)$/.exec(line)?.[1];
-      if (found !== undefined) resolve(Number(found));
+      const [, word, value] = /^(ready|counts) (.+)$/.exec(line) ?? [];
+      if (word === 'ready') resolve(Number(value));
+      if (word === 'counts') asked.shift()?.(JSON.parse(value as string) as EchoCounts);
     });
     exited.then(([code]) => reject(new Error(`the provider ended with ${code}:\n${log.slice(-4000)}`)), reject);
   });
@@ -97,7 +107,13 @@ export async function startProvider(name: string, port = 0, flags: readonly stri
     if (child.exitCode === null && child.signalCode === null) child.kill(signal);
     await exited;
   };
-  return { port: await ready, process: child, log: () => log, kill: end('SIGKILL'), stop: end('SIGTERM') };
+  const counts = () =>
+    new Promise<EchoCounts>((resolve, reject) => {
+      asked.push(resolve);
+      exited.then(() => reject(new Error('the provider has ended')), reject);
+      child.stdin?.write('\n');
+    });
+  return { port: await ready, process: child, log: () => log, counts, kill: end('SIGKILL'), stop: end('SIGTERM') };
 }
 
 /** A Java consumer with a generic service and a direct one, as other teams call the same provider. */

@@ -1,7 +1,11 @@
--- wrk's script: POST requests with BODY bytes (from the environment), and one line of JSON at the end, times in microseconds.
+-- wrk's script: POST requests with BODY bytes (from the environment; with JSON=1 a text of that length in JSON), and one line of JSON at the end, times in microseconds.
 wrk.method = "POST"
 wrk.body = string.rep("x", tonumber(os.getenv("BODY")))
 wrk.headers["Content-Type"] = "application/octet-stream"
+if os.getenv("JSON") == "1" then
+  wrk.body = '"' .. wrk.body .. '"'
+  wrk.headers["Content-Type"] = "application/json"
+end
 done = function(summary, latency)
   local e = summary.errors
   io.write(string.format(

@@ -39,13 +39,20 @@ const nothing = (connections: number): WrkResult => ({
 export async function runWrk(
   wrk: Tool,
   cpus: string,
-  load: { readonly port: number; readonly connections: number; readonly body: number; readonly seconds: number },
+  load: {
+    readonly port: number;
+    readonly connections: number;
+    readonly body: number;
+    readonly seconds: number;
+    /** The body is a text of that length in JSON. */
+    readonly json?: boolean;
+  },
 ): Promise<WrkResult> {
-  const { port, connections, body, seconds } = load;
+  const { port, connections, body, seconds, json = false } = load;
   const flags = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '--latency'];
   const script = ['-s', join(benchRoot, 'load', 'post.lua'), `http://127.0.0.1:${port}/`];
   try {
-    const env = { ...process.env, ...wrk.env, BODY: String(body) };
+    const env = { ...process.env, ...wrk.env, BODY: String(body), JSON: json ? '1' : '' };
     return parseWrk(await run('taskset', ['-c', cpus, wrk.command, ...flags, ...script], { env }));
   } catch (error) {
     if ((error as Error).message.includes('unable to connect')) return nothing(connections);

@@ -12,6 +12,8 @@ export interface Peer {
   readonly title: string;
   /** The server behind it. */
   readonly upstream: UpstreamKind | 'none';
+  /** Clients send a text in JSON instead of mere bytes. */
+  readonly json?: boolean;
   /** @throws Unavailable where it can't be had */
   start(site: Site): Promise<RunningPeer>;
 }
@@ -75,13 +77,13 @@ const startLimitMs = 60_000;
 export async function startProxy(
   command: string,
   args: readonly string[],
-  options: LaunchOptions & { readonly port: number },
+  options: LaunchOptions & { readonly port: number; readonly json?: boolean },
 ): Promise<Omit<RunningPeer, 'version'>> {
   const started = performance.now();
   const child = launch(command, args, options);
   for (;;) {
     try {
-      await probe(options.port, 128);
+      await probe(options.port, 128, options.json ? 'json' : 'bytes');
       break;
     } catch (error) {
       const late = performance.now() - started > startLimitMs;

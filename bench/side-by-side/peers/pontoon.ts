@@ -3,9 +3,10 @@ import { dirname, join } from 'node:path';
 import { startControlPlane } from '../../../control-plane-sample/control-plane.js';
 import { createLogging } from '../../../src/log.js';
 import { version } from '../../../src/version.js';
+import { echoService } from '../../../test/support/dubbo.js';
 import { compileGoLibrary } from '../../../test/support/go-libraries.js';
 import { executableOf, readTree } from '../measure/process-tree.js';
-import { run, Unavailable } from '../tools/commands.js';
+import { Unavailable } from '../tools/commands.js';
 import { projectRoot } from '../tools/paths.js';
 import { idHeader } from '../upstream/upstream.js';
 import { adsBootstrap, cluster, listener, staticBootstrap } from './bootstrap.js';
@@ -15,14 +16,14 @@ const cli = join(projectRoot, 'dist', 'src', 'cli.js');
 const plugin = 'length_prefixed';
 const script = join('plugins', 'length-prefixed', 'index.ts');
 
-function bridge(library: string, config?: object): object {
+function bridge(library: string, config?: object, name = plugin): object {
   return {
     name: 'envoy.upstreams.http.tcp.golang',
     typed_config: {
       '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.tcp.golang.v3alpha.Config',
       library_id: 'framed',
       library_path: library,
-      plugin_name: plugin,
+      plugin_name: name,
       ...(config && { plugin_config: { '@type': 'type.googleapis.com/xds.type.v3.TypedStruct', value: config } }),
     },
   };
@@ -33,22 +34,14 @@ async function start(
   bootstrap: string,
   port: number,
   roots: readonly string[],
-  flags: readonly string[] = [],
+  { flags = [], json = false }: { readonly flags?: readonly string[]; readonly json?: boolean } = {},
 ): Promise<RunningPeer> {
   const file = join(site.folder, 'bootstrap.json');
   writeFileSync(file, bootstrap);
   const pluginRoots = [projectRoot, ...roots].flatMap((root) => ['--plugin-root', root]);
   const admin = join(site.folder, 'admin');
   const args = [cli, '-c', file, '--admin-address-path', admin, '-l', 'error', ...pluginRoots, ...flags];
-  return { ...(await startProxy(process.execPath, args, { cpus: site.cpus, port })), version };
-}
-
-/** @throws Unavailable when this version's plugin does not take the configuration */
-async function requireConfig(config: object): Promise<void> {
-  const check = ['plugin', 'check', script, '--name', plugin, '--config', JSON.stringify(config)];
-  await run(process.execPath, [cli, ...check, '--plugin-root', projectRoot], { cwd: projectRoot }).catch(() => {
-    throw new Unavailable(`this version's ${plugin} does not take ${JSON.stringify(config)}`);
-  });
+  return { ...(await startProxy(process.execPath, args, { cpus: site.cpus, port, json })), version };
 }
 
 /** With the plugin in TypeScript. */
@@ -61,7 +54,6 @@ export function pontoonScript(
     title,
     upstream,
     async start(site) {
-      if (config !== undefined) await requireConfig(config);
       const port = await freePort();
       return start(site, staticBootstrap(port, cluster(site.upstreamPort, bridge(script, config))), port, []);
     },
@@ -76,6 +68,22 @@ export const multiplexed = {
     upstream: 'framed with ids',
   }),
 };
+
+/** JSON to a real provider, whose connections all calls share. */
+export function pontoonDubbo(title: string, generic: boolean): Peer {
+  const parameters = [{ name: 'text', type: 'String', from: 'body' }];
+  const config = { interface: echoService, generic, routes: [{ path: '/', method: 'echoString', parameters }] };
+  return {
+    title,
+    upstream: 'dubbo',
+    json: true,
+    async start(site) {
+      const port = await freePort();
+      const ofCluster = cluster(site.upstreamPort, bridge(join('plugins', 'dubbo', 'index.ts'), config, 'dubbo'));
+      return start(site, staticBootstrap(port, ofCluster), port, [], { json: true });
+    },
+  };
+}
 
 /** With the plugin as a Go library. */
 export const pontoonGo: Peer = {
@@ -98,17 +106,13 @@ export function pontoonWorkers(title: string, flags: readonly string[], processe
     title,
     upstream: 'framed',
     async start(site) {
-      const help = await run(process.execPath, [cli, '--help']);
-      for (const flag of flags.filter((one) => one.startsWith('--'))) {
-        if (!help.includes(flag)) throw new Unavailable(`this version has no flag ${flag}`);
-      }
       const port = await freePort();
       const bootstrap = staticBootstrap(port, cluster(site.upstreamPort, bridge(script)));
-      const peer = await start(site, bootstrap, port, [], flags);
+      const peer = await start(site, bootstrap, port, [], { flags });
       const found = nodeProcesses(peer.pid);
       if (found >= processes) return peer;
       await peer.stop();
-      throw new Unavailable(`with ${flags.join(' ')} this version runs ${found} process${found === 1 ? '' : 'es'}`);
+      throw new Error(`with ${flags.join(' ')} there are ${found} processes, not ${processes}`);
     },
   };
 }

@@ -68,6 +68,7 @@ public interface EchoService {
     String repeat(String text, int length);
     byte[] large(int length);
     void note(String text);
+    String noteAndSleep(String text, int milliseconds);
     List<String> notes();
     Map<String, String> attachments();
     String name();

@@ -14,9 +14,12 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.concurrent.atomic.LongAdder;
 import org.apache.dubbo.rpc.RpcContext;
 
 public class EchoServiceImpl implements EchoService {
+    static final LongAdder answers = new LongAdder();
+    static final LongAdder characters = new LongAdder();
     private final String name;
     private final List<String> notes = Collections.synchronizedList(new ArrayList<>());
 
@@ -34,7 +37,11 @@ public class EchoServiceImpl implements EchoService {
     public char echoChar(char value) { return value; }
     public Integer echoBoxedInt(Integer value) { return value; }
     public Long echoBoxedLong(Long value) { return value; }
-    public String echoString(String value) { return value; }
+    public String echoString(String value) {
+        answers.increment();
+        characters.add(value == null ? 0 : value.length());
+        return value;
+    }
     public byte[] echoBytes(byte[] value) { return value; }
     public Date echoDate(Date value) { return value; }
     public LocalDate echoLocalDate(LocalDate value) { return value; }
@@ -107,7 +114,16 @@ public class EchoServiceImpl implements EchoService {
         return bytes;
     }
 
-    public void note(String text) { notes.add(text); }
+    /** Told on stderr, too, where it outlives the process. */
+    public void note(String text) {
+        notes.add(text);
+        System.err.println("note " + text);
+    }
+
+    public String noteAndSleep(String text, int milliseconds) {
+        note(text);
+        return sleep(milliseconds);
+    }
 
     public List<String> notes() {
         synchronized (notes) {

@@ -11,6 +11,7 @@ import org.apache.dubbo.config.bootstrap.DubboBootstrap;
 
 /**
  * {@code Provider NAME PORT}: serves EchoService, port 0 is a free one. Says `ready PORT`, and ends with its standard input.
+ * For each byte there it says how many calls of echoString it has answered, with how many characters.
  * With -Dpeer.single=true it serves that alone; otherwise also version 2.0.0 in group blue, whose export may open the port first.
  */
 public final class Provider {
@@ -41,7 +42,8 @@ public final class Provider {
         System.out.println("ready " + port);
         System.out.flush();
         while (System.in.read() >= 0) {
-            // Until the test ends.
+            System.out.printf("counts {\"answers\":%d,\"bytes\":%d}%n", EchoServiceImpl.answers.sum(), EchoServiceImpl.characters.sum());
+            System.out.flush();
         }
         Runtime.getRuntime().halt(0);
     }
