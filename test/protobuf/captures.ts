@@ -6,13 +6,19 @@ const folder = fileURLToPath(new URL('../../../test/fixtures/captures/', import.
 
 export interface Capture {
   readonly name: string;
+  /** The message that it is. */
+  readonly type: 'envoy.service.discovery.v3.DeltaDiscoveryResponse' | 'envoy.service.discovery.v3.DiscoveryResponse';
   readonly bytes: Buffer;
 }
 
-/** Every recorded DeltaDiscoveryResponse. */
+/** Every recorded response. */
 export function captures(): Capture[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.pb'))
     .sort()
-    .map((name) => ({ name, bytes: readFileSync(folder + name) }));
+    .map((name) => ({
+      name,
+      type: `envoy.service.discovery.v3.${name.includes('-sotw-') ? '' : 'Delta'}DiscoveryResponse`,
+      bytes: readFileSync(folder + name),
+    }));
 }
