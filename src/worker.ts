@@ -35,10 +35,19 @@ import { serveAsWorker, type WorkerLink, type WorkerTasks } from './workers/work
 
 const nothing = new Uint8Array();
 
-/** Where the number of the plugin that runs is written: memory that the main process reads when this one has ended, where that can be had. */
-function callMarkCell(file: string): Uint32Array {
-  const native = loadNativeHost();
-  return native.available ? new Uint32Array(native.host.mapSharedMemory(file, 4096)) : new Uint32Array(1);
+/**
+ * Where the number of the plugin that runs is written: memory that the main process reads when this one has ended. It needs the native host, which may be built
+ * only when the first Go library comes: until then nobody reads it.
+ */
+function createCallMarkCell(file: () => string): () => Uint32Array {
+  const unread = new Uint32Array(1);
+  let shared: Uint32Array | undefined;
+  return () => {
+    if (shared) return shared;
+    const native = loadNativeHost();
+    if (native.available) shared = new Uint32Array(native.host.mapSharedMemory(file(), 4096));
+    return shared ?? unread;
+  };
 }
 
 /** Serves what the main process decides: a cluster manager that is told its hosts, listeners whose connections are handed to it. */
@@ -78,7 +87,7 @@ function createWorker(settings: WorkerSettings, logging: Logging, link: () => Wo
   const listeners = new Map<number, ServingListener>();
   const handed = createHandedConnections(clock);
   let goLibraries = { open: 0, retired: 0 };
-  let cell: Uint32Array | undefined;
+  const markCell = createCallMarkCell(() => link().markFile);
 
   const report = (what: WorkerReport): void => link().report(what);
 
@@ -94,8 +103,7 @@ function createWorker(settings: WorkerSettings, logging: Logging, link: () => Wo
   async function setCluster({ config, version, library, mark, hosts: update }: ClusterMessage): Promise<void> {
     const { name, bridge } = config;
     if (bridge === undefined) return;
-    cell ??= callMarkCell(link().markFile);
-    const prepared = await runtime.prepareStored(bridge, library, { cell, number: mark });
+    const prepared = await runtime.prepareStored(bridge, library, { cell: markCell(), number: mark });
     if (!prepared.ok) throw new Error(describeProblems(prepared.problems));
     hosts.set(name, update);
     const verdict = { kind: 'active', model: shareOf(config, settings.workers), warnings: [] } as const;
