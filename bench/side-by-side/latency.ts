@@ -13,7 +13,8 @@ export async function runLatency(bench: Bench, cases: readonly LatencyPlan[]): P
   for (const plan of cases) {
     const yardstick = running.find(({ name }) => name === 'envoy') ?? running[0];
     const top = yardstick === undefined ? 0 : await topOf(bench, yardstick, plan);
-    const rate = Math.max(1, Math.round(top * latencyShare));
+    const { highestRate = Number.POSITIVE_INFINITY } = bench.settings;
+    const rate = Math.max(1, Math.min(highestRate, Math.round(top * latencyShare)));
     const rows = new Map(running.map(({ name }) => [name, [] as LatencyRound[]]));
     for (let round = 0; round < bench.settings.rounds; round++) {
       for (const one of rotated(running, round)) {

@@ -56,6 +56,7 @@ export function parseOptions(args: readonly string[]): Options {
       rounds: count('rounds', values.rounds, quick ? 1 : 5),
       seconds: count('seconds', values.seconds, quick ? 1 : 2),
       requests: count('requests', values.requests, quick ? 2_000 : 1_000_000),
+      ...(quick && { highestRate: 200 }),
     },
     cases: values.case,
     peers: values.peer,

@@ -26,6 +26,8 @@ export interface Settings {
   readonly seconds: number;
   /** Of the endurance case. */
   readonly requests: number;
+  /** Of the latency cases, requests per second: whether it all runs must not depend on how fast it does. */
+  readonly highestRate?: number;
 }
 
 /** A peer's rounds, or why it has none. */
