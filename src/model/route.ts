@@ -56,22 +56,29 @@ export type ClusterSpecifier =
 
 export type ProxyProtocolVersion = 'V1' | 'V2';
 
-/** What an attempt may have come to for another one to follow; the last five are gRPC statuses in response headers. */
-export type RetryOn =
-  | '5xx'
-  | 'gateway-error'
-  | 'connect-failure'
-  | 'reset'
-  | 'reset-before-request'
-  | 'retriable-4xx'
-  | 'retriable-status-codes'
-  | 'retriable-headers'
-  | 'envoy-ratelimited'
-  | 'cancelled'
-  | 'deadline-exceeded'
-  | 'internal'
-  | 'resource-exhausted'
-  | 'unavailable';
+/** What an attempt may have come to for another one to follow. */
+export const retryOnWords = [
+  '5xx',
+  'gateway-error',
+  'connect-failure',
+  'reset',
+  'reset-before-request',
+  'retriable-4xx',
+  'retriable-status-codes',
+  'retriable-headers',
+  'envoy-ratelimited',
+] as const;
+
+/** The same by the gRPC status in the response's headers. */
+export const retryGrpcOnWords = [
+  'cancelled',
+  'deadline-exceeded',
+  'internal',
+  'resource-exhausted',
+  'unavailable',
+] as const;
+
+export type RetryOn = (typeof retryOnWords)[number] | (typeof retryGrpcOnWords)[number];
 
 /** envoy.config.route.v3.RetryPolicy. */
 export interface RetryPolicy {

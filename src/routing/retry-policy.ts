@@ -1,5 +1,5 @@
 import type { HeaderMap } from '../bridge/header-map.js';
-import type { RetryOn, RetryPolicy } from '../model/route.js';
+import { type RetryOn, type RetryPolicy, retryGrpcOnWords, retryOnWords } from '../model/route.js';
 import { compileHeaderMatch, type HeaderTest } from './matchers.js';
 
 /** A retry policy, ready to be asked. */
@@ -46,24 +46,8 @@ export function compileRetryPolicy(policy: RetryPolicy): CompiledRetryPolicy {
   };
 }
 
-const ofRetryOn: ReadonlySet<string> = new Set<RetryOn>([
-  '5xx',
-  'gateway-error',
-  'connect-failure',
-  'reset',
-  'reset-before-request',
-  'retriable-4xx',
-  'retriable-status-codes',
-  'retriable-headers',
-  'envoy-ratelimited',
-]);
-const ofRetryGrpcOn: ReadonlySet<string> = new Set<RetryOn>([
-  'cancelled',
-  'deadline-exceeded',
-  'internal',
-  'resource-exhausted',
-  'unavailable',
-]);
+const ofRetryOn: ReadonlySet<string> = new Set(retryOnWords);
+const ofRetryGrpcOn: ReadonlySet<string> = new Set(retryGrpcOnWords);
 
 /** A list's words that are in `known`. */
 function words(list: string | undefined, known: ReadonlySet<string>): RetryOn[] {

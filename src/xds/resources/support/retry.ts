@@ -1,4 +1,4 @@
-import type { RetryOn } from '../../../model/route.js';
+import { type RetryOn, retryGrpcOnWords, retryOnWords } from '../../../model/route.js';
 import { type ExtensionSupport, ignored, type MessageSupport, message } from './rules.js';
 
 /** Of `retry_on`: the words that count, and why others do not. */
@@ -6,22 +6,7 @@ export const retryOnSupport: {
   readonly implemented: readonly RetryOn[];
   readonly without: Readonly<Record<string, string>>;
 } = {
-  implemented: [
-    '5xx',
-    'gateway-error',
-    'connect-failure',
-    'reset',
-    'reset-before-request',
-    'retriable-4xx',
-    'retriable-status-codes',
-    'retriable-headers',
-    'envoy-ratelimited',
-    'cancelled',
-    'deadline-exceeded',
-    'internal',
-    'resource-exhausted',
-    'unavailable',
-  ],
+  implemented: [...retryOnWords, ...retryGrpcOnWords],
   without: {
     'refused-stream': 'does not happen with servers that speak TCP',
     'http3-post-connect-failure': 'does not happen with servers that speak TCP',
