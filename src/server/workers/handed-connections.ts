@@ -47,22 +47,20 @@ export function createHandedConnections(clock: Clock): HandedConnections {
     return bound;
   }
 
-  function release(listener: number): void {
-    const ids = usedBy.get(listener) ?? [];
-    usedBy.delete(listener);
+  function closeUnused(ids: readonly number[]): void {
     const used = new Set([...usedBy.values()].flat());
     for (const id of ids) if (!used.has(id)) sockets.delete(id);
   }
 
   return {
     use(listener, names) {
-      const bound = names.map(open);
-      release(listener);
-      for (const [index, { id }] of names.entries()) sockets.set(id, bound[index] as BoundSocket);
+      const before = usedBy.get(listener) ?? [];
       usedBy.set(
         listener,
         names.map(({ id }) => id),
       );
+      const bound = names.map(open);
+      closeUnused(before);
       // After the caller has taken the sockets over.
       queueMicrotask(() => {
         for (const each of waiting) {
@@ -75,7 +73,11 @@ export function createHandedConnections(clock: Clock): HandedConnections {
       });
       return bound;
     },
-    forget: release,
+    forget(listener) {
+      const before = usedBy.get(listener) ?? [];
+      usedBy.delete(listener);
+      closeUnused(before);
+    },
     accept(socket, socketId) {
       const bound = sockets.get(socketId);
       if (bound) {
