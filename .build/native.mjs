@@ -1,5 +1,6 @@
-// The host of Go libraries: src/bridge/go/native/*.cc → FOLDER/pontoon_go.node, with the compiler of this machine.
-// Never fails: where it can't be built, FOLDER/unavailable.txt says why, and Go libraries are refused with that reason.
+// The native parts, with the compiler of this machine: the host of Go libraries, src/bridge/go/native/*.cc → FOLDER/pontoon_go.node, and the reader and
+// writer of sockets, src/sockets/native/*.cc → FOLDER/pontoon_sockets.node.
+// Never fails: where they can't be built, FOLDER/unavailable.txt says why. Go libraries are refused with that reason then, and sockets are left to Node.
 // Runs in the build, when the published package is installed, and, where that did not happen, when the first Go library comes
 // (`node .build/native.mjs [ROOT [FOLDER]]`).
 import { spawnSync } from 'node:child_process';
@@ -32,14 +33,16 @@ function findCompiler() {
   return candidates.find((name) => spawnSync(name, ['--version'], { stdio: 'ignore' }).status === 0);
 }
 
-function compile(root, output) {
+/** Name and sources of each. */
+const parts = { pontoon_go: ['bridge', 'go', 'native'], pontoon_sockets: ['sockets', 'native'] };
+
+function compile(sources, output) {
   if (platform !== 'linux') return 'Go libraries run on Linux only';
   const compiler = findCompiler();
   if (!compiler) return 'there is no C++ compiler to build their native part with: install g++ or clang++';
   const { include_dir: headers } = createRequire(import.meta.url)('node-api-headers');
-  const sources = sourcesOf(root).filter((path) => path.endsWith('.cc'));
   const temporary = `${output}.${pid}`;
-  const run = spawnSync(compiler, [...flags, `-I${headers}`, '-o', temporary, ...sources, '-ldl'], {
+  const run = spawnSync(compiler, [...flags, `-I${headers}`, '-o', temporary, ...sources.filter((path) => path.endsWith('.cc')), '-ldl'], {
     encoding: 'utf8',
     timeout: compilerLimitMs,
   });
@@ -57,17 +60,18 @@ function describeFailure({ error, stderr, status }) {
   return said ?? `exit status ${status}`;
 }
 
-function sourcesOf(root) {
-  const folder = join(root, 'src', 'bridge', 'go', 'native');
+function sourcesOf(root, part) {
+  const folder = join(root, 'src', ...parts[part]);
   return readdirSync(folder)
     .sort()
     .map((name) => join(folder, name));
 }
 
-/** Says what the add-on is made of: another one must be built when it changes. */
+/** Says what they are made of: others must be built when that changes. */
 function stampOf(root) {
   const hash = createHash('sha256').update(`${flags} ${env.CXX ?? ''} ${process.arch}`);
-  for (const path of [...sourcesOf(root), fileURLToPath(import.meta.url)]) hash.update(readFileSync(path));
+  const sources = Object.keys(parts).flatMap((part) => sourcesOf(root, part));
+  for (const path of [...sources, fileURLToPath(import.meta.url)]) hash.update(readFileSync(path));
   return hash.digest('hex');
 }
 
@@ -125,15 +129,16 @@ function takeAway(lock, aside) {
 }
 
 function buildIn(folder, root) {
-  const output = join(folder, 'pontoon_go.node');
+  const outputs = Object.keys(parts).map((part) => join(folder, `${part}.node`));
   const reasonFile = join(folder, 'unavailable.txt');
   const stampFile = join(folder, 'stamp.txt');
   rmSync(reasonFile, { force: true });
   const stamp = stampOf(root);
-  if (existsSync(output) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return undefined;
+  if (outputs.every((output) => existsSync(output)) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return undefined;
   rmSync(stampFile, { force: true });
-  const reason = compile(root, output);
-  if (reason !== undefined) rmSync(output, { force: true });
+  let reason;
+  for (const [i, part] of Object.keys(parts).entries()) reason ??= compile(sourcesOf(root, part), outputs[i]);
+  if (reason !== undefined) for (const output of outputs) rmSync(output, { force: true });
   writeFileSync(reason === undefined ? stampFile : reasonFile, reason ?? stamp);
   return reason;
 }

@@ -118,6 +118,7 @@ static_resources:
     logPath: undefined,
     drainTimeMs: 5_000,
     maxGoLibraries: 32,
+    sockets: 'own',
     workers: 0,
     http1Codec: 'own',
     pluginRoots: [folder, fileURLToPath(new URL('.', import.meta.url))],

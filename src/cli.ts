@@ -142,6 +142,7 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
     maxGoLibraries: commandLine.maxGoLibraries,
     workers: commandLine.isolate || commandLine.concurrency > 1 ? commandLine.concurrency : 0,
     http1Codec: commandLine.http1Codec,
+    sockets: commandLine.sockets,
     commandLine: commandLineOptions(commandLine),
     onQuit: quit,
   }).catch((error: Error) => {

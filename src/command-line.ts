@@ -1,3 +1,4 @@
+import { type SocketsName, socketsNames } from './sockets/open-sockets.js';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Http1CodecName, http1CodecNames } from './http/http1-codec.js';
 import { type LogLevel, logLevels } from './log.js';
@@ -22,6 +23,7 @@ export interface CommandLine {
   readonly drainTimeS: number;
   readonly pluginRoot: readonly string[];
   readonly http1Codec: Http1CodecName;
+  readonly sockets: SocketsName;
   /** Envoy's flags that were given and mean nothing here. */
   readonly ignored: readonly string[];
 }
@@ -148,6 +150,11 @@ export function parseCommandLine(
       new Option('--http1-codec <codec>', "what reads HTTP/1 requests: this program's own parser, or Node's")
         .choices(http1CodecNames)
         .default('own'),
+    )
+    .addOption(
+      new Option('--sockets <how>', "what reads and writes connections without TLS: this program's native part, or Node")
+        .choices(socketsNames)
+        .default('own', 'own; node where the native part could not be built'),
     )
     .option('--version', 'print the version and exit')
     .addHelpText('after', "\nEnvoy's other flags are accepted where ignoring them is harmless: the log names them.")

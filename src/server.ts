@@ -1,3 +1,4 @@
+import { openSockets, type SocketsName } from './sockets/open-sockets.js';
 import { createAccessLogManager } from './access-log/access-logger.js';
 import { startAdminServer } from './admin/admin-server.js';
 import { certsEndpoint } from './admin/certs.js';
@@ -57,6 +58,7 @@ export interface ServerOptions {
   /** How many processes serve; 0: this one. */
   readonly workers: number;
   readonly http1Codec: Http1CodecName;
+  readonly sockets: SocketsName;
   /** For /server_info. */
   readonly commandLine: Readonly<Record<string, unknown>>;
   /** `POST /quitquitquit`. */
@@ -76,7 +78,7 @@ export interface Server {
 }
 
 /** What does not depend on who serves. */
-function createBase({ logging, bootstrap, workers }: ServerOptions) {
+function createBase({ logging, bootstrap, workers, sockets }: ServerOptions) {
   const clock = systemClock;
   const startTime = new Date();
   const stats = createStatsStore();
@@ -87,6 +89,8 @@ function createBase({ logging, bootstrap, workers }: ServerOptions) {
     stats,
     readiness,
     accessLogs: createAccessLogManager({ clock, log: logging.logger('access_log'), stats }),
+    // Workers have their own.
+    adoptSocket: openSockets(workers === 0 ? sockets : 'node', logging.logger('sockets')),
     serverStats: createServerStats(stats, readiness, startTime, {
       intervalMs: bootstrap.statsFlushIntervalMs,
       concurrency: Math.max(1, workers),
@@ -116,7 +120,7 @@ export function startServer(options: ServerOptions): Promise<Server> {
 
 async function startWith<B extends JudgedBridge>(
   options: ServerOptions,
-  { clock, startTime, stats, readiness, accessLogs, serverStats }: Base,
+  { clock, startTime, stats, readiness, accessLogs, adoptSocket, serverStats }: Base,
   plane: Plane<B>,
 ): Promise<Server> {
   const { bootstrap, schema, drainTimeMs } = options;
@@ -141,6 +145,7 @@ async function startWith<B extends JudgedBridge>(
     onEdsInterest: (serviceName, source, wanted) => dynamic?.setEdsInterest(serviceName, source, wanted),
     onWarmed: () => startUp.progressed(),
     secrets,
+    adoptSocket,
     ...(plane.followers && { followers: plane.followers }),
   });
   const { clusters, serving, handler } = plane.serveWith(manager);

@@ -23,6 +23,7 @@ import type {
   WorkerReport,
   WorkerSettings,
 } from './server/workers/messages.js';
+import { openSockets } from './sockets/open-sockets.js';
 import { createStatsStore } from './stats/create-store.js';
 import { createStatsExporter } from './stats/export.js';
 import { isServingStat } from './stats/serving-stats.js';
@@ -54,6 +55,7 @@ function createCallMarkCell(file: () => string): () => Uint32Array {
 function createWorker(settings: WorkerSettings, logging: Logging, link: () => WorkerLink): WorkerTasks {
   const clock = systemClock;
   const { drainTimeMs, http1Codec } = settings;
+  const adoptSocket = openSockets(settings.sockets, logging.logger('sockets'));
   const schema = loadSchema();
   const stats = createStatsStore();
   const exporter = createStatsExporter(stats, { includes: isServingStat });
@@ -77,12 +79,13 @@ function createWorker(settings: WorkerSettings, logging: Logging, link: () => Wo
     log: logging.logger('upstream'),
     clock,
     drainTimeMs,
+    adoptSocket,
     onEdsInterest: () => undefined,
     hostSource: hosts.source,
     secrets,
   });
   const hostStats = createHostStatsExporter(() => clusters.snapshot());
-  const requests = createRequestPath({ stats, logging, clock, accessLogs, http1Codec, clusters });
+  const requests = createRequestPath({ stats, logging, clock, accessLogs, http1Codec, adoptSocket, clusters });
   const tables = new Map<string, RouteTable>();
   const listeners = new Map<number, ServingListener>();
   const handed = createHandedConnections(clock);

@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
-import type { AcquireOptions } from '../upstream/cluster-manager.js';
+import type { AcquireOptions, Pin } from '../upstream/cluster-manager.js';
 import type {
   ConnectionShare,
   ExclusiveConnection,
@@ -47,12 +47,13 @@ const acquireFreshAlone: AcquireOptions = { freshOnly: true, exclusive: true };
  * Whatever happens comes in as an event and is handled to its end before the next one: an event that is caused by the handling of another (a callback that
  * cancels, a write that fails at once) waits in `#deferred`. So no plugin's call is ever on the stack when the exchange ends or when another one is made.
  */
-export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnectionHandler {
+export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamConnectionHandler {
+  /** Of the cluster's pins. */
+  listIndex = -1;
   readonly #options: ExchangeOptions;
   readonly #stats: BridgeStats;
   readonly #log: Logger;
   readonly #clock: Clock;
-  readonly #onDrainTimeout = (): void => this.#dispatch({ kind: 'drain_timeout' });
 
   #state: ExchangeState;
   #busy = false;
@@ -78,7 +79,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     this.#bodyEnded = options.requestEndStream;
     stats.exchangesTotal.value += 1;
     stats.exchangesActive.value += 1;
-    options.cluster.pin(this.#onDrainTimeout);
+    options.cluster.pin(this);
     this.#state = this.#acquire(acquirePooled, undefined);
   }
 
@@ -135,6 +136,10 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
 
   onClose(reason: string, protocolError: boolean): void {
     this.#dispatch({ kind: 'upstream_close', reason, protocolError });
+  }
+
+  onDrainTimeout(): void {
+    this.#dispatch({ kind: 'drain_timeout' });
   }
 
   #onRequestWritten(): void {
@@ -582,7 +587,7 @@ export class ExchangeMachine implements Exchange, PoolCallbacks, UpstreamConnect
     }
     this.#body.clear();
     this.#stats.exchangesActive.value -= 1;
-    this.#options.cluster.unpin(this.#onDrainTimeout);
+    this.#options.cluster.unpin(this);
     this.#resumeRequest();
   }
 

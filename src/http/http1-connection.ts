@@ -1,5 +1,6 @@
-import type { Socket } from 'node:net';
 import type { Timer } from '../clock.js';
+import type { SocketHandler, StreamSocket } from '../sockets/stream-socket.js';
+import { TurnWriter } from '../sockets/turn-writer.js';
 import type { TlsInfo } from '../tls/tls-info.js';
 import { ActiveStream } from './active-stream.js';
 import type { ConnectionManager } from './connection-manager.js';
@@ -7,7 +8,6 @@ import { InactivityTimer } from './inactivity-timer.js';
 import { formatAddress, plainAddress } from './remote-address.js';
 import type { RequestParser } from './request-parser.js';
 import type { StreamConnection, StreamTimeout } from './stream-connection.js';
-import { TurnWriter } from './turn-writer.js';
 
 /** What a connection needs of its listener. */
 export interface ConnectionHost {
@@ -37,12 +37,12 @@ export interface Encryption {
 type ConnectionState = 'open' | 'draining' | 'closing' | 'lingering' | 'closed';
 
 /** One HTTP/1 connection: reads requests one at a time, writes their responses, and knows when to close. */
-export class Http1Connection implements StreamConnection {
+export class Http1Connection implements StreamConnection, SocketHandler {
   readonly id: number;
   readonly addresses: StreamConnection['addresses'];
   readonly tls: TlsInfo | undefined;
   readonly #encryption: Encryption | undefined;
-  readonly #socket: Socket;
+  readonly #socket: StreamSocket;
   readonly #host: ConnectionHost;
   /** The version at the time of accept: its statistics count the connection, its timeouts apply to it. */
   readonly #manager: ConnectionManager;
@@ -62,7 +62,7 @@ export class Http1Connection implements StreamConnection {
   /** How long a draining connection may wait for a request. */
   #idleGraceMs = 0;
 
-  constructor(id: number, socket: Socket, host: ConnectionHost, encryption?: Encryption) {
+  constructor(id: number, socket: StreamSocket, host: ConnectionHost, encryption?: Encryption) {
     this.id = id;
     this.#socket = socket;
     this.#host = host;
@@ -91,13 +91,8 @@ export class Http1Connection implements StreamConnection {
       onError: (error) => this.#streamForBytes().onParseError(error),
       onDrain: () => this.#socket.resume(),
     });
-    this.#writer = new TurnWriter(socket, () => this.#onFlushed());
-    socket.setNoDelay(true);
-    socket.on('data', (data: Buffer) => this.#onData(data));
-    socket.on('end', () => this.#onEnd());
-    // What went wrong shows as 'close', which follows.
-    socket.on('error', () => {});
-    socket.on('close', () => this.#onClosed());
+    this.#writer = new TurnWriter(socket, () => this.onProgress());
+    socket.setHandler(this);
   }
 
   /**
@@ -142,7 +137,7 @@ export class Http1Connection implements StreamConnection {
   }
 
   write(data: Buffer | string): void {
-    if (this.#socket.destroyed || this.#socket.writableEnded) return;
+    if (!this.#socket.writable) return;
     this.#manager.stats.downstream_cx_tx_bytes_total.value += data.length;
     this.#writer.write(data);
   }
@@ -195,7 +190,7 @@ export class Http1Connection implements StreamConnection {
 
   // What the socket tells.
 
-  #onData(data: Buffer): void {
+  onData(data: Buffer): void {
     this.#manager.stats.downstream_cx_rx_bytes_total.value += data.length;
     if (this.#state === 'lingering' || this.#state === 'closed') return;
     if (this.#stream !== undefined) this.touch();
@@ -204,7 +199,7 @@ export class Http1Connection implements StreamConnection {
     if (!this.#parser.write(data)) this.#socket.pause();
   }
 
-  #onEnd(): void {
+  onEnd(): void {
     if (this.#state === 'closed') return;
     if (this.#stream?.tunnelling) {
       this.#parser.end();
@@ -217,8 +212,7 @@ export class Http1Connection implements StreamConnection {
     this.#close();
   }
 
-  /** The system took what was written. The socket's own 'drain' knows nothing of our limit, and doesn't come for one below its own. */
-  #onFlushed(): void {
+  onProgress(): void {
     if (this.#socket.destroyed || this.isAboveWatermark()) return;
     this.#stream?.onWritable();
     if (!this.#waitsForDrain) return;
@@ -226,7 +220,7 @@ export class Http1Connection implements StreamConnection {
     this.#nextRequest();
   }
 
-  #onClosed(): void {
+  onClose(): void {
     if (this.#state === 'closed') return;
     const { stats, clock } = this.#manager;
     const stream = this.#stream;
@@ -318,7 +312,7 @@ export class Http1Connection implements StreamConnection {
     this.#parser.destroy();
     if (this.addresses.localPort === 0) this.#socket.destroy();
     else if (this.#encryption) this.#encryption.reset();
-    else this.#socket.resetAndDestroy();
+    else this.#socket.reset();
   }
 
   #closeAfter(ms: number): void {
@@ -347,7 +341,7 @@ function isEmptyLines(data: Buffer): boolean {
   return true;
 }
 
-function addressesOf(socket: Socket): StreamConnection['addresses'] {
+function addressesOf(socket: StreamSocket): StreamConnection['addresses'] {
   const { remoteAddress, remotePort, localAddress, localPort } = socket;
   // A Unix domain socket has neither.
   if (remoteAddress === undefined || localAddress === undefined)

@@ -18,7 +18,8 @@ export function formatAddress(address: string, port: number): string {
  * (Envoy's `Utility::getLastAddressFromXFF`).
  */
 export function lastForwardedAddress(forwardedFor: string | undefined, skip: number): string | undefined {
-  const addresses = forwardedFor?.split(',') ?? [];
+  if (forwardedFor === undefined) return undefined;
+  const addresses = forwardedFor.split(',');
   const address = addresses[addresses.length - 1 - skip]?.trim();
   return address !== undefined && isIP(address) !== 0 ? address : undefined;
 }

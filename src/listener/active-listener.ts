@@ -3,6 +3,8 @@ import type { Clock, Timer } from '../clock.js';
 import type { ConnectionManager } from '../http/connection-manager.js';
 import { type ConnectionHost, type Encryption, Http1Connection } from '../http/http1-connection.js';
 import type { Listener } from '../model/listener.js';
+import { NodeSocket } from '../sockets/node-socket.js';
+import type { AdoptSocket, StreamSocket } from '../sockets/stream-socket.js';
 import type { ServerTls } from '../tls/server-tls.js';
 import type { BoundSocket } from './bound-socket.js';
 import type { ListenerStats } from './listener-stats.js';
@@ -19,6 +21,8 @@ export interface ListenerVersion {
 export interface ActiveListenerOptions {
   readonly clock: Clock;
   readonly version: ListenerVersion;
+  /** For connections that are not encrypted. */
+  readonly adoptSocket: AdoptSocket;
   /** The whole process drains. */
   isDraining(): boolean;
   nextConnectionId(): number;
@@ -104,14 +108,16 @@ export class ActiveListener {
       stats.cxLength.record(this.#options.clock.monotonic() - start);
     };
     if (tls === undefined) {
-      this.#serve(socket, bound, undefined, onClosed);
+      socket.setNoDelay(true);
+      this.#serve(this.#options.adoptSocket(socket), bound, undefined, onClosed);
       return;
     }
     this.#handshakes.add(socket);
     tls.accept(socket, {
       onSecure: (secure, info) => {
         this.#handshakes.delete(socket);
-        this.#serve(secure, bound, { info, reset: () => socket.resetAndDestroy() }, onClosed);
+        secure.setNoDelay(true);
+        this.#serve(new NodeSocket(secure), bound, { info, reset: () => socket.resetAndDestroy() }, onClosed);
       },
       onFailure: (_reason, timedOut) => {
         this.#handshakes.delete(socket);
@@ -122,7 +128,7 @@ export class ActiveListener {
     });
   }
 
-  #serve(socket: Socket, bound: BoundSocket, tls: Encryption | undefined, onClosed: () => void): void {
+  #serve(socket: StreamSocket, bound: BoundSocket, tls: Encryption | undefined, onClosed: () => void): void {
     const host: ConnectionHost = {
       current: () => this.#version.manager,
       isDraining: () => this.#drainTimeMs !== undefined || this.#options.isDraining(),

@@ -5,6 +5,8 @@ import type { Http1CodecName } from '../http/http1-codec.js';
 import { localAddress } from '../http/remote-address.js';
 import type { Logger } from '../log.js';
 import type { Listener } from '../model/listener.js';
+import { adoptNodeSocket } from '../sockets/node-socket.js';
+import type { AdoptSocket } from '../sockets/stream-socket.js';
 import type { StatsStore } from '../stats/store.js';
 import { ActiveListener, type ListenerVersion } from './active-listener.js';
 import type { BoundSocket } from './bound-socket.js';
@@ -43,11 +45,13 @@ export interface LocalServingOptions {
   readonly clock: Clock;
   readonly accessLogs: AccessLogManager;
   readonly http1Codec: Http1CodecName;
+  /** Reads and writes connections that are not encrypted; Node's own sockets unless told otherwise. */
+  readonly adoptSocket?: AdoptSocket;
 }
 
 /** Serves in this process. */
 export function createLocalServing(options: LocalServingOptions): ListenerServing {
-  const { log, clock } = options;
+  const { log, clock, adoptSocket = adoptNodeSocket } = options;
   const ownAddress = localAddress();
   let connectionIds = 0;
   let draining = false;
@@ -79,6 +83,7 @@ export function createLocalServing(options: LocalServingOptions): ListenerServin
       const listener = new ActiveListener({
         clock,
         version: createVersion(config, routes),
+        adoptSocket,
         isDraining: () => draining,
         nextConnectionId: () => ++connectionIds,
       });

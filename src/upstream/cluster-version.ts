@@ -1,3 +1,4 @@
+import type { AdoptSocket } from '../sockets/stream-socket.js';
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Cluster } from '../model/cluster.js';
@@ -11,7 +12,8 @@ import {
   showCircuitBreakers,
 } from './circuit-breakers.js';
 import { type ClusterFollowers, specOf } from './cluster-followers.js';
-import type { AcquireOptions, ActiveCluster, AvoidedHosts, Pipeline } from './cluster-manager.js';
+import type { AcquireOptions, ActiveCluster, AvoidedHosts, Pipeline, Pin } from './cluster-manager.js';
+import { SwapList } from './swap-list.js';
 import { type ClusterStats, createClusterStats } from './cluster-stats.js';
 import type { ClusterTls } from './cluster-tls.js';
 import type { PoolCallbacks } from './connection.js';
@@ -35,6 +37,7 @@ export interface VersionOptions<P extends Pipeline> extends VersionCallbacks<P> 
   readonly clock: Clock;
   readonly log: Logger;
   readonly random: () => number;
+  readonly adoptSocket: AdoptSocket;
   /** undefined: this process serves. */
   readonly followers: ClusterFollowers<P> | undefined;
 }
@@ -81,7 +84,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   readonly #sharing: SharingOptions | undefined;
   readonly #tls: ClusterTls;
   readonly #lb: LoadBalancer;
-  readonly #pins = new Set<() => void>();
+  readonly #pins = new SwapList<Pin>();
   /** Only while warming: versions must not hold on to all that came before them. */
   #previous: ClusterVersion<P> | undefined;
   #hosts: readonly Host[] = [];
@@ -115,6 +118,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
       idleTimeoutMs: config.idleTimeoutMs,
       bufferLimitBytes: config.perConnectionBufferLimitBytes,
       breakers: this.#breakers[priority],
+      adoptSocket: options.adoptSocket,
       tlsOf: (host) => this.#tls.of(host),
       onShrunk: (pool) => this.#onPoolShrunk(pool, priority),
     });
@@ -205,12 +209,12 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     this.#checkDrained();
   }
 
-  pin(onDrainTimeout: () => void): void {
-    this.#pins.add(onDrainTimeout);
+  pin(exchange: Pin): void {
+    this.#pins.add(exchange);
   }
 
-  unpin(onDrainTimeout: () => void): void {
-    if (this.#pins.delete(onDrainTimeout)) this.#checkDrained();
+  unpin(exchange: Pin): void {
+    if (this.#pins.delete(exchange)) this.#checkDrained();
   }
 
   acquire(priority: Priority, callbacks: PoolCallbacks, options?: AcquireOptions): { cancel(): void } {
@@ -357,7 +361,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   #onDrainTimeout(): void {
-    const late = [...this.#pins];
+    const late = this.#pins.toArray();
     if (late.length > 0) {
       this.#stats.rqDrainTimeout.value += late.length;
       this.#options.log.warn(
@@ -369,9 +373,9 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
         'drain time is over: resetting the exchanges that still run on a replaced version of the cluster',
       );
     }
-    for (const onDrainTimeout of late) {
+    for (const exchange of late) {
       try {
-        onDrainTimeout();
+        exchange.onDrainTimeout();
       } catch (error) {
         this.#options.log.error({ err: error, cluster: this.config.name }, 'an exchange failed while it was reset');
       }

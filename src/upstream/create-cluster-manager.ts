@@ -5,6 +5,8 @@ import type { Cluster } from '../model/cluster.js';
 import type { ConfigSource } from '../model/config-source.js';
 import { reachableEndpoints } from '../model/transport-socket.js';
 import type { Resource } from '../model/verdict.js';
+import { adoptNodeSocket } from '../sockets/node-socket.js';
+import type { AdoptSocket } from '../sockets/stream-socket.js';
 import type { StatsStore } from '../stats/store.js';
 import { noSecrets, type Secrets } from '../tls/secrets.js';
 import type { ClusterFollowers } from './cluster-followers.js';
@@ -39,6 +41,8 @@ export interface ClusterManagerOptions<P extends Pipeline> {
   readonly resolver?: DnsResolver;
   /** From 0 up to, not including, 1. */
   readonly random?: () => number;
+  /** Reads and writes connections that are not encrypted; Node's own sockets unless told otherwise. */
+  readonly adoptSocket?: AdoptSocket;
   /** Other processes serve what is decided here. */
   readonly followers?: ClusterFollowers<P>;
   /** How hosts are learned where that is not done here: a follower is told. */
@@ -74,6 +78,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
     drainTimeMs,
     followers,
     random = Math.random,
+    adoptSocket = adoptNodeSocket,
     resolver = createSystemResolver(),
     secrets = noSecrets,
   } = options;
@@ -240,6 +245,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
         clock,
         log,
         random,
+        adoptSocket,
         followers,
         ...callbacks,
       },

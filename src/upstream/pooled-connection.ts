@@ -3,6 +3,9 @@ import type { TLSSocket } from 'node:tls';
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
 import { formatAddress } from '../model/endpoint.js';
+import { NodeSocket } from '../sockets/node-socket.js';
+import type { AdoptSocket, SocketHandler, StreamSocket } from '../sockets/stream-socket.js';
+import { TurnWriter } from '../sockets/turn-writer.js';
 import type { ClientSession, ClientTls } from '../tls/client-tls.js';
 import type { ClusterStats } from './cluster-stats.js';
 import { connectSocket } from './connect-socket.js';
@@ -34,12 +37,14 @@ export interface ConnectionContext {
   readonly log: Logger;
   readonly connectTimeoutMs: number;
   readonly bufferLimitBytes: number;
+  /** For connections that are not encrypted. */
+  readonly adoptSocket: AdoptSocket;
   /** How connections to a host are encrypted; undefined: they are not. */
   tlsOf(host: Host): ClientTls | undefined;
 }
 
 type State =
-  | { readonly kind: 'connecting'; readonly timer: Timer }
+  | { readonly kind: 'connecting'; readonly timer: Timer; readonly socket: Socket }
   | { readonly kind: 'idle' }
   | { readonly kind: 'leased'; readonly lease: Lease }
   /** The socket failed while the exchange did not read: it gets what came before the failure first. */
@@ -51,19 +56,20 @@ type State =
     }
   | { readonly kind: 'closed' };
 
-const nothing = Buffer.alloc(0);
 const idle: State = { kind: 'idle' };
 const closed: State = { kind: 'closed' };
 
 /** A connection to one host, TCP or TLS over it, and its life: connecting → idle ⇄ leased → closed. */
-export class PooledConnection {
+export class PooledConnection implements SocketHandler {
   readonly host: Host;
   /** Clock.monotonic() when it was last given back. */
   idleSince = 0;
   localAddress = '';
   readonly #owner: ConnectionOwner;
   readonly #context: ConnectionContext;
-  readonly #socket: Socket;
+  /** undefined: not connected yet. */
+  #socket: StreamSocket | undefined;
+  #writer: TurnWriter | undefined;
   readonly #tls: ClientSession | undefined;
   readonly #startedAt: number;
   #state: State;
@@ -71,6 +77,8 @@ export class PooledConnection {
   #finReceived = false;
   #halfClosed = false;
   #paused = false;
+  /** The exchange was told to wait until all is written. */
+  #backedUp = false;
   #txBuffered = 0;
   #rxBuffered = 0;
 
@@ -79,20 +87,13 @@ export class PooledConnection {
     this.#owner = owner;
     this.#context = context;
     this.#startedAt = context.clock.monotonic();
-    this.#state = {
-      kind: 'connecting',
-      timer: context.clock.setTimeout(() => this.#onConnectTimeout(), context.connectTimeoutMs),
-    };
     const { socket, tls } = connectSocket(host, context);
-    this.#socket = socket;
     this.#tls = tls;
-    socket.setNoDelay(true);
-    socket.on(tls ? 'secureConnect' : 'connect', () => this.#onConnect());
-    socket.on('data', (data: Buffer) => this.#onData(data));
-    socket.on('end', () => this.#onEnd());
-    socket.on('drain', () => this.#onDrain());
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#onSocketGone(this.#explain(error)));
-    socket.on('close', () => this.#onSocketGone('closed'));
+    const timer = context.clock.setTimeout(() => this.#onConnectTimeout(), context.connectTimeoutMs);
+    this.#state = { kind: 'connecting', timer, socket };
+    socket.once(tls ? 'secureConnect' : 'connect', () => this.#onConnect(socket));
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#onConnectFailure(this.#explain(error)));
+    socket.on('close', () => this.#onConnectFailure('closed'));
   }
 
   /** An exchange has it. */
@@ -113,38 +114,37 @@ export class PooledConnection {
   }
 
   write(data: Buffer, more: boolean): boolean {
-    if (this.#state.kind !== 'leased' || this.#halfClosed || data.length === 0) return !this.#socket.writableNeedDrain;
-    if (more && this.#socket.writableCorked === 0) {
-      this.#socket.cork();
-      process.nextTick(uncork, this.#socket);
-    }
+    const writer = this.#writer;
+    if (this.#state.kind !== 'leased' || this.#halfClosed || data.length === 0 || !writer) return !this.#backedUp;
     this.#context.stats.cxTxBytesTotal.value += data.length;
-    const wasBelow = !this.#socket.writableNeedDrain;
-    const below = this.#socket.write(data);
-    if (!more) this.#socket.uncork();
+    writer.write(data);
+    if (!more) writer.flush();
     this.#countBuffered();
-    if (wasBelow && !below) this.#context.stats.flowControlBackedUp.value++;
-    return below;
+    if (this.#backedUp || writer.waiting < this.#context.bufferLimitBytes || writer.waiting === 0)
+      return !this.#backedUp;
+    this.#backedUp = true;
+    this.#context.stats.flowControlBackedUp.value++;
+    return false;
   }
 
   afterWrites(then: () => void): void {
     if (this.#state.kind !== 'leased') return;
-    this.#socket.write(nothing, (error) => {
-      if (!error) this.#notify(then);
-    });
+    this.#writer?.flush();
+    this.#socket?.afterWrites(() => this.#notify(then));
   }
 
   halfClose(): void {
     if (this.#state.kind !== 'leased' || this.#halfClosed) return;
     this.#halfClosed = true;
-    this.#socket.end();
+    this.#writer?.flush();
+    this.#socket?.end();
   }
 
   pauseReading(): void {
     if (this.#paused) return;
     this.#paused = true;
     this.#context.stats.flowControlPausedReading.value++;
-    this.#socket.pause();
+    this.#socket?.pause();
   }
 
   resumeReading(): void {
@@ -152,7 +152,7 @@ export class PooledConnection {
     this.#paused = false;
     this.#context.stats.flowControlResumedReading.value++;
     if (this.#state.kind === 'failed_unread') this.#deliverUnread(this.#state);
-    else this.#socket.resume();
+    else this.#socket?.resume();
     this.#countBuffered();
   }
 
@@ -173,7 +173,7 @@ export class PooledConnection {
   #reusable(): boolean {
     // Paused may mean that bytes wait unread in the kernel: they would be the next exchange's.
     if (this.#finReceived || this.#halfClosed || this.#paused) return false;
-    return !this.#socket.destroyed && this.#socket.readableLength === 0;
+    return this.#socket !== undefined && this.#socket.writable && this.#socket.unread === 0;
   }
 
   /** Closes it now, whatever it does. An exchange that has it is told by `onClose`, unless it gave it back. */
@@ -182,19 +182,28 @@ export class PooledConnection {
     if (kind !== 'closed') this.#finish(kind === 'failed_unread' ? 'leased' : kind, reason, true);
   }
 
-  #onConnect(): void {
+  #onConnect(socket: Socket): void {
     if (this.#state.kind !== 'connecting') return;
-    const problem = this.#tls?.check(this.#socket as TLSSocket);
+    const problem = this.#tls?.check(socket as TLSSocket);
     if (problem !== undefined) {
       this.#finish('connecting', problem, false);
       return;
     }
     this.#state.timer.cancel();
-    const { localAddress: address, localPort: port } = this.#socket;
+    socket.setNoDelay(true);
+    const stream = this.#tls ? new NodeSocket(socket) : this.#context.adoptSocket(socket);
+    this.#socket = stream;
+    this.#writer = new TurnWriter(stream, () => this.#onWritten());
+    const { localAddress: address, localPort: port } = stream;
     if (address !== undefined && port !== undefined) this.localAddress = formatAddress({ kind: 'tcp', address, port });
     this.#context.stats.cxConnectMs.record(this.#context.clock.monotonic() - this.#startedAt);
     this.#state = idle;
+    stream.setHandler(this);
     this.#owner.onConnected(this);
+  }
+
+  #onConnectFailure(reason: string): void {
+    if (this.#state.kind === 'connecting') this.#finish('connecting', reason, false);
   }
 
   /** Errors of TLS need words; others have a code that everybody knows. */
@@ -208,7 +217,9 @@ export class PooledConnection {
     this.#finish('connecting', 'connect timeout', true, true);
   }
 
-  #onData(data: Buffer): void {
+  // What the socket tells.
+
+  onData(data: Buffer): void {
     this.#context.stats.cxRxBytesTotal.value += data.length;
     this.#countBuffered();
     const state = this.#state;
@@ -216,7 +227,7 @@ export class PooledConnection {
     else this.#onUnexpectedData();
   }
 
-  #onEnd(): void {
+  onEnd(): void {
     this.#finReceived = true;
     const state = this.#state;
     if (state.kind === 'leased' && state.lease.handler) this.#notify(() => state.lease.handler?.onEnd());
@@ -233,30 +244,29 @@ export class PooledConnection {
     this.close('unexpected bytes');
   }
 
-  #onDrain(): void {
+  onProgress(): void {
+    if (this.#writer?.waiting === 0) this.#onWritten();
+  }
+
+  onClose(error: NodeJS.ErrnoException | undefined): void {
+    const state = this.#state;
+    if (state.kind === 'closed' || state.kind === 'failed_unread') return;
+    const reason = error ? this.#explain(error) : 'closed';
+    const unread = state.kind === 'leased' && this.#paused ? (this.#socket?.takeUnread() ?? []) : [];
+    if (state.kind === 'leased' && unread.length > 0)
+      this.#state = { kind: 'failed_unread', lease: state.lease, unread, reason };
+    else this.#finish(state.kind, reason, false);
+  }
+
+  #onWritten(): void {
     this.#countBuffered();
+    if (!this.#backedUp) return;
+    this.#backedUp = false;
     const state = this.#state;
     if (state.kind !== 'leased') return;
     this.#context.stats.flowControlDrained.value++;
-    this.#notify(() => state.lease.handler?.onWritable());
-  }
-
-  /** 'error', and then 'close': the first of them counts. */
-  #onSocketGone(reason: string): void {
-    const state = this.#state;
-    if (state.kind === 'closed' || state.kind === 'failed_unread') return;
-    if (state.kind === 'leased' && this.#paused && this.#socket.readableLength > 0) {
-      const unread: Buffer[] = [];
-      for (let data = this.#socket.read(); data !== null; data = this.#socket.read()) unread.push(data as Buffer);
-      this.#state = {
-        kind: 'failed_unread',
-        lease: state.lease,
-        unread,
-        reason,
-      };
-      return;
-    }
-    this.#finish(state.kind, reason, false);
+    // Not from within a write.
+    process.nextTick(() => this.#notify(() => state.lease.handler?.onWritable()));
   }
 
   #deliverUnread(state: State & { kind: 'failed_unread' }): void {
@@ -275,8 +285,11 @@ export class PooledConnection {
     const state = this.#state;
     if (state.kind === 'closed') return;
     this.#state = closed;
-    if (state.kind === 'connecting') state.timer.cancel();
-    this.#socket.destroy();
+    if (state.kind === 'connecting') {
+      state.timer.cancel();
+      state.socket.destroy();
+    }
+    this.#socket?.destroy();
     this.#countBuffered();
     const { stats, clock } = this.#context;
     stats.cxDestroy.value++;
@@ -323,15 +336,12 @@ export class PooledConnection {
   /** Brings the gauges up to date; a closed connection has nothing. Cheap enough for every event, and exact when all is quiet. */
   #countBuffered(): void {
     const gone = this.#state.kind === 'closed';
-    const tx = gone ? 0 : this.#socket.writableLength;
-    const rx = gone ? 0 : this.#socket.readableLength;
+    const tx = gone ? 0 : (this.#writer?.waiting ?? 0);
+    const rx = gone ? 0 : (this.#socket?.unread ?? 0);
+    if (tx === this.#txBuffered && rx === this.#rxBuffered) return;
     this.#context.stats.cxTxBytesBuffered.value += tx - this.#txBuffered;
     this.#context.stats.cxRxBytesBuffered.value += rx - this.#rxBuffered;
     this.#txBuffered = tx;
     this.#rxBuffered = rx;
   }
-}
-
-function uncork(socket: Socket): void {
-  socket.uncork();
 }

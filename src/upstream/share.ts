@@ -2,6 +2,7 @@ import type { ConnectionShare, UpstreamConnectionHandler } from './connection.js
 import type { FrameId } from './frame-protocol.js';
 import type { Host } from './host.js';
 import type { SharedConnection } from './shared-connection.js';
+import type { Listed } from './swap-list.js';
 import type { QueuedFrame } from './write-queue.js';
 
 /**
@@ -22,8 +23,10 @@ export interface Loss {
 const noPieces: readonly Buffer[] = [];
 
 /** One exchange's share of a connection, and its frame in the queue. `SharedConnection` makes all its transitions. */
-export class Share implements ConnectionShare, QueuedFrame {
+export class Share implements ConnectionShare, QueuedFrame, Listed {
   readonly shared = true;
+  /** Of the connection's. */
+  listIndex = -1;
   state: ShareState = 'preparing';
   wrote = false;
   handler: UpstreamConnectionHandler | undefined;

@@ -10,6 +10,7 @@ import type { Lease } from './lease.js';
 import type { MultiplexingStats } from './multiplexing-stats.js';
 import type { ConnectionContext } from './pooled-connection.js';
 import { type Loss, Share } from './share.js';
+import { SwapList } from './swap-list.js';
 import { checkWholeFrame } from './whole-frame.js';
 
 /** What a pool's shared connections have in common. */
@@ -49,7 +50,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
   readonly #writer: FrameWriter;
   readonly #answerTimer: AnswerTimer | undefined;
   /** Those whose exchange has not ended. */
-  readonly #live = new Set<Share>();
+  readonly #live = new SwapList<Share>();
   /** Places that are taken: by live shares without a whole answer, and by abandoned ones. */
   #taken = 0;
   #abandoned = 0;
@@ -324,7 +325,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
   }
 
   #failAll(loss: Loss): void {
-    for (const share of [...this.#live]) {
+    for (const share of this.#live.toArray()) {
       // A whole answer doesn't need the connection any more.
       if (share.state !== 'answered') this.#lose(share, loss);
     }
@@ -396,7 +397,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
   }
 
   #failSlowest(): void {
-    const slowest = slowestOf(this.#live);
+    const slowest = slowestOf(this.#live.toArray());
     if (slowest === undefined) return;
     this.#context.sharing.slowReaders.value++;
     const { handler } = slowest;

@@ -5,7 +5,7 @@ import { createExchangeFactory } from '../../src/bridge/exchange-factory.js';
 import type { PreparedBridge } from '../../src/bridge/prepared-bridge.js';
 import { systemClock } from '../../src/clock.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
-import type { ActiveCluster } from '../../src/upstream/cluster-manager.js';
+import type { ActiveCluster, Pin } from '../../src/upstream/cluster-manager.js';
 import type { ExclusiveConnection, PoolCallbacks, UpstreamConnectionHandler } from '../../src/upstream/connection.js';
 import type { Host } from '../../src/upstream/host.js';
 import { prepare, Recorder, send, testLog } from './harness.js';
@@ -195,7 +195,7 @@ describe('exchange, whatever happens in whatever order', () => {
         const world: World = { problems: [], connections: [], pins: 0, acquisition: undefined };
         const bridge = checkedBridge(world, given.plugin, given.halfClose);
         const recorder = new Recorder();
-        let drain: (() => void) | undefined;
+        let drain: Pin | undefined;
         let turn = 0;
         const nextWritable = (): boolean => given.writable[turn++ % given.writable.length] as boolean;
         let writes = 0;
@@ -211,13 +211,13 @@ describe('exchange, whatever happens in whatever order', () => {
           version: '1',
           pipeline: bridge,
           stats: createStatsStore(),
-          pin(onDrainTimeout) {
+          pin(exchange) {
             world.pins += 1;
-            drain = onDrainTimeout;
+            drain = exchange;
           },
-          unpin(onDrainTimeout) {
+          unpin(exchange) {
             world.pins -= 1;
-            expect(onDrainTimeout).to.equal(drain);
+            expect(exchange).to.equal(drain);
             drain = undefined;
           },
           retries: () => expect.fail('no exchange asks for it'),
@@ -304,7 +304,7 @@ describe('exchange, whatever happens in whatever order', () => {
               if (!recorder.cancelled) sent.cancel();
               break;
             case 'drain':
-              drain?.();
+              drain?.onDrainTimeout();
               break;
           }
         }

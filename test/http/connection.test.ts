@@ -3,6 +3,7 @@ import { responseFlags } from '../../src/access-log/response-flags.js';
 import { HeaderMap } from '../../src/bridge/header-map.js';
 import type { DownstreamStream } from '../../src/bridge/stream.js';
 import { type Http1CodecName, http1CodecNames } from '../../src/http/http1-codec.js';
+import { type SocketsName, socketsNames } from '../../src/sockets/open-sockets.js';
 import { sendLocalReply } from '../../src/routing/local-reply.js';
 import { FakeClock } from '../support/fake-clock.js';
 import {
@@ -20,10 +21,10 @@ const get = (headers = '', target = '/'): string => `GET ${target} HTTP/1.1\r\nH
 const post = (length: number, body = ''): string =>
   `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n${body}`;
 
-const behaviour = (codec: Http1CodecName) => () => {
+const behaviour = (codec: Http1CodecName, sockets: SocketsName) => () => {
   const servers: TestServer[] = [];
   const start = async (options: TestServerOptions): Promise<TestServer> => {
-    const server = await startServer({ codec, ...options });
+    const server = await startServer({ codec, sockets, ...options });
     servers.push(server);
     return server;
   };
@@ -911,7 +912,10 @@ const behaviour = (codec: Http1CodecName) => () => {
   });
 };
 
-for (const codec of http1CodecNames) describe(`an HTTP/1 connection, codec ${codec}`, behaviour(codec));
+for (const sockets of socketsNames) {
+  for (const codec of http1CodecNames)
+    describe(`an HTTP/1 connection, codec ${codec}, sockets ${sockets}`, behaviour(codec, sockets));
+}
 
 /** Waits until a number has stopped changing. */
 async function settle(value: () => number): Promise<void> {

@@ -15,6 +15,7 @@ import type { Http1CodecName } from '../../src/http/http1-codec.js';
 import { Http1Connection } from '../../src/http/http1-connection.js';
 import type { Logger } from '../../src/log.js';
 import type { HttpConnectionManager } from '../../src/model/listener.js';
+import { openSockets, type SocketsName } from '../../src/sockets/open-sockets.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import type { StatsStore } from '../../src/stats/store.js';
 
@@ -105,6 +106,7 @@ export interface TestServerOptions {
   readonly log?: Logger;
   readonly localAddress?: string;
   readonly codec?: Http1CodecName;
+  readonly sockets?: SocketsName;
   /** Instead of keeping what would be logged. */
   readonly accessLogger?: AccessLogger;
   /** Sees each accepted connection before the server does. */
@@ -121,7 +123,9 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
     log = silentLog,
     localAddress = '192.0.2.2',
     codec = 'own',
+    sockets = 'own',
   } = options;
+  const adoptSocket = openSockets(sockets, silentLog);
   const stats = createStatsStore();
   const logged: LoggedRequest[] = [];
   const connections = new Set<Http1Connection>();
@@ -149,7 +153,7 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
   let id = 0;
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     options.onSocket?.(socket);
-    connections.add(new Http1Connection(++id, socket, host));
+    connections.add(new Http1Connection(++id, adoptSocket(socket), host));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;

@@ -6,11 +6,12 @@ import { ActiveListener } from '../../src/listener/active-listener.js';
 import type { BoundSocket } from '../../src/listener/bound-socket.js';
 import { createListenerStats } from '../../src/listener/listener-stats.js';
 import type { Listener } from '../../src/model/listener.js';
+import { openSockets, type SocketsName, socketsNames } from '../../src/sockets/open-sockets.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import { Client, hcm, respond, silentLog, waitUntil } from '../http/harness.js';
 import { FakeClock } from '../support/fake-clock.js';
 
-const behaviour = (http1Codec: Http1CodecName) => () => {
+const behaviour = (http1Codec: Http1CodecName, sockets: SocketsName) => () => {
   it('asks connections to leave that come before its socket is handed on', async () => {
     const clock = new FakeClock();
     const stats = createStatsStore();
@@ -37,6 +38,7 @@ const behaviour = (http1Codec: Http1CodecName) => () => {
     });
     const listener = new ActiveListener({
       clock,
+      adoptSocket: openSockets(sockets, silentLog),
       version: { config, manager, stats: createListenerStats(stats, config), tls: undefined },
       isDraining: () => false,
       nextConnectionId: () => 1,
@@ -72,4 +74,7 @@ const behaviour = (http1Codec: Http1CodecName) => () => {
   });
 };
 
-for (const codec of http1CodecNames) describe(`a listener that drains, codec ${codec}`, behaviour(codec));
+for (const sockets of socketsNames) {
+  for (const codec of http1CodecNames)
+    describe(`a listener that drains, codec ${codec}, sockets ${sockets}`, behaviour(codec, sockets));
+}

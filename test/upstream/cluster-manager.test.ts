@@ -19,8 +19,7 @@ import {
   startServer,
   type TestPipeline,
   type TestServer,
-  turns,
-} from './support.js';
+  turns, pinOf } from './support.js';
 
 /** Nobody answers within the turn in which the tests use it. */
 const nobody = { address: '127.0.0.1', port: 1 };
@@ -94,7 +93,7 @@ describe('cluster manager', () => {
     it('a parked resource takes the place of what ran; a good one takes it back', async () => {
       const pipe = put(clusterModel(here()));
       const running = active(manager);
-      const exchange = () => {};
+      const exchange = pinOf();
       running.pin(exchange);
       manager.setCluster(parked('echo'), undefined, 'dynamic');
       expect(manager.lookup('echo').kind).to.equal('parked');
@@ -293,9 +292,9 @@ describe('cluster manager', () => {
       const old = put(clusterModel(here()), '1');
       const before = active(manager);
       let resets = 0;
-      const exchange = () => {
+      const exchange = pinOf(() => {
         resets++;
-      };
+      });
       before.pin(exchange);
       const [running, idle] = await Promise.all([connected(before), connected(before)]);
       idle.connection.release(true);
@@ -320,7 +319,7 @@ describe('cluster manager', () => {
     it('waits for an exchange that unpins before it gives its connection back', async () => {
       const old = put(clusterModel(here()), '1');
       const before = active(manager);
-      const exchange = () => {};
+      const exchange = pinOf();
       before.pin(exchange);
       const running = await connected(before);
       manager.removeCluster('echo');
@@ -355,15 +354,15 @@ describe('cluster manager', () => {
       const before = active(manager);
       const running = await connected(before);
       let resets = 0;
-      const polite = () => {
+      const polite = pinOf(() => {
         resets++;
         running.connection.release(false);
         before.unpin(polite);
-      };
-      const deaf = () => {
+      });
+      const deaf = pinOf(() => {
         resets++;
         throw new Error('bug');
-      };
+      });
       before.pin(polite);
       before.pin(deaf);
       const stuck = await connected(before);
@@ -386,7 +385,7 @@ describe('cluster manager', () => {
       for (let version = 0; version < 200; version++) {
         pipes.push(put(clusterModel(here()), `${version}`, pipeline(`p${version}`)));
         const cluster = active(manager);
-        const exchange = () => {};
+        const exchange = pinOf();
         cluster.pin(exchange);
         const made = attempt(cluster);
         ends.push(() => {
@@ -408,7 +407,7 @@ describe('cluster manager', () => {
 
     it('close() ends at once without exchanges, and at the latest after the drain time', async () => {
       const pipe = put(clusterModel(here()));
-      active(manager).pin(() => {});
+      active(manager).pin(pinOf());
       let done = false;
       const closing = manager.close().then(() => {
         done = true;

@@ -17,8 +17,7 @@ import {
   startServer,
   type TestPipeline,
   type TestServer,
-  turns,
-} from './support.js';
+  turns, pinOf } from './support.js';
 
 const step = fc.record({
   what: fc.constantFrom(
@@ -88,7 +87,7 @@ class Run {
   acquire(freshOnly: boolean): void {
     if (this.manager.lookup('echo').kind !== 'active') return;
     const cluster = active(this.manager);
-    const exchange = () => {};
+    const exchange = pinOf();
     cluster.pin(exchange);
     this.open.push({
       attempt: attempt(cluster, 'default', undefined, { freshOnly }),

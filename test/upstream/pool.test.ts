@@ -2,6 +2,7 @@ import { Socket } from 'node:net';
 import { expect } from 'chai';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import type { ClusterManager } from '../../src/upstream/cluster-manager.js';
+import { openSockets, type SocketsName, socketsNames } from '../../src/sockets/open-sockets.js';
 import { createClusterManager } from '../../src/upstream/create-cluster-manager.js';
 import { FakeClock } from '../support/fake-clock.js';
 import {
@@ -38,7 +39,7 @@ function countFlushes(): () => number {
   };
 }
 
-describe('connection pool', () => {
+const behaviour = (sockets: SocketsName) => () => {
   let server: TestServer;
   let clock: FakeClock;
   let stats: ReturnType<typeof createStatsStore>;
@@ -48,7 +49,9 @@ describe('connection pool', () => {
     server = await startServer();
     clock = new FakeClock();
     stats = createStatsStore();
-    manager = createClusterManager({ stats, log, clock, drainTimeMs: 1000, onEdsInterest() {}, random: () => 0 });
+    const adoptSocket = openSockets(sockets, log);
+    const options = { stats, log, clock, drainTimeMs: 1000, onEdsInterest() {}, random: () => 0 };
+    manager = createClusterManager({ ...options, adoptSocket });
   });
   afterEach(async () => {
     const closing = manager.close();
@@ -505,4 +508,6 @@ describe('connection pool', () => {
       expect((await connected(cluster)).connection.reused).to.equal(true);
     });
   });
-});
+};
+
+for (const sockets of socketsNames) describe(`connection pool, sockets ${sockets}`, behaviour(sockets));

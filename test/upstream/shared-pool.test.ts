@@ -16,8 +16,7 @@ import {
   startServer,
   type TestPipeline,
   type TestServer,
-  turns,
-} from './support.js';
+  turns, pinOf } from './support.js';
 
 /** Frames of two bytes, answered in order. */
 const frames: FrameProtocol = {
@@ -71,7 +70,7 @@ describe('SharedPool', () => {
 
   function take(options?: { freshOnly: boolean; exclusive: boolean }): Taken {
     const cluster = active(manager);
-    const pin = (): void => undefined;
+    const pin = pinOf();
     cluster.pin(pin);
     const taken: Taken = {
       events: [],

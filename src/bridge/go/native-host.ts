@@ -1,6 +1,6 @@
 import type { LogLevel } from '../../log.js';
 import { logLevels } from '../../log.js';
-import { buildAddon, openAddon } from './native-addon.js';
+import { buildAddon, openAddon } from '../../native-addon.js';
 
 /** The functions of the add-on in native/. */
 interface Addon {
@@ -105,7 +105,7 @@ let running: NativeHost | undefined;
 /** Loads the add-on, once per process: its functions must be visible to all libraries before the first is opened. */
 export function loadNativeHost(): NativeHostResult {
   if (running === undefined) {
-    const opened = openAddon();
+    const opened = openAddon('pontoon_go');
     if ('reason' in opened) return { available: false, ...opened };
     running = startHost(opened.exports as Addon);
   }

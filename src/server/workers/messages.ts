@@ -1,3 +1,4 @@
+import type { SocketsName } from '../../sockets/open-sockets.js';
 import type { StoredLibrary } from '../../bridge/prepared-bridge.js';
 import type { Http1CodecName } from '../../http/http1-codec.js';
 import type { LogLevel } from '../../log.js';
@@ -18,6 +19,7 @@ export interface WorkerSettings {
   /** How many workers share the limits of circuit breakers. */
   readonly workers: number;
   readonly http1Codec: Http1CodecName;
+  readonly sockets: SocketsName;
 }
 
 /** A listening socket of the main process. */

@@ -1,3 +1,4 @@
+import type { SocketsName } from '../../sockets/open-sockets.js';
 import { fileURLToPath } from 'node:url';
 import type { AccessLogManager } from '../../access-log/access-logger.js';
 import type { Clock } from '../../clock.js';
@@ -28,6 +29,7 @@ export interface WorkerPlaneOptions {
   readonly pluginRoots: readonly string[];
   readonly maxGoLibraries: number;
   readonly http1Codec: Http1CodecName;
+  readonly sockets: SocketsName;
   readonly drainTimeMs: number;
   /** Numbers come at least this often, so that a worker that crashes loses few. */
   readonly collectIntervalMs: number;
@@ -126,6 +128,7 @@ export function createWorkerPlane(options: WorkerPlaneOptions): Plane<AcceptedBr
     drainTimeMs,
     workers: count,
     http1Codec: options.http1Codec,
+    sockets: options.sockets,
   };
   fleet = createFleet({
     count,

@@ -3,12 +3,14 @@ import { accessSync, existsSync, constants as fsConstants, lstatSync, mkdirSync,
 import { constants, homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { version } from '../../version.js';
+import { version } from './version.js';
 
 /** The package's folder. */
-const root = fileURLToPath(new URL('../../../../', import.meta.url));
+const root = fileURLToPath(new URL('../../', import.meta.url));
 const packageFolder = join(root, 'dist', 'native');
-const fileName = 'pontoon_go.node';
+/** What `.build/native.mjs` builds. */
+export type AddonName = 'pontoon_go' | 'pontoon_sockets';
+const anyFile = 'pontoon_go.node';
 /** More than its compiler and its lock may take. */
 const buildLimitMs = 300_000;
 /** After a build that failed the next one is tried when the reason may be gone. */
@@ -20,12 +22,13 @@ export type OpenedAddon =
   | { readonly exports: unknown }
   | { readonly reason: string; readonly unusable: readonly string[] };
 
-export function openAddon(): OpenedAddon {
+/** Opens one that was built, in the package or in this user's folder. */
+export function openAddon(name: AddonName): OpenedAddon {
   let reason = 'their native part has not been built';
   const unusable: string[] = [];
   for (const folder of [packageFolder, cacheFolder()]) {
     if (folder === undefined) continue;
-    const file = join(folder, fileName);
+    const file = join(folder, `${name}.node`);
     if (!existsSync(file)) {
       reason = whyNotBuilt(folder) ?? reason;
       continue;
@@ -44,7 +47,7 @@ export function openAddon(): OpenedAddon {
 }
 
 /**
- * Builds the add-on with the machine's compiler, into the package where it may be written to, else into a folder of this user. Many who ask at once share a
+ * Builds the add-ons with the machine's compiler, into the package where it may be written to, else into a folder of this user. Many who ask at once share a
  * build, also those in other processes. What is in an `unusable` folder is built anew: it came from another system. Gives the reason when nothing was built;
  * never rejects.
  */
@@ -61,7 +64,7 @@ async function build(unusable: readonly string[]): Promise<string | undefined> {
     const folder = isWritable(packageFolder) ? packageFolder : preparedCacheFolder();
     if (unusable.includes(folder)) rmSync(join(folder, 'stamp.txt'), { force: true });
     const failure = await runBuilder(folder);
-    return existsSync(join(folder, fileName)) ? undefined : (whyNotBuilt(folder) ?? failure);
+    return existsSync(join(folder, anyFile)) ? undefined : (whyNotBuilt(folder) ?? failure);
   } catch (error) {
     return `their native part cannot be built: ${messageOf(error)}`;
   }

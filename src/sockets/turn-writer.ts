@@ -1,27 +1,27 @@
-import type { Socket } from 'node:net';
+import type { StreamSocket } from './stream-socket.js';
 
-/** What is written in a turn and is no longer than this is joined in memory, which costs less than handing the system a list of pieces. */
-const longestJoined = 32 * 1024;
+/** What is written in a turn and is no longer than this is joined in memory, which costs less than a system call for each piece. */
+const longestJoined = 64 * 1024;
 
 /** All writers join in the same memory, as long as the system takes what is written at once. */
 let joined = Buffer.allocUnsafeSlow(longestJoined);
 
 /** Writes to a socket what was given to it in one turn of the event loop at the end of that turn, by one system call. */
 export class TurnWriter {
-  readonly #socket: Socket;
+  readonly #socket: StreamSocket;
   readonly #onFlushed: () => void;
   #pieces: (Buffer | string)[] = [];
   #length = 0;
 
-  /** @param onFlushed the system took what was written; called once or several times per turn */
-  constructor(socket: Socket, onFlushed: () => void) {
+  /** @param onFlushed all that was given to it is with the system */
+  constructor(socket: StreamSocket, onFlushed: () => void) {
     this.#socket = socket;
     this.#onFlushed = onFlushed;
   }
 
   /** Bytes that the system has not taken. */
   get waiting(): number {
-    return this.#length + this.#socket.writableLength;
+    return this.#length + this.#socket.waiting;
   }
 
   /** @param piece a string is bytes as latin1; a buffer must not change afterwards */
@@ -36,22 +36,20 @@ export class TurnWriter {
     const pieces = this.#pieces;
     if (pieces.length === 0) return;
     const socket = this.#socket;
-    if (!socket.destroyed && !socket.writableEnded) {
-      if (pieces.length > 1 && this.#length <= longestJoined && socket.writableLength === 0) this.#writeJoined();
+    if (socket.writable) {
+      const first = pieces[0] as Buffer | string;
+      if (pieces.length === 1 && typeof first !== 'string') socket.write(first);
+      else if (this.#length <= longestJoined && socket.waiting === 0) this.#writeJoined();
       else this.#writePieces();
     }
     this.#pieces = [];
     this.#length = 0;
+    if (socket.waiting === 0) this.#onFlushed();
   }
 
   #writePieces(): void {
-    const socket = this.#socket;
-    if (this.#pieces.length > 1) socket.cork();
-    for (const piece of this.#pieces) {
-      if (typeof piece === 'string') socket.write(piece, 'latin1', this.#onFlushed);
-      else socket.write(piece, this.#onFlushed);
-    }
-    socket.uncork();
+    for (const piece of this.#pieces)
+      this.#socket.write(typeof piece === 'string' ? Buffer.from(piece, 'latin1') : piece);
   }
 
   #writeJoined(): void {
@@ -59,9 +57,9 @@ export class TurnWriter {
     for (const piece of this.#pieces) {
       at += typeof piece === 'string' ? joined.write(piece, at, 'latin1') : piece.copy(joined, at);
     }
-    this.#socket.write(joined.subarray(0, at), this.#onFlushed);
-    // A slow client: the memory is the socket's until it has been sent.
-    if (this.#socket.writableLength > 0) joined = Buffer.allocUnsafeSlow(longestJoined);
+    this.#socket.write(joined.subarray(0, at));
+    // A slow peer: the memory is the socket's until it has been sent.
+    if (this.#socket.waiting > 0) joined = Buffer.allocUnsafeSlow(longestJoined);
   }
 }
 

@@ -1,0 +1,282 @@
+// Reads and writes of stream sockets for sockets/native-sockets.ts: all that is readable is read and told to JavaScript in one call per turn of the event
+// loop, into memory that JavaScript gave. Everything runs on the thread of the event loop.
+#include <errno.h>
+#include <fcntl.h>
+#include <node_api.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+// Of libuv, which Node exports; its headers are not everywhere. Stable since libuv 1.0: https://docs.libuv.org/en/v1.x/poll.html
+extern "C" {
+int uv_poll_init(struct uv_loop_s *loop, void *handle, int fd);
+int uv_poll_start(void *handle, int events, void (*callback)(void *handle, int status, int events));
+size_t uv_handle_size(int type);
+void uv_ref(void *handle);
+void uv_unref(void *handle);
+}
+
+namespace {
+
+constexpr int kUvPoll = 8;      // UV_POLL
+constexpr int kUvReadable = 1;  // UV_READABLE
+
+constexpr uint32_t kRead = 1, kWrite = 2;  // what JavaScript is interested in
+constexpr int kWritable = -1, kHungUp = -2;  // instead of a place in the slab
+constexpr int kMostEvents = 128;           // the array of JavaScript has room for so many
+constexpr int kFields = 3;
+constexpr size_t kSmallestRead = 8192;   // with less room no socket is read
+constexpr size_t kLargestRead = 65536;
+constexpr int kMostRounds = 8;           // so that timers and others get their turn
+
+struct Host {
+  napi_env env;
+  int epoll = -1;
+  void *poll = nullptr;
+  napi_async_context context;
+  napi_ref on_events, events_ref, slab_ref = nullptr;
+  int32_t *events;  // per event: fd; where its bytes begin in the slab, or kWritable or kHungUp; how many bytes, 0 for FIN, or -errno
+  unsigned char *slab = nullptr;
+  size_t slab_size = 0, slab_at = 0;
+};
+
+Host *host_of(napi_env env) {
+  void *data;
+  napi_get_instance_data(env, &data);
+  return static_cast<Host *>(data);
+}
+
+/** Calls JavaScript with what was written to `events`. */
+void tell(Host *host, int count) {
+  napi_handle_scope scope;
+  napi_open_handle_scope(host->env, &scope);
+  napi_value callback, global, argument;
+  napi_get_reference_value(host->env, host->on_events, &callback);
+  napi_get_global(host->env, &global);
+  napi_create_int32(host->env, count, &argument);
+  if (napi_make_callback(host->env, host->context, global, callback, 1, &argument, nullptr) == napi_pending_exception) {
+    napi_value error;
+    napi_get_and_clear_last_exception(host->env, &error);
+    napi_fatal_exception(host->env, error);
+  }
+  napi_close_handle_scope(host->env, scope);
+}
+
+void record(Host *host, int *count, int fd, int at, int size) {
+  int32_t *out = host->events + kFields * (*count)++;
+  out[0] = fd;
+  out[1] = at;
+  out[2] = size;
+}
+
+/** False: there was no room for more bytes. */
+bool take(Host *host, const epoll_event &event, int *count) {
+  const int fd = static_cast<int>(event.data.u64 & 0xffffffff);
+  const uint32_t interest = event.data.u64 >> 32;
+  const bool failed = event.events & (EPOLLERR | EPOLLHUP);
+  if ((interest & kWrite) && (event.events & EPOLLOUT)) record(host, count, fd, kWritable, 0);
+  if (!(interest & kRead)) {
+    if (failed) record(host, count, fd, kHungUp, 0);
+    return true;
+  }
+  if (!failed && !(event.events & EPOLLIN)) return true;
+  const size_t room = host->slab_size - host->slab_at;
+  if (room < kSmallestRead) return false;
+  ssize_t got;
+  do got = read(fd, host->slab + host->slab_at, room < kLargestRead ? room : kLargestRead);
+  while (got < 0 && errno == EINTR);
+  if (got < 0 && errno == EAGAIN) return true;
+  record(host, count, fd, static_cast<int>(host->slab_at), got < 0 ? -errno : static_cast<int>(got));
+  if (got > 0) host->slab_at += got;
+  return true;
+}
+
+void on_readable(void *handle, int, int) {
+  Host *host = *static_cast<Host **>(handle);  // uv_handle_t begins with `void *data`
+  epoll_event ready[kMostEvents / 2];
+  for (int round = 0; round < kMostRounds; round++) {
+    const int found = epoll_wait(host->epoll, ready, kMostEvents / 2, 0);
+    int count = 0, i = 0;
+    while (i < found && take(host, ready[i], &count)) i++;
+    if (count > 0) tell(host, count);
+    // What was not looked at comes first the next time: epoll goes round.
+    if (found < kMostEvents / 2 && i == found) return;
+    if (count == 0) return;
+  }
+}
+
+napi_value number(napi_env env, int value) {
+  napi_value result;
+  napi_create_int32(env, value, &result);
+  return result;
+}
+
+template <size_t N>
+void arguments(napi_env env, napi_callback_info info, napi_value (&values)[N]) {
+  size_t count = N;
+  napi_get_cb_info(env, info, &count, values, nullptr, nullptr);
+}
+
+int int_of(napi_env env, napi_value value) {
+  int32_t result = 0;
+  napi_get_value_int32(env, value, &result);
+  return result;
+}
+
+/** start(onEvents, events): 0 or -errno. */
+napi_value start(napi_env env, napi_callback_info info) {
+  napi_value given[2];
+  arguments(env, info, given);
+  Host *host = host_of(env);
+  if (host->epoll >= 0) return number(env, -EALREADY);
+  host->epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (host->epoll < 0) return number(env, -errno);
+  struct uv_loop_s *loop;
+  napi_get_uv_event_loop(env, &loop);
+  host->poll = calloc(1, uv_handle_size(kUvPoll));
+  uv_poll_init(loop, host->poll, host->epoll);
+  *static_cast<Host **>(host->poll) = host;
+  uv_poll_start(host->poll, kUvReadable, on_readable);
+  uv_unref(host->poll);
+  napi_create_reference(env, given[0], 1, &host->on_events);
+  napi_create_reference(env, given[1], 1, &host->events_ref);
+  void *data;
+  napi_get_buffer_info(env, given[1], &data, nullptr);
+  host->events = static_cast<int32_t *>(data);
+  napi_value name;
+  napi_create_string_utf8(env, "pontoon:sockets", NAPI_AUTO_LENGTH, &name);
+  napi_async_init(env, nullptr, name, &host->context);
+  return number(env, 0);
+}
+
+/** useSlab(buffer, at): where bytes go from now on. */
+napi_value use_slab(napi_env env, napi_callback_info info) {
+  napi_value given[2];
+  arguments(env, info, given);
+  Host *host = host_of(env);
+  if (host->slab_ref) napi_delete_reference(env, host->slab_ref);
+  napi_create_reference(env, given[0], 1, &host->slab_ref);
+  void *data;
+  napi_get_buffer_info(env, given[0], &data, &host->slab_size);
+  host->slab = static_cast<unsigned char *>(data);
+  host->slab_at = int_of(env, given[1]);
+  return nullptr;
+}
+
+/** rewind(at): the bytes behind `at` are not needed any more. */
+napi_value rewind_slab(napi_env env, napi_callback_info info) {
+  napi_value given[1];
+  arguments(env, info, given);
+  host_of(env)->slab_at = int_of(env, given[0]);
+  return nullptr;
+}
+
+/** duplicate(fd): a descriptor of its own for the same socket, or -errno. */
+napi_value duplicate(napi_env env, napi_callback_info info) {
+  napi_value given[1];
+  arguments(env, info, given);
+  const int fd = fcntl(int_of(env, given[0]), F_DUPFD_CLOEXEC, 3);
+  return number(env, fd < 0 ? -errno : fd);
+}
+
+/** watch(fd, interest, known): bits kRead and kWrite; without kRead it is told when the connection is gone. 0 or -errno. */
+napi_value watch(napi_env env, napi_callback_info info) {
+  napi_value given[3];
+  arguments(env, info, given);
+  const int fd = int_of(env, given[0]);
+  const uint32_t interest = int_of(env, given[1]);
+  bool known = false;
+  napi_get_value_bool(env, given[2], &known);
+  epoll_event event = {};
+  if (interest & kRead) event.events |= EPOLLIN;
+  if (interest & kWrite) event.events |= EPOLLOUT;
+  event.data.u64 = static_cast<uint64_t>(interest) << 32 | static_cast<uint32_t>(fd);
+  const int result = epoll_ctl(host_of(env)->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
+  return number(env, result < 0 ? -errno : 0);
+}
+
+/** write(fd, buffer, from): how many bytes went out, or -errno. */
+napi_value write_bytes(napi_env env, napi_callback_info info) {
+  napi_value given[3];
+  arguments(env, info, given);
+  void *data;
+  size_t size;
+  napi_get_buffer_info(env, given[1], &data, &size);
+  const size_t from = int_of(env, given[2]);
+  ssize_t sent;
+  do sent = send(int_of(env, given[0]), static_cast<unsigned char *>(data) + from, size - from, MSG_NOSIGNAL);
+  while (sent < 0 && errno == EINTR);
+  return number(env, sent < 0 ? -errno : static_cast<int>(sent));
+}
+
+/** read(fd, buffer): how many bytes came, 0 for FIN, or -errno. */
+napi_value read_bytes(napi_env env, napi_callback_info info) {
+  napi_value given[2];
+  arguments(env, info, given);
+  void *data;
+  size_t size;
+  napi_get_buffer_info(env, given[1], &data, &size);
+  ssize_t got;
+  do got = read(int_of(env, given[0]), data, size);
+  while (got < 0 && errno == EINTR);
+  return number(env, got < 0 ? -errno : static_cast<int>(got));
+}
+
+/** finish(fd): FIN. 0 or -errno. */
+napi_value finish(napi_env env, napi_callback_info info) {
+  napi_value given[1];
+  arguments(env, info, given);
+  return number(env, shutdown(int_of(env, given[0]), SHUT_WR) < 0 ? -errno : 0);
+}
+
+/** close(fd, reset) */
+napi_value close_fd(napi_env env, napi_callback_info info) {
+  napi_value given[2];
+  arguments(env, info, given);
+  const int fd = int_of(env, given[0]);
+  bool reset = false;
+  napi_get_value_bool(env, given[1], &reset);
+  if (reset) {
+    const struct linger now = {1, 0};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  }
+  // Where another process still has the descriptor, closing alone would not take it out.
+  epoll_ctl(host_of(env)->epoll, EPOLL_CTL_DEL, fd, nullptr);
+  close(fd);
+  return nullptr;
+}
+
+/** keepAlive(active): whether open sockets keep the process alive. */
+napi_value keep_alive(napi_env env, napi_callback_info info) {
+  napi_value given[1];
+  arguments(env, info, given);
+  bool active = false;
+  napi_get_value_bool(env, given[0], &active);
+  if (active) uv_ref(host_of(env)->poll);
+  else uv_unref(host_of(env)->poll);
+  return nullptr;
+}
+
+}  // namespace
+
+NAPI_MODULE_INIT() {
+  Host *host = new Host();
+  host->env = env;
+  // It lives as long as the process: handles of libuv must not be freed while they are open.
+  napi_set_instance_data(env, host, nullptr, nullptr);
+  const struct {
+    const char *name;
+    napi_callback function;
+  } functions[] = {
+      {"start", start},   {"useSlab", use_slab},  {"rewind", rewind_slab}, {"duplicate", duplicate}, {"watch", watch},
+      {"write", write_bytes}, {"read", read_bytes}, {"finish", finish}, {"close", close_fd}, {"keepAlive", keep_alive},
+  };
+  for (const auto &[name, function] : functions) {
+    napi_value value;
+    napi_create_function(env, name, NAPI_AUTO_LENGTH, function, nullptr, &value);
+    napi_set_named_property(env, exports, name, value);
+  }
+  return exports;
+}

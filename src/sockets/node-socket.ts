@@ -1,0 +1,110 @@
+import type { Socket } from 'node:net';
+import type { AdoptSocket, SocketHandler, StreamSocket } from './stream-socket.js';
+
+/** For sockets that Node reads and writes. */
+export const adoptNodeSocket: AdoptSocket = (socket) => new NodeSocket(socket);
+
+/** Over a socket of Node's: TCP, a Unix domain socket, or TLS. */
+export class NodeSocket implements StreamSocket {
+  readonly #socket: Socket;
+  #handler: SocketHandler | undefined;
+  #blocked = false;
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress;
+  }
+
+  get remotePort(): number | undefined {
+    return this.#socket.remotePort;
+  }
+
+  get localAddress(): string | undefined {
+    return this.#socket.localAddress;
+  }
+
+  get localPort(): number | undefined {
+    return this.#socket.localPort;
+  }
+
+  get writable(): boolean {
+    return !this.#socket.destroyed && !this.#socket.writableEnded;
+  }
+
+  get destroyed(): boolean {
+    return this.#socket.destroyed;
+  }
+
+  get waiting(): number {
+    return this.#socket.destroyed ? 0 : this.#socket.writableLength;
+  }
+
+  get unread(): number {
+    return this.#socket.readableLength;
+  }
+
+  setHandler(handler: SocketHandler): void {
+    this.#handler = handler;
+    const socket = this.#socket;
+    socket.on('data', (data: Buffer) => handler.onData(data));
+    socket.on('end', () => handler.onEnd());
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#onGone(error));
+    socket.on('close', () => this.#onGone(undefined));
+  }
+
+  write(data: Buffer): void {
+    const socket = this.#socket;
+    socket.write(data, this.#onTaken);
+    if (socket.writableLength > 0) this.#blocked = true;
+  }
+
+  afterWrites(then: () => void): void {
+    this.#socket.write(nothing, (error) => {
+      if (!error) then();
+    });
+  }
+
+  end(then?: () => void): void {
+    this.#socket.end(then);
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  takeUnread(): Buffer[] {
+    const unread: Buffer[] = [];
+    for (let data = this.#socket.read(); data !== null; data = this.#socket.read()) unread.push(data as Buffer);
+    return unread;
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  reset(): void {
+    this.#socket.resetAndDestroy();
+  }
+
+  readonly #onTaken = (): void => {
+    if (!this.#blocked || this.#socket.destroyed) return;
+    if (this.#socket.writableLength === 0) this.#blocked = false;
+    this.#handler?.onProgress();
+  };
+
+  /** 'error', and then 'close': the first of them counts. */
+  #onGone(error: NodeJS.ErrnoException | undefined): void {
+    const handler = this.#handler;
+    this.#handler = undefined;
+    handler?.onClose(error);
+  }
+}
+
+const nothing = Buffer.alloc(0);

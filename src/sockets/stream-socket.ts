@@ -1,0 +1,48 @@
+import type { Socket } from 'node:net';
+
+/** Who gets the events of a socket. None comes from within one of its calls. */
+export interface SocketHandler {
+  onData(data: Buffer): void;
+  /** The peer's FIN. Writing may go on. */
+  onEnd(): void;
+  /** The system took some of what was `waiting`. */
+  onProgress(): void;
+  /** It's over, by `error` if there is one; last. While reading is paused `takeUnread` has what came before. */
+  onClose(error: NodeJS.ErrnoException | undefined): void;
+}
+
+/** A connected stream socket: its two streams of bytes, plain or encrypted. Half-open until both sides have ended, closed then. */
+export interface StreamSocket {
+  /** Of TCP; a Unix domain socket has none. */
+  readonly remoteAddress: string | undefined;
+  readonly remotePort: number | undefined;
+  readonly localAddress: string | undefined;
+  readonly localPort: number | undefined;
+  /** It is over, or `end` was called: what is written goes nowhere. */
+  readonly writable: boolean;
+  readonly destroyed: boolean;
+  /** Bytes that were written and that the system has not taken. */
+  readonly waiting: number;
+  /** Bytes that came and were not handed on. */
+  readonly unread: number;
+  /** Called once, before anything is expected of it. */
+  setHandler(handler: SocketHandler): void;
+  /** Where `waiting` is 0 afterwards, `data` is the caller's again; else it must not change any more. */
+  write(data: Buffer): void;
+  /** Calls when all that was written is with the system; never when it fails before. */
+  afterWrites(then: () => void): void;
+  /** FIN behind all that was written. Calls when it is on its way. */
+  end(then?: () => void): void;
+  /** No data and no end until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** What came and was not handed on, at the latest when `onClose` is told. */
+  takeUnread(): Buffer[];
+  /** Closes at once; what waits is lost. `onClose` comes. */
+  destroy(): void;
+  /** As `destroy`, and the peer sees a reset. */
+  reset(): void;
+}
+
+/** Makes a connected TCP or Unix domain socket of Node's ours. From then on `socket` is only for whoever reads and writes through the result. */
+export type AdoptSocket = (socket: Socket) => StreamSocket;
