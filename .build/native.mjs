@@ -42,10 +42,14 @@ function compile(sources, output) {
   if (!compiler) return 'there is no C++ compiler to build their native part with: install g++ or clang++';
   const { include_dir: headers } = createRequire(import.meta.url)('node-api-headers');
   const temporary = `${output}.${pid}`;
-  const run = spawnSync(compiler, [...flags, `-I${headers}`, '-o', temporary, ...sources.filter((path) => path.endsWith('.cc')), '-ldl'], {
-    encoding: 'utf8',
-    timeout: compilerLimitMs,
-  });
+  const run = spawnSync(
+    compiler,
+    [...flags, `-I${headers}`, '-o', temporary, ...sources.filter((path) => path.endsWith('.cc')), '-ldl'],
+    {
+      encoding: 'utf8',
+      timeout: compilerLimitMs,
+    },
+  );
   if (run.status === 0) {
     renameSync(temporary, output);
     return undefined;
@@ -134,7 +138,12 @@ function buildIn(folder, root) {
   const stampFile = join(folder, 'stamp.txt');
   rmSync(reasonFile, { force: true });
   const stamp = stampOf(root);
-  if (outputs.every((output) => existsSync(output)) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return undefined;
+  if (
+    outputs.every((output) => existsSync(output)) &&
+    existsSync(stampFile) &&
+    readFileSync(stampFile, 'utf8') === stamp
+  )
+    return undefined;
   rmSync(stampFile, { force: true });
   let reason;
   for (const [i, part] of Object.keys(parts).entries()) reason ??= compile(sourcesOf(root, part), outputs[i]);

@@ -1,7 +1,7 @@
-import { type SocketsName, socketsNames } from './sockets/open-sockets.js';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Http1CodecName, http1CodecNames } from './http/http1-codec.js';
 import { type LogLevel, logLevels } from './log.js';
+import { type SocketsName, socketsNames } from './sockets/open-sockets.js';
 
 /** The command line, checked. Names follow Envoy's flags: https://www.envoyproxy.io/docs/envoy/latest/operations/cli */
 export interface CommandLine {
@@ -152,7 +152,10 @@ export function parseCommandLine(
         .default('own'),
     )
     .addOption(
-      new Option('--sockets <how>', "what reads and writes connections without TLS: this program's native part, or Node")
+      new Option(
+        '--sockets <how>',
+        "what reads and writes connections without TLS: this program's native part, or Node",
+      )
         .choices(socketsNames)
         .default('own', 'own; node where the native part could not be built'),
     )

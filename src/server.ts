@@ -1,4 +1,3 @@
-import { openSockets, type SocketsName } from './sockets/open-sockets.js';
 import { createAccessLogManager } from './access-log/access-logger.js';
 import { startAdminServer } from './admin/admin-server.js';
 import { certsEndpoint } from './admin/certs.js';
@@ -41,6 +40,7 @@ import { createServerStats } from './server/server-stats.js';
 import { createStartUp } from './server/start-up.js';
 import { inStatic } from './server/validate.js';
 import { createWorkerPlane } from './server/workers/worker-plane.js';
+import { openSockets, type SocketsName } from './sockets/open-sockets.js';
 import { createStatsStore } from './stats/create-store.js';
 import { createClusterManager } from './upstream/create-cluster-manager.js';
 import { version } from './version.js';

@@ -34,15 +34,19 @@ const longestCopied = 2048;
 /** So much may be kept of what came before a connection failed. It is more than the system holds, unless told otherwise. */
 const mostUnread = 8 * 1024 * 1024;
 
+/** So many slabs are used between two collections of what is young: 16 MB. */
+const mostSlabs = 256;
+
 const again = -11;
 
 /**
  * Reads and writes sockets by the add-on: one call per turn of the event loop for all that came, and no objects per read but the bytes.
  * Once per process. Connecting, accepting and TLS stay Node's.
+ * @param collectYoung frees what nobody holds of the youngest objects, and the bytes behind them
  * @throws Error when the system refuses
  */
-export function createNativeSockets(addon: SocketsAddon): AdoptSocket {
-  const loop = new SocketLoop(addon);
+export function createNativeSockets(addon: SocketsAddon, collectYoung: () => void): AdoptSocket {
+  const loop = new SocketLoop(addon, collectYoung);
   return (socket) => {
     const fd = descriptorOf(socket);
     const own = fd === undefined ? -1 : addon.duplicate(fd);
@@ -65,12 +69,15 @@ class SocketLoop {
   #open = 0;
   #slab = Buffer.allocUnsafeSlow(slabSize);
   #slabStart = 0;
+  readonly #collectYoung: () => void;
+  #slabsUsed = 0;
   /** Events of this turn are being told: their descriptors must go on meaning what they meant. */
   #telling = false;
   readonly #closing: { readonly fd: number; readonly reset: boolean }[] = [];
 
-  constructor(addon: SocketsAddon) {
+  constructor(addon: SocketsAddon, collectYoung: () => void) {
     this.#addon = addon;
+    this.#collectYoung = collectYoung;
     const result = addon.start((count) => this.#onEvents(count), Buffer.from(this.#events.buffer));
     if (result < 0) throw new Error(`sockets cannot be watched: ${getSystemErrorName(result)}`);
     addon.useSlab(this.#slab, 0);
@@ -122,6 +129,8 @@ class SocketLoop {
 
   #prepare(used: number): void {
     if (slabSize - used < leastRoom) {
+      // The engine sees only that there is more and more memory outside of its heap, and would begin one full collection after the other.
+      if (this.#slabsUsed++ % mostSlabs === 0) this.#collectYoung();
       this.#slab = Buffer.allocUnsafeSlow(slabSize);
       this.#slabStart = 0;
       this.#addon.useSlab(this.#slab, 0);

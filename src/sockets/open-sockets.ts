@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { Logger } from '../log.js';
 import { openAddon } from '../native-addon.js';
 import { createNativeSockets, type SocketsAddon } from './native-sockets.js';
@@ -20,7 +22,15 @@ export function openSockets(name: SocketsName, log: Logger): AdoptSocket {
 
 function openNative(log: Logger): AdoptSocket {
   const addon = openAddon('pontoon_sockets');
-  if ('exports' in addon) return createNativeSockets(addon.exports as SocketsAddon);
+  if ('exports' in addon) return createNativeSockets(addon.exports as SocketsAddon, youngCollector());
   log.info({ reason: addon.reason }, 'connections are read and written by Node, which costs more processor time');
   return adoptNodeSocket;
+}
+
+/** The engine's own function, which a context gets that is made while the flag is set. */
+function youngCollector(): () => void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as (options: { readonly type: 'minor' }) => void;
+  setFlagsFromString('--no-expose-gc');
+  return () => collect({ type: 'minor' });
 }

@@ -79,7 +79,8 @@ export class AnswersById implements AwaitedAnswers {
     if (id === undefined) return undefined;
     const slot = this.#slotOf(Number(id));
     const share = this.#slots[slot];
-    if (share === undefined || share.id !== Number(id)) throw new FrameError(`an answer with the id ${id}, which no request has`);
+    if (share === undefined || share.id !== Number(id))
+      throw new FrameError(`an answer with the id ${id}, which no request has`);
     this.#slots[slot] = undefined;
     this.#size--;
     this.#ids.write(bytes, share.originalId);

@@ -1,8 +1,8 @@
-import type { AdoptSocket } from '../sockets/stream-socket.js';
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Cluster } from '../model/cluster.js';
 import type { Resource } from '../model/verdict.js';
+import type { AdoptSocket } from '../sockets/stream-socket.js';
 import type { StatsScope, StatsStore } from '../stats/store.js';
 import {
   type CircuitBreakers,
@@ -12,8 +12,7 @@ import {
   showCircuitBreakers,
 } from './circuit-breakers.js';
 import { type ClusterFollowers, specOf } from './cluster-followers.js';
-import type { AcquireOptions, ActiveCluster, AvoidedHosts, Pipeline, Pin } from './cluster-manager.js';
-import { SwapList } from './swap-list.js';
+import type { AcquireOptions, ActiveCluster, AvoidedHosts, Pin, Pipeline } from './cluster-manager.js';
 import { type ClusterStats, createClusterStats } from './cluster-stats.js';
 import type { ClusterTls } from './cluster-tls.js';
 import type { PoolCallbacks } from './connection.js';
@@ -25,6 +24,7 @@ import { LoadBalancer } from './lb/load-balancer.js';
 import { createMultiplexingStats } from './multiplexing-stats.js';
 import type { Pool, PoolContext } from './pool-accounts.js';
 import { SharedPool, type SharingOptions } from './shared-pool.js';
+import { SwapList } from './swap-list.js';
 
 export interface VersionOptions<P extends Pipeline> extends VersionCallbacks<P> {
   readonly resource: Resource<Cluster>;

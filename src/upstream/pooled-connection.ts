@@ -173,7 +173,7 @@ export class PooledConnection implements SocketHandler {
   #reusable(): boolean {
     // Paused may mean that bytes wait unread in the kernel: they would be the next exchange's.
     if (this.#finReceived || this.#halfClosed || this.#paused) return false;
-    return this.#socket !== undefined && this.#socket.writable && this.#socket.unread === 0;
+    return this.#socket?.writable === true && this.#socket.unread === 0;
   }
 
   /** Closes it now, whatever it does. An exchange that has it is told by `onClose`, unless it gave it back. */

@@ -3,8 +3,8 @@ import { responseFlags } from '../../src/access-log/response-flags.js';
 import { HeaderMap } from '../../src/bridge/header-map.js';
 import type { DownstreamStream } from '../../src/bridge/stream.js';
 import { type Http1CodecName, http1CodecNames } from '../../src/http/http1-codec.js';
-import { type SocketsName, socketsNames } from '../../src/sockets/open-sockets.js';
 import { sendLocalReply } from '../../src/routing/local-reply.js';
+import { type SocketsName, socketsNames } from '../../src/sockets/open-sockets.js';
 import { FakeClock } from '../support/fake-clock.js';
 import {
   echo,

@@ -16,6 +16,7 @@ import { Http1Connection } from '../../src/http/http1-connection.js';
 import type { Logger } from '../../src/log.js';
 import type { HttpConnectionManager } from '../../src/model/listener.js';
 import { openSockets, type SocketsName } from '../../src/sockets/open-sockets.js';
+import type { AdoptSocket } from '../../src/sockets/stream-socket.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import type { StatsStore } from '../../src/stats/store.js';
 
@@ -109,8 +110,8 @@ export interface TestServerOptions {
   readonly sockets?: SocketsName;
   /** Instead of keeping what would be logged. */
   readonly accessLogger?: AccessLogger;
-  /** Sees each accepted connection before the server does. */
-  readonly onSocket?: (socket: Socket) => void;
+  /** In place of what `sockets` names. */
+  readonly adoptSocket?: AdoptSocket;
 }
 
 /** HTTP/1 connections without a listener manager. */
@@ -125,7 +126,7 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
     codec = 'own',
     sockets = 'own',
   } = options;
-  const adoptSocket = openSockets(sockets, silentLog);
+  const { adoptSocket = openSockets(sockets, silentLog) } = options;
   const stats = createStatsStore();
   const logged: LoggedRequest[] = [];
   const connections = new Set<Http1Connection>();
@@ -152,7 +153,6 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
   };
   let id = 0;
   const server = createServer({ allowHalfOpen: true }, (socket) => {
-    options.onSocket?.(socket);
     connections.add(new Http1Connection(++id, adoptSocket(socket), host));
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

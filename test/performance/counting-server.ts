@@ -2,10 +2,12 @@
  * A process with one HTTP/1 listener that counts: what is measured must not hold the client that loads it. Says `{ port }` when it listens,
  * and answers each message with a `Counts`.
  */
-import type { Socket } from 'node:net';
 import { HeaderMap } from '../../src/bridge/header-map.js';
 import type { DownstreamStream } from '../../src/bridge/stream.js';
+import { createLogging } from '../../src/log.js';
+import { openSockets } from '../../src/sockets/open-sockets.js';
 import { startServer } from '../http/harness.js';
+import { countingSockets } from '../support/counted-socket.js';
 
 export interface Counts {
   /** Since the process began. */
@@ -17,19 +19,6 @@ export interface Counts {
 }
 
 const counts = { reads: 0, writes: 0, requests: 0 };
-
-/** One call of either is one write of the system, as long as the client reads. */
-function countWrites(socket: Socket): void {
-  const { _write: write, _writev: writev } = socket;
-  socket._write = function (...args) {
-    counts.writes++;
-    return write.apply(this, args);
-  };
-  socket._writev = function (...args) {
-    counts.writes++;
-    return writev?.apply(this, args);
-  };
-}
 
 /** Answers with the body that came, in a later turn, as when a server had to be asked; at once where the path says so. */
 function answer(stream: DownstreamStream): void {
@@ -57,10 +46,7 @@ function answer(stream: DownstreamStream): void {
 const server = await startServer({
   handle: answer,
   accessLogger: { log() {}, close() {} },
-  onSocket(socket) {
-    countWrites(socket);
-    socket.on('data', () => counts.reads++);
-  },
+  adoptSocket: countingSockets(openSockets('own', createLogging('off').logger('sockets')), counts),
 });
 process.on('message', (message) => {
   if (message === 'collect') global.gc?.();

@@ -14,12 +14,14 @@ import {
   edsDiscovery,
   eventually,
   log,
+  pinOf,
   pipeline,
   resource,
   startServer,
   type TestPipeline,
   type TestServer,
-  turns, pinOf } from './support.js';
+  turns,
+} from './support.js';
 
 /** Nobody answers within the turn in which the tests use it. */
 const nobody = { address: '127.0.0.1', port: 1 };

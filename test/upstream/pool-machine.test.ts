@@ -12,12 +12,14 @@ import {
   edsDiscovery,
   eventually,
   log,
+  pinOf,
   pipeline,
   resource,
   startServer,
   type TestPipeline,
   type TestServer,
-  turns, pinOf } from './support.js';
+  turns,
+} from './support.js';
 
 const step = fc.record({
   what: fc.constantFrom(

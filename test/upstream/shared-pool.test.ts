@@ -11,12 +11,14 @@ import {
   edsDiscovery,
   eventually,
   log,
+  pinOf,
   pipeline,
   resource,
   startServer,
   type TestPipeline,
   type TestServer,
-  turns, pinOf } from './support.js';
+  turns,
+} from './support.js';
 
 /** Frames of two bytes, answered in order. */
 const frames: FrameProtocol = {

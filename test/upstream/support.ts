@@ -3,7 +3,13 @@ import { createLogging } from '../../src/log.js';
 import type { CircuitBreakerThresholds, Cluster } from '../../src/model/cluster.js';
 import type { HealthStatus, LoadAssignment } from '../../src/model/endpoint.js';
 import type { Resource } from '../../src/model/verdict.js';
-import type { AcquireOptions, ActiveCluster, ClusterManager, Pin, Pipeline } from '../../src/upstream/cluster-manager.js';
+import type {
+  AcquireOptions,
+  ActiveCluster,
+  ClusterManager,
+  Pin,
+  Pipeline,
+} from '../../src/upstream/cluster-manager.js';
 import type { ExclusiveConnection, PoolCallbacks, PoolFailure } from '../../src/upstream/connection.js';
 
 export const log = createLogging('off').logger('upstream');

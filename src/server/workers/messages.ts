@@ -1,4 +1,3 @@
-import type { SocketsName } from '../../sockets/open-sockets.js';
 import type { StoredLibrary } from '../../bridge/prepared-bridge.js';
 import type { Http1CodecName } from '../../http/http1-codec.js';
 import type { LogLevel } from '../../log.js';
@@ -6,6 +5,7 @@ import type { Cluster } from '../../model/cluster.js';
 import type { SocketAddress } from '../../model/endpoint.js';
 import type { Listener } from '../../model/listener.js';
 import type { RouteConfiguration } from '../../model/route.js';
+import type { SocketsName } from '../../sockets/open-sockets.js';
 import type { StatsChanges } from '../../stats/changes.js';
 import type { GivenSecret } from '../../tls/given-secrets.js';
 import type { HostUpdate } from '../../upstream/host-source.js';

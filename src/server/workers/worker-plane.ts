@@ -1,9 +1,9 @@
-import type { SocketsName } from '../../sockets/open-sockets.js';
 import { fileURLToPath } from 'node:url';
 import type { AccessLogManager } from '../../access-log/access-logger.js';
 import type { Clock } from '../../clock.js';
 import type { Http1CodecName } from '../../http/http1-codec.js';
 import type { Logging } from '../../log.js';
+import type { SocketsName } from '../../sockets/open-sockets.js';
 import type { StatsRegistry } from '../../stats/create-store.js';
 import { createStatsImporter } from '../../stats/import.js';
 import type { ClusterManager } from '../../upstream/cluster-manager.js';
