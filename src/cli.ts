@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import './limit-heap.js';
 import { renameSync, writeFileSync } from 'node:fs';
 import { loadBootstrap } from './bootstrap/load.js';
 import { bootstrapReport } from './bootstrap/report.js';

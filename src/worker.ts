@@ -1,3 +1,4 @@
+import './limit-heap.js';
 import { createAccessLogManager } from './access-log/access-logger.js';
 import { loadNativeHost } from './bridge/go/native-host.js';
 import type { PreparedBridge } from './bridge/prepared-bridge.js';

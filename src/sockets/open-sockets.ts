@@ -1,7 +1,6 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { Logger } from '../log.js';
 import { openAddon } from '../native-addon.js';
+import { youngCollector } from '../young-generation.js';
 import { createNativeSockets, type SocketsAddon } from './native-sockets.js';
 import { adoptNodeSocket } from './node-socket.js';
 import type { AdoptSocket } from './stream-socket.js';
@@ -25,12 +24,4 @@ function openNative(log: Logger): AdoptSocket {
   if ('exports' in addon) return createNativeSockets(addon.exports as SocketsAddon, youngCollector());
   log.info({ reason: addon.reason }, 'connections are read and written by Node, which costs more processor time');
   return adoptNodeSocket;
-}
-
-/** The engine's own function, which a context gets that is made while the flag is set. */
-function youngCollector(): () => void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as (options: { readonly type: 'minor' }) => void;
-  setFlagsFromString('--no-expose-gc');
-  return () => collect({ type: 'minor' });
 }
