@@ -8,6 +8,7 @@ import type {
   BridgePlugin,
   BufferInstance,
   HttpTcpBridge,
+  RequestHeaderMap,
   ResponseHeaderMap,
 } from '../../src/bridge/api.js';
 import { type Framing, parseFraming } from './config.js';
@@ -23,6 +24,8 @@ const wholeUpTo = 65_536;
 class LengthPrefixedBridge implements HttpTcpBridge {
   readonly #framing: Framing;
   readonly #callbacks: BridgeCallbacks;
+  /** The request's frame has begun. */
+  #streaming = false;
   /** Of the payload, as the header says; undefined until it came. */
   #length: number | undefined;
   /** Payload bytes that are still to come; undefined until the header was passed. */
@@ -33,14 +36,26 @@ class LengthPrefixedBridge implements HttpTcpBridge {
     this.#callbacks = callbacks;
   }
 
-  encodeHeaders(_headers: unknown, dataForSet: BufferInstance, endOfStream: boolean): 0 | 1 {
-    if (!endOfStream) return StopAndBuffer;
+  encodeHeaders(headers: RequestHeaderMap, dataForSet: BufferInstance, endOfStream: boolean): 0 | 1 {
+    if (!endOfStream) return this.#beginStreaming(headers, dataForSet) ? Continue : StopAndBuffer;
     if (!this.#hasId(0)) return Continue;
     dataForSet.set(this.#framing.header(0));
     return Continue;
   }
 
+  /** A large body whose length is known need not be there before it is sent; but a connection that others share takes whole frames only. */
+  #beginStreaming(headers: RequestHeaderMap, dataForSet: BufferInstance): boolean {
+    const { sharing, largestPayload } = this.#framing;
+    // The HTTP codec sees to it that the body is as long as this says.
+    const length = Number(headers.get('content-length') ?? 0);
+    if (sharing !== undefined || length <= wholeUpTo || length > largestPayload) return false;
+    dataForSet.set(this.#framing.header(length));
+    this.#streaming = true;
+    return true;
+  }
+
   encodeData(buffer: BufferInstance, endOfStream: boolean): 0 | 1 {
+    if (this.#streaming) return Continue;
     if (!endOfStream) return StopAndBuffer;
     const largest = this.#framing.largestPayload;
     if (buffer.len() > largest) {

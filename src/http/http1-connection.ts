@@ -143,7 +143,7 @@ export class Http1Connection implements StreamConnection, SocketHandler {
   }
 
   isAboveWatermark(): boolean {
-    return this.#writer.waiting >= this.#host.bufferLimit;
+    return this.#writer.isAbove(this.#host.bufferLimit);
   }
 
   startBody(): void {

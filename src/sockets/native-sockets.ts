@@ -6,7 +6,7 @@ import type { AdoptSocket, SocketHandler, StreamSocket } from './stream-socket.j
 /** The add-on, native/sockets.cc, which describes its functions. Numbers below 0 are errors of the system. */
 export interface SocketsAddon {
   start(onEvents: (count: number) => void, events: Buffer): number;
-  useSlab(slab: Buffer, at: number): void;
+  newSlab(): Buffer | undefined;
   rewind(at: number): void;
   duplicate(fd: number): number;
   watch(fd: number, interest: number, known: boolean): number;
@@ -25,7 +25,7 @@ const hungUp = -2;
 const mostEvents = 128;
 const fields = 3;
 
-/** Where bytes are read to; the pieces that are handed on lie in it. */
+/** Of the add-on's slabs, where bytes are read to; the pieces that are handed on lie in them. */
 const slabSize = 64 * 1024;
 /** With less room a new one is taken, so that messages of some kilobytes come in one piece. */
 const leastRoom = 20 * 1024;
@@ -34,8 +34,8 @@ const longestCopied = 2048;
 /** So much may be kept of what came before a connection failed. It is more than the system holds, unless told otherwise. */
 const mostUnread = 8 * 1024 * 1024;
 
-/** So many slabs are used between two collections of what is young: 16 MB. */
-const mostSlabs = 256;
+/** So many slabs are used between two collections of what is young, 2 MB: they cost less than a full collection that begins because memory seems to grow. */
+const mostSlabs = 32;
 
 const again = -11;
 
@@ -67,7 +67,7 @@ class SocketLoop {
   readonly #events = new Int32Array(fields * mostEvents);
   readonly #sockets: (NativeSocket | undefined)[] = [];
   #open = 0;
-  #slab = Buffer.allocUnsafeSlow(slabSize);
+  #slab: Buffer;
   #slabStart = 0;
   readonly #collectYoung: () => void;
   #slabsUsed = 0;
@@ -80,7 +80,7 @@ class SocketLoop {
     this.#collectYoung = collectYoung;
     const result = addon.start((count) => this.#onEvents(count), Buffer.from(this.#events.buffer));
     if (result < 0) throw new Error(`sockets cannot be watched: ${getSystemErrorName(result)}`);
-    addon.useSlab(this.#slab, 0);
+    this.#slab = this.#newSlab();
   }
 
   add(fd: number, socket: NativeSocket): void {
@@ -127,13 +127,17 @@ class SocketLoop {
     return piece;
   }
 
+  #newSlab(): Buffer {
+    const slab = this.#addon.newSlab();
+    if (slab === undefined) throw new Error('out of memory');
+    return slab;
+  }
+
   #prepare(used: number): void {
     if (slabSize - used < leastRoom) {
-      // The engine sees only that there is more and more memory outside of its heap, and would begin one full collection after the other.
       if (this.#slabsUsed++ % mostSlabs === 0) this.#collectYoung();
-      this.#slab = Buffer.allocUnsafeSlow(slabSize);
+      this.#slab = this.#newSlab();
       this.#slabStart = 0;
-      this.#addon.useSlab(this.#slab, 0);
     } else {
       this.#slabStart = used;
       this.#addon.rewind(used);

@@ -3,6 +3,12 @@ import type { StreamSocket } from './stream-socket.js';
 /** What is written in a turn and is no longer than this is joined in memory, which costs less than a system call for each piece. */
 const longestJoined = 64 * 1024;
 
+/**
+ * What waits longer than the peer needs to read it only takes memory, which is old then and dear to free: with more than this who writes should be told to stop,
+ * whatever the configured limit.
+ */
+const mostWaiting = 256 * 1024;
+
 /** All writers join in the same memory, as long as the system takes what is written at once. */
 let joined = Buffer.allocUnsafeSlow(longestJoined);
 
@@ -17,6 +23,12 @@ export class TurnWriter {
   constructor(socket: StreamSocket, onFlushed: () => void) {
     this.#socket = socket;
     this.#onFlushed = onFlushed;
+  }
+
+  /** Whether so much waits that who writes should stop. @param limit as configured, bytes */
+  isAbove(limit: number): boolean {
+    const { waiting } = this;
+    return waiting > 0 && waiting >= Math.min(limit, mostWaiting);
   }
 
   /** Bytes that the system has not taken. */

@@ -120,8 +120,7 @@ export class PooledConnection implements SocketHandler {
     writer.write(data);
     if (!more) writer.flush();
     this.#countBuffered();
-    if (this.#backedUp || writer.waiting < this.#context.bufferLimitBytes || writer.waiting === 0)
-      return !this.#backedUp;
+    if (this.#backedUp || !writer.isAbove(this.#context.bufferLimitBytes)) return !this.#backedUp;
     this.#backedUp = true;
     this.#context.stats.flowControlBackedUp.value++;
     return false;

@@ -29,6 +29,9 @@ constexpr int kMostEvents = 128;           // the array of JavaScript has room f
 constexpr int kFields = 3;
 constexpr size_t kSmallestRead = 8192;   // with less room no socket is read
 constexpr size_t kLargestRead = 65536;
+constexpr size_t kSlabSize = 65536;
+constexpr int kMostFreeSlabs = 64;     // kept for the next ones
+constexpr int kMostHiddenSlabs = 512;  // 32 MB, see `new_slab`
 constexpr int kMostRounds = 8;           // so that timers and others get their turn
 
 struct Host {
@@ -37,9 +40,17 @@ struct Host {
   void *poll = nullptr;
   napi_async_context context;
   napi_ref on_events, events_ref, slab_ref = nullptr;
+  unsigned char *free_slabs[kMostFreeSlabs];
+  int free_count = 0, live_slabs = 0;
   int32_t *events;  // per event: fd; where its bytes begin in the slab, or kWritable or kHungUp; how many bytes, 0 for FIN, or -errno
   unsigned char *slab = nullptr;
-  size_t slab_size = 0, slab_at = 0;
+  size_t slab_at = 0;
+};
+
+/** Memory of a slab while JavaScript knows it. */
+struct Slab {
+  Host *host;
+  bool hidden;
 };
 
 Host *host_of(napi_env env) {
@@ -82,7 +93,7 @@ bool take(Host *host, const epoll_event &event, int *count) {
     return true;
   }
   if (!failed && !(event.events & EPOLLIN)) return true;
-  const size_t room = host->slab_size - host->slab_at;
+  const size_t room = kSlabSize - host->slab_at;
   if (room < kSmallestRead) return false;
   ssize_t got;
   do got = read(fd, host->slab + host->slab_at, room < kLargestRead ? room : kLargestRead);
@@ -151,18 +162,43 @@ napi_value start(napi_env env, napi_callback_info info) {
   return number(env, 0);
 }
 
-/** useSlab(buffer, at): where bytes go from now on. */
-napi_value use_slab(napi_env env, napi_callback_info info) {
-  napi_value given[2];
-  arguments(env, info, given);
+void forget_slab(napi_env env, void *memory, void *hint) {
+  Slab *slab = static_cast<Slab *>(hint);
+  Host *host = slab->host;
+  host->live_slabs--;
+  int64_t ignored;
+  if (slab->hidden) napi_adjust_external_memory(env, kSlabSize, &ignored);
+  if (host->free_count < kMostFreeSlabs) host->free_slabs[host->free_count++] = static_cast<unsigned char *>(memory);
+  else free(memory);
+  delete slab;
+}
+
+/**
+ * newSlab(): a buffer where bytes go from now on, or undefined when there is no memory.
+ *
+ * The engine counts buffers as memory outside of its heap, and begins a full collection after every 64 MB of them, which for large bodies is several times a
+ * second. Nearly all of them are free after the next collection of what is young, which the caller sees to: so the first are hidden from its count, and only when
+ * more are alive the engine is to look for those that have grown old.
+ */
+napi_value new_slab(napi_env env, napi_callback_info) {
   Host *host = host_of(env);
+  void *memory = host->free_count > 0 ? host->free_slabs[--host->free_count] : malloc(kSlabSize);
+  if (!memory) return nullptr;
+  Slab *slab = new Slab{host, host->live_slabs < kMostHiddenSlabs};
+  napi_value buffer;
+  if (napi_create_external_buffer(env, kSlabSize, memory, forget_slab, slab, &buffer) != napi_ok) {
+    free(memory);
+    delete slab;
+    return nullptr;
+  }
+  host->live_slabs++;
+  int64_t ignored;
+  if (slab->hidden) napi_adjust_external_memory(env, -static_cast<int64_t>(kSlabSize), &ignored);
   if (host->slab_ref) napi_delete_reference(env, host->slab_ref);
-  napi_create_reference(env, given[0], 1, &host->slab_ref);
-  void *data;
-  napi_get_buffer_info(env, given[0], &data, &host->slab_size);
-  host->slab = static_cast<unsigned char *>(data);
-  host->slab_at = int_of(env, given[1]);
-  return nullptr;
+  napi_create_reference(env, buffer, 1, &host->slab_ref);
+  host->slab = static_cast<unsigned char *>(memory);
+  host->slab_at = 0;
+  return buffer;
 }
 
 /** rewind(at): the bytes behind `at` are not needed any more. */
@@ -270,7 +306,7 @@ NAPI_MODULE_INIT() {
     const char *name;
     napi_callback function;
   } functions[] = {
-      {"start", start},   {"useSlab", use_slab},  {"rewind", rewind_slab}, {"duplicate", duplicate}, {"watch", watch},
+      {"start", start},   {"newSlab", new_slab},{"rewind", rewind_slab}, {"duplicate", duplicate}, {"watch", watch},
       {"write", write_bytes}, {"read", read_bytes}, {"finish", finish}, {"close", close_fd}, {"keepAlive", keep_alive},
   };
   for (const auto &[name, function] : functions) {
