@@ -60,6 +60,7 @@ export class Mux {
   #outlet: Outlet | undefined;
   #writable = false;
   #nodeSent = false;
+  #server = 0;
   #scheduled = false;
   /** Resolves when the last response whose order counts is over. */
   #inOrder: Promise<void> | undefined;
@@ -89,6 +90,7 @@ export class Mux {
         clock,
         log,
         stats: typeStats(type),
+        server: () => this.#server,
         onProgress: () => this.#progress(),
         onApplying: (applying) => (applying ? this.#options.hold.begin() : this.#options.hold.end()),
       });
@@ -111,9 +113,11 @@ export class Mux {
     });
   }
 
-  streamStarted(): void {
+  /** @param server which of several control planes is at its other end */
+  streamStarted(server = 0): void {
     this.#nodeSent = false;
     this.#writable = true;
+    this.#server = server;
     for (const type of this.#types.values()) type.streamStarted();
     this.flush();
   }

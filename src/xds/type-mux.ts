@@ -21,6 +21,8 @@ export interface TypeMuxOptions<T> {
   readonly clock: Clock;
   readonly log: Logger;
   readonly stats: TypeStats;
+  /** Which of several control planes the last stream went to. */
+  readonly server: () => number;
   /** Something can be sent, or a response is done with. */
   readonly onProgress: () => void;
   /** Around the time that watchers need to take in a batch. */
@@ -63,6 +65,8 @@ export class TypeMux<T> {
   /** The interest's revision that the cache was last cut down to. */
   #retained = 0;
   #version = '';
+  /** The control plane that gave the versions: to another one they say nothing. */
+  #versionsOf: number | undefined;
 
   constructor(options: TypeMuxOptions<T>) {
     this.#options = options;
@@ -82,6 +86,10 @@ export class TypeMux<T> {
       log,
       onTimeout,
     });
+  }
+
+  get #foreign(): boolean {
+    return this.#versionsOf !== undefined && this.#versionsOf !== this.#options.server();
   }
 
   get inStreamOrder(): boolean {
@@ -134,6 +142,7 @@ export class TypeMux<T> {
   streamStarted(): void {
     this.#stream++;
     this.#forgetStream();
+    if (this.#foreign) this.#subscription.accepted('');
     this.#subscription.streamStarted();
     this.#retain();
   }
@@ -229,6 +238,7 @@ export class TypeMux<T> {
   async #handle(response: ReceivedResponse): Promise<Status | undefined> {
     const { type, clock, stats, log } = this.#options;
     const started = clock.monotonic();
+    const stream = this.#stream;
     const plan = planResponse(type, response, this.#cache, this.#interest, started);
     const judged = await judgePlan(type, plan, clock);
     stats.judged(judged.verdicts.length);
@@ -237,6 +247,7 @@ export class TypeMux<T> {
       return undefined;
     }
 
+    if (stream === this.#stream) this.#versionsOf = this.#options.server();
     const [cache, interest] = [this.#cache, this.#interest];
     const { update, rejections, unwanted } = commitResponse(response, plan, judged, { cache, interest, clock });
     this.#discard(unwanted);
@@ -249,7 +260,7 @@ export class TypeMux<T> {
     ];
     if (bad.length === 0 && failures.length === 0) {
       this.#version = response.version;
-      this.#subscription.accepted(response.version);
+      this.#subscription.accepted(this.#foreign ? '' : response.version);
       stats.accepted(response.version, clock.monotonic() - started);
       return undefined;
     }
@@ -323,7 +334,8 @@ export class TypeMux<T> {
 
   *#versions(): Iterable<readonly [string, string]> {
     for (const { name, version } of this.#cache.acceptedResources()) {
-      if (this.#interest.has(name) && this.#cache.isTrusted(name)) yield [name, version];
+      // Without its version another control plane sends the resource, or says that it is gone.
+      if (this.#interest.has(name) && this.#cache.isTrusted(name)) yield [name, this.#foreign ? '' : version];
     }
   }
 }
