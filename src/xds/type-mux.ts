@@ -3,7 +3,6 @@ import type { Logger } from '../log.js';
 import type { Verdict } from '../model/verdict.js';
 import { AnswerQueue } from './answer-queue.js';
 import { commitResponse } from './commit-response.js';
-import type { Status } from './discovery.js';
 import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
 import { judgePlan } from './judge-plan.js';
@@ -28,6 +27,10 @@ export interface TypeMuxOptions<T> {
   /** Around the time that watchers need to take in a batch. */
   readonly onApplying: (applying: boolean) => void;
 }
+
+/** What is to be said of a response. */
+type Outcome = Omit<Answer, 'nonce'>;
+const accepted: Outcome = { error: undefined };
 
 interface Arrived {
   readonly response: ReceivedResponse;
@@ -220,10 +223,10 @@ export class TypeMux<T> {
         done();
         continue;
       }
-      const error = await this.#handle(response).catch((failure: unknown) => this.#failed(response, failure));
+      const outcome = await this.#handle(response).catch((failure: unknown) => this.#failed(response, failure));
       for (const name of this.#late.splice(0)) this.#expire(name);
       done();
-      if (stream === this.#stream && !this.#closed) this.#answers.push({ nonce: response.nonce, error });
+      if (stream === this.#stream && !this.#closed) this.#answers.push({ nonce: response.nonce, ...outcome });
       if (!this.#closed) this.#options.onProgress();
     }
     this.#busy = false;
@@ -235,7 +238,7 @@ export class TypeMux<T> {
   }
 
   /** Resolves to what was wrong, when all that was right is applied. */
-  async #handle(response: ReceivedResponse): Promise<Status | undefined> {
+  async #handle(response: ReceivedResponse): Promise<Outcome> {
     const { type, clock, stats, log } = this.#options;
     const started = clock.monotonic();
     const stream = this.#stream;
@@ -244,7 +247,7 @@ export class TypeMux<T> {
     stats.judged(judged.verdicts.length);
     if (this.#closed) {
       this.#discard(judged.verdicts.map(({ verdict }) => verdict));
-      return undefined;
+      return accepted;
     }
 
     if (stream === this.#stream) this.#versionsOf = this.#options.server();
@@ -262,24 +265,24 @@ export class TypeMux<T> {
       this.#version = response.version;
       this.#subscription.accepted(this.#foreign ? '' : response.version);
       stats.accepted(response.version, clock.monotonic() - started);
-      return undefined;
+      return accepted;
     }
     stats.rejected();
     const error =
       bad.length > 0
         ? errorDetail(bad, response.resources.length)
         : statusOf(`could not be applied: ${failures.join('; ')}`);
-    const known = failures.length === 0 && bad.every(({ judgedAt }) => Number.isFinite(judgedAt));
+    const repeated = failures.length === 0 && bad.every(({ judgedAt }) => Number.isFinite(judgedAt));
     const { version, nonce } = response;
-    log[known ? 'debug' : 'warn']({ type: type.shortName, version, nonce }, error.message);
-    return error;
+    log[repeated ? 'debug' : 'warn']({ type: type.shortName, version, nonce }, error.message);
+    return { error, repeated };
   }
 
-  #failed({ version, nonce }: ReceivedResponse, failure: unknown): Status {
+  #failed({ version, nonce }: ReceivedResponse, failure: unknown): Outcome {
     const { type, log, stats } = this.#options;
     log.error({ err: failure, type: type.shortName, version, nonce }, 'a response could not be handled');
     stats.rejected();
-    return statusOf(`could not be handled: ${failure instanceof Error ? failure.message : String(failure)}`);
+    return { error: statusOf(`could not be handled: ${failure instanceof Error ? failure.message : String(failure)}`) };
   }
 
   async #apply(update: ResourceUpdate<T>): Promise<Delivery> {
