@@ -152,7 +152,12 @@ export async function fuzzStream({ variant, runs, seed, onRound }: FuzzOptions):
     await prove(0);
     for (let round = 1; round <= runs; round++) {
       const before = [clusters.state.get('good'), endpoints.state.get('good')];
-      const parts = [pick(hostile), pick(hostile), pick(hostile), ...(round % 6 === 3 ? [huge(round % 12 === 3 ? 65 : 63)] : [])];
+      const parts = [
+        pick(hostile),
+        pick(hostile),
+        pick(hostile),
+        ...(round % 6 === 3 ? [huge(round % 12 === 3 ? 65 : 63)] : []),
+      ];
       for (const part of parts)
         for (const message of part()) {
           (await connected()).send(message);

@@ -11,7 +11,12 @@ export async function fuzzXds(options: {
   const findings: { seed: number; difference: string; input: string }[] = [];
   const outcomes: string[] = [];
   for (const variant of variants) {
-    const report = await fuzzStream({ variant, runs: cases, seed, onRound: (round) => round % 100 === 0 && onProgress(round) });
+    const report = await fuzzStream({
+      variant,
+      runs: cases,
+      seed,
+      onRound: (round) => round % 100 === 0 && onProgress(round),
+    });
     findings.push(...report.lost.map((difference) => ({ seed, difference, input: variant })));
     outcomes.push(`${variant}: ${report.messages} messages, ${report.streams} streams`);
   }
