@@ -58,15 +58,15 @@ export async function fuzzStream({ variant, runs, seed, onRound }: FuzzOptions):
   const randomBytes = (size: number) => Buffer.from(Array.from({ length: size }, () => Math.floor(random() * 256)));
   const randomValue = () => pick(['1', 'bad', 'parked', 'x'.repeat(Math.floor(random() * 5_000))]);
   /** Never `good` in a form that would be taken: what a control plane replaces or removes in good order is not lost. */
-  function resource() {
-    const name = pick(['other', 'stranger', '', 'good']);
+  function resource(names: readonly string[] = ['other', 'stranger', '', 'good']) {
+    const name = pick(names);
     const value = name === 'good' ? 'bad' : randomValue();
     const bytes = random() < 0.2 ? randomBytes(Math.floor(random() * 50)) : bytesOf(name, value);
     const type_url =
       random() < 0.15 ? pick(['', 'x', 'type.googleapis.com/google.protobuf.Empty']) : pick([cdsUrl, edsUrl]);
     return { name, version: String(nonce), any: { type_url, value: bytes } };
   }
-  function response(resources = Array.from({ length: Math.floor(random() * 5) }, resource)): Buffer {
+  function response(resources = Array.from({ length: Math.floor(random() * 5) }, () => resource())): Buffer {
     const type_url = random() < 0.1 ? pick(['', 'type.googleapis.com/no.such.Type']) : pick([cdsUrl, edsUrl]);
     const nonces = { type_url, nonce: pick([String(nonce++), '', '0']) };
     return schema.encode(
@@ -100,7 +100,9 @@ export async function fuzzStream({ variant, runs, seed, onRound }: FuzzOptions):
       return [twice, twice, twice];
     },
     () => {
-      const edited = Buffer.from(response());
+      // Of what is bad about `good` nothing is edited: it might become good.
+      const others = Array.from({ length: Math.floor(random() * 5) }, () => resource(['other', 'stranger', '']));
+      const edited = Buffer.from(response(others));
       for (let n = 0; n < 5 && edited.length > 0; n++)
         edited[Math.floor(random() * edited.length)] = Math.floor(random() * 256);
       return [edited];
