@@ -38,6 +38,7 @@ import { createRouteConfigs } from './server/route-configs.js';
 import { createSecretStore } from './server/secret-store.js';
 import { createServerStats } from './server/server-stats.js';
 import { createStartUp } from './server/start-up.js';
+import { createTextReadouts } from './server/text-readouts.js';
 import { inStatic } from './server/validate.js';
 import { createWorkerPlane } from './server/workers/worker-plane.js';
 import { openSockets, type SocketsName } from './sockets/open-sockets.js';
@@ -155,6 +156,7 @@ async function startWith<B extends JudgedBridge>(
     ),
     stats,
     log: logging.logger('router'),
+    clock,
   });
   function routesOf(listener: Listener): RouteProvider {
     const routes = routeConfigs.open(listener.httpConnectionManager);
@@ -212,7 +214,7 @@ async function startWith<B extends JudgedBridge>(
   });
   const adminLog = accessLogs.createLogger(bootstrap.admin?.accessLogs ?? []);
   const admin = await startAdmin({ ...options, logging }, plane, adminSources, createAdminAccessLog(adminLog, clock), [
-    ...statsEndpoints(stats),
+    ...statsEndpoints(stats, createTextReadouts({ types, dynamic: config, clusters, listeners })),
     ...workersEndpoints(plane.workers),
     reloadEndpoint(async () => {
       await reload();

@@ -18,14 +18,34 @@ const sorted = <T extends { readonly name: string }>(stats: Iterable<T>): T[] =>
 
 const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value);
 
-type Kind = 'counters' | 'gauges' | 'histograms';
+type Kind = 'counters' | 'gauges' | 'histograms' | 'textreadouts';
+
+/** A statistic that is a text. */
+export interface TextReadout {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Where statistics come from. Texts are put together when they are asked for. */
+interface Source {
+  readonly stats: StatsRegistry;
+  readonly texts: () => Iterable<TextReadout>;
+}
+
+function textsIn({ texts }: Source, { wanted, has }: Selection, usedOnly: boolean): readonly TextReadout[] {
+  if (!has('textreadouts')) return [];
+  return sorted([...texts()].filter(({ name, value }) => wanted(name) && !(usedOnly && value === '')));
+}
 
 interface Selection {
   wanted(name: string): boolean;
   has(kind: Kind): boolean;
 }
 
-function* asText(stats: StatsRegistry, { wanted, has }: Selection, usedOnly: boolean): Generator<string> {
+function* asText(source: Source, selection: Selection, usedOnly: boolean): Generator<string> {
+  const { stats } = source;
+  const { wanted, has } = selection;
+  for (const { name, value } of textsIn(source, selection, usedOnly)) yield `${name}: ${JSON.stringify(value)}\n`;
   const numbers = [
     ...(has('counters') ? stats.counters.values() : []),
     ...(has('gauges') ? stats.gauges.values() : []),
@@ -40,13 +60,19 @@ function* asText(stats: StatsRegistry, { wanted, has }: Selection, usedOnly: boo
   }
 }
 
-function* asJson(stats: StatsRegistry, { wanted, has }: Selection, usedOnly: boolean): Generator<string> {
+function* asJson(source: Source, selection: Selection, usedOnly: boolean): Generator<string> {
+  const { stats } = source;
+  const { wanted, has } = selection;
   yield '{"stats":[';
   const numbers = [
     ...(has('counters') ? stats.counters.values() : []),
     ...(has('gauges') ? stats.gauges.values() : []),
   ];
   let separator = '';
+  for (const { name, value } of textsIn(source, selection, usedOnly)) {
+    yield `${separator}${JSON.stringify({ name, value })}`;
+    separator = ',';
+  }
   for (const stat of sorted(numbers.filter(({ name, value }) => wanted(name) && !(usedOnly && value === 0)))) {
     yield `${separator}${JSON.stringify({ name: stat.name, value: stat.value })}`;
     separator = ',';
@@ -77,7 +103,7 @@ function select(query: URLSearchParams): Selection {
   };
 }
 
-function handle(stats: StatsRegistry, { query, path }: AdminRequest): AdminResponse {
+function handle(source: Source, { query, path }: AdminRequest): AdminResponse {
   let selection: Selection;
   try {
     selection = select(query);
@@ -92,22 +118,26 @@ function handle(stats: StatsRegistry, { query, path }: AdminRequest): AdminRespo
   const usedOnly = query.has('usedonly');
   switch (format) {
     case 'text':
-      return text(asText(stats, selection, usedOnly));
+      return text(asText(source, selection, usedOnly));
     case 'json':
       return {
         status: 200,
         contentType: 'application/json',
-        body: asJson(stats, selection, usedOnly),
+        body: asJson(source, selection, usedOnly),
       };
     case 'prometheus':
-      return text(formatPrometheus(stats, selection.wanted, usedOnly));
+      return text(formatPrometheus(source.stats, selection.wanted, usedOnly));
     default:
       return text('usage: /stats?format=(json|prometheus|text)\n\n', 400);
   }
 }
 
 /** GET /stats, GET /stats/prometheus, POST /reset_counters */
-export function statsEndpoints(stats: StatsRegistry): readonly AdminEndpoint[] {
+export function statsEndpoints(
+  stats: StatsRegistry,
+  texts: () => Iterable<TextReadout> = () => [],
+): readonly AdminEndpoint[] {
+  const source: Source = { stats, texts };
   const parameters = {
     filter: 'Regular expression (RE2) for filtering stats',
     usedonly: 'Only include stats that have been written by the system',
@@ -120,10 +150,10 @@ export function statsEndpoints(stats: StatsRegistry): readonly AdminEndpoint[] {
       parameters: {
         ...parameters,
         format: 'text, json or prometheus',
-        type: 'All, Counters, Gauges or Histograms',
+        type: 'All, Counters, Gauges, Histograms or TextReadouts',
       },
       needsNumbers: true,
-      handle: (request) => handle(stats, request),
+      handle: (request) => handle(source, request),
     },
     {
       path: '/stats/prometheus',
@@ -131,7 +161,7 @@ export function statsEndpoints(stats: StatsRegistry): readonly AdminEndpoint[] {
       help: 'print server stats in prometheus format',
       parameters,
       needsNumbers: true,
-      handle: (request) => handle(stats, request),
+      handle: (request) => handle(source, request),
     },
     {
       path: '/reset_counters',

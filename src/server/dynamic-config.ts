@@ -61,7 +61,7 @@ function clusterVerdict(verdict: Verdict<JudgedCluster<JudgedBridge>>): Verdict<
 
 /** Wires the sources to the rooms that run what they bring. */
 export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConfigOptions<B>): DynamicConfig {
-  const { bootstrap, types, clusters, listeners, log, onFirstAnswer } = options;
+  const { bootstrap, types, clusters, listeners, log, clock, stats, onFirstAnswer } = options;
   const staticListeners = new Set(bootstrap.listeners.map(({ name }) => name));
   const sources = createConfigSources(options);
   const logClusters = createUpdateLog(log, 'cluster');
@@ -75,8 +75,14 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
     const pipeline = verdict.kind === 'active' ? verdict.model.bridge : undefined;
     clusters.setCluster({ name, version, bytes, verdict: clusterVerdict(verdict) }, pipeline, 'dynamic');
   }
+  const reloads = stats.counter('cluster_manager.cds.config_reload');
+  const reloadTime = stats.gauge('cluster_manager.cds.config_reload_time_ms');
   function onClusters(update: ResourceUpdate<JudgedCluster<B>>): void {
     logClusters(update);
+    if (update.changed.length + update.removed.length > 0) {
+      reloads.value++;
+      reloadTime.value = clock.now();
+    }
     for (const resource of update.changed) applyCluster(resource);
     for (const name of update.removed) clusters.removeCluster(name);
     onFirstAnswer('cds');

@@ -15,6 +15,7 @@ import { type SecretKind, type Secrets, type SecretWatch, secretKey } from '../t
 import type { Watcher } from '../xds/ads-client.js';
 import type { RejectedResource, ResourceUpdate } from '../xds/resource-type.js';
 import { foldersOf, watchFolders } from './secret-files.js';
+import { createSubscriptionStats } from './subscription-stats.js';
 
 /** Asks for one secret of a source. */
 export type SubscribeSecrets = (
@@ -124,25 +125,21 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
   function openSds(entry: Entry, kind: SecretKind, name: string, source: ConfigSource): void {
     const scope = options.stats.scope(`sds.${name.replaceAll(':', '_')}`);
     const counts = {
-      attempt: scope.counter('update_attempt'),
-      success: scope.counter('update_success'),
-      rejected: scope.counter('update_rejected'),
-      failure: scope.counter('update_failure'),
-      timeout: scope.counter('init_fetch_timeout'),
+      ...createSubscriptionStats(scope, clock),
       keyRotationFailed: scope.counter('key_rotation_failed'),
     };
     const files = follower(entry, kind, () => {
       counts.keyRotationFailed.value++;
     });
 
-    function take({ changed, unchanged }: ResourceUpdate<Secret>): RejectedResource[] {
+    function take({ version: said, changed, unchanged }: ResourceUpdate<Secret>): RejectedResource[] {
       const refused: RejectedResource[] = [];
-      counts.success.value += unchanged.length;
-      for (const { verdict } of changed) {
+      if (unchanged.length > 0) counts.accepted(said);
+      for (const { version, verdict } of changed) {
         const model = verdict.kind === 'active' && verdict.model.kind === kind ? verdict.model : undefined;
         const problem =
           model === undefined ? `it is used as a ${kind}, and is of another kind` : files.set(model.secret);
-        if (problem === undefined) counts.success.value++;
+        if (problem === undefined) counts.accepted(version);
         else refused.push({ name, problems: [{ path: '', message: problem }] });
       }
       return refused;

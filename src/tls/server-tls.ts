@@ -78,6 +78,7 @@ export function createServerTls(
     server.on('secureConnection', (socket) => {
       const callbacks = take(socket);
       if (callbacks === undefined) return void socket.destroy();
+      socket.allowHalfOpen = true;
       const certificate = socket.getPeerX509Certificate();
       const chainProblem = socket.authorized ? undefined : String(socket.authorizationError);
       const problem = check({ certificate, chainProblem });
@@ -125,6 +126,8 @@ export function createServerTls(
         return;
       }
       handshakes.set(socket, callbacks);
+      // Until the handshake is over nobody would notice the end of a client's half: it ends the whole. The encrypted socket inherits this.
+      socket.allowHalfOpen = false;
       // What goes wrong is told by the encrypted socket.
       socket.on('error', () => undefined);
       // https://nodejs.org/api/tls.html#event-connection: injects a connection into the server.

@@ -9,7 +9,7 @@ export interface HostUpdate {
   readonly overprovisioningFactor: number;
 }
 
-/** What became of a try to learn the hosts; the cluster's update_* statistics, where `fixed` (there was nothing to learn) is none. */
+/** What became of a try to learn the hosts; the cluster's update_* statistics, where `fixed` (there was nothing to learn, or nothing new) is none. */
 export type UpdateOutcome = 'fixed' | 'success' | 'failure' | 'empty' | 'rejected' | 'timeout';
 
 export interface HostSourceCallbacks {
@@ -81,12 +81,19 @@ export function createEdsSource(serviceName: string, watch: (watcher: Assignment
     waitingFor: () => (answered ? [] : [`endpoints (EDS ${serviceName})`]),
     start({ onAttempt, onOutcome }) {
       onAttempt();
+      let starting = true;
       stop = watch((answer) => {
-        onAttempt();
         if (answer !== 'disconnected') answered = true;
+        if (starting) {
+          // It came for another version, or another cluster, which counted it.
+          onOutcome('fixed', typeof answer === 'object' ? edsUpdate(answer) : undefined);
+          return;
+        }
+        onAttempt();
         if (typeof answer === 'object') onOutcome('success', edsUpdate(answer));
         else onOutcome(outcomes[answer], undefined);
       });
+      starting = false;
     },
     stop: () => stop(),
     resolved: nothingResolved,

@@ -96,9 +96,9 @@ export function createAdsClient(options: AdsClientOptions): AdsClient {
     random,
     log,
     handlers: {
-      onConnected() {
+      onConnected(server) {
         showConnected(true);
-        mux.streamStarted();
+        mux.streamStarted(server);
       },
       onMessage: (bytes) => mux.receive(bytes),
       onWritable: () => mux.writable(),

@@ -9,8 +9,12 @@ import { watchFirstServer } from './watch-first-server.js';
 
 /** What becomes of the stream. Nothing is called after `close`. */
 export interface StreamHandlers {
-  /** There is a new stream, and the server at its other end is there. Nothing that was sent before counts. */
-  onConnected(): void;
+  /**
+   * There is a new stream, and the server at its other end is there. Nothing that was sent before counts.
+   *
+   * @param server which of the control planes it is, 0 for the first
+   */
+  onConnected(server: number): void;
   onMessage(bytes: Buffer): void;
   /** `send` returned false before; now there is room. */
   onWritable(): void;
@@ -171,7 +175,7 @@ export class AdsStream {
       { address: attempt.address, method, ...(current > 0 && { fallback: current }) },
       current > 0 ? 'connected to a fallback of the control plane' : 'connected to the control plane',
     );
-    handlers.onConnected();
+    handlers.onConnected(current);
   }
 
   /** Holds messages back while reading is paused. The stream object alone would go on and read sixteen more. */

@@ -38,7 +38,7 @@ export class AnswerQueue {
       this.#release();
       return;
     }
-    const delay = this.#pacer.delay(this.#clock.monotonic());
+    const delay = this.#pacer.delay(this.#clock.monotonic(), !answer.repeated);
     if (delay <= 0) return;
     this.#release();
     this.#hold = this.#clock.setTimeout(() => {

@@ -28,16 +28,18 @@ export function createBackOff(baseMs: number, maxMs: number, random: () => numbe
 /**
  * Spaces the rejections of one type. Many control planes answer a NACK at once with the same resources; without a pause the two go
  * round as fast as the machines can. The first NACK goes out at once, each further one no sooner after the last than an interval that
- * doubles, until something is accepted. An operator's next try finds the interval already over.
+ * doubles, until something is accepted. To what was not refused before an answer is news: it waits for a second at most.
  */
 export class NackPacer {
   static readonly firstSpacingMs = 200;
   static readonly longestSpacingMs = 5_000;
+  static readonly longestForNewsMs = 1_000;
   #spacing = 0;
   #last = Number.NEGATIVE_INFINITY;
 
-  /** Milliseconds that a NACK must wait at time `now`; it is then taken as sent. */
-  delay(now: number): number {
+  /** Milliseconds that a NACK must wait at time `now`; it is then taken as sent. `news`: what it says was not said before. */
+  delay(now: number, news: boolean): number {
+    if (news) this.#spacing = Math.min(this.#spacing, NackPacer.longestForNewsMs);
     const due = Math.max(now, this.#last + this.#spacing);
     this.#last = due;
     this.#spacing = Math.min(Math.max(this.#spacing * 2, NackPacer.firstSpacingMs), NackPacer.longestSpacingMs);

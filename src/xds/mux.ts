@@ -1,4 +1,4 @@
-import type { Clock } from '../clock.js';
+import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { ApplyHold } from './apply-hold.js';
 import { NackPacer } from './back-off.js';
@@ -44,9 +44,12 @@ const mostWaitingResponses = 64;
 /** Types that a server may send unasked before that is taken as a fault. */
 const mostStrangers = 32;
 
+/** Answers to such a type that wait for their turn; what comes behind them is not answered. */
+const mostRefusals = 256;
+
 interface Stranger {
   readonly pacer: NackPacer;
-  readonly cancel: () => void;
+  readonly waiting: Set<Timer>;
 }
 
 /** Many resource types on one stream: who may speak when. */
@@ -60,6 +63,7 @@ export class Mux {
   #outlet: Outlet | undefined;
   #writable = false;
   #nodeSent = false;
+  #server = 0;
   #scheduled = false;
   /** Resolves when the last response whose order counts is over. */
   #inOrder: Promise<void> | undefined;
@@ -89,6 +93,7 @@ export class Mux {
         clock,
         log,
         stats: typeStats(type),
+        server: () => this.#server,
         onProgress: () => this.#progress(),
         onApplying: (applying) => (applying ? this.#options.hold.begin() : this.#options.hold.end()),
       });
@@ -111,9 +116,11 @@ export class Mux {
     });
   }
 
-  streamStarted(): void {
+  /** @param server which of several control planes is at its other end */
+  streamStarted(server = 0): void {
     this.#nodeSent = false;
     this.#writable = true;
+    this.#server = server;
     for (const type of this.#types.values()) type.streamStarted();
     this.flush();
   }
@@ -241,31 +248,41 @@ export class Mux {
   /** A type that nobody asked for is answered, so that its sender hears of the mistake, and as patiently as any other rejection. */
   #refuse({ typeUrl, nonce }: ReceivedResponse): void {
     const { clock, log, variant } = this.#options;
-    const stranger = this.#strangers.get(typeUrl);
-    if (!stranger && this.#strangers.size >= mostStrangers) {
+    const known = this.#strangers.get(typeUrl);
+    if (!known && this.#strangers.size >= mostStrangers) {
       this.#outlet?.abandon(`more than ${mostStrangers} resource types were sent that were never asked for`);
       return;
     }
-    stranger?.cancel();
-    const pacer = stranger?.pacer ?? new NackPacer();
+    const stranger = known ?? { pacer: new NackPacer(), waiting: new Set<Timer>() };
+    this.#strangers.set(typeUrl, stranger);
+    if (variant.answersSupersede) cancelAll(stranger);
     const error = statusOf(`'${typeUrl}' is not a resource type that was asked for`);
-    log[stranger ? 'debug' : 'warn'](
-      { typeUrl, nonce },
-      'the control plane sent a resource type that was not asked for',
-    );
+    log[known ? 'debug' : 'warn']({ typeUrl, nonce }, 'the control plane sent a resource type that was not asked for');
     const refuse = () => {
       const subscription = variant.createSubscription(typeUrl, new Interest(), () => []);
       const request = subscription.nextRequest({ nonce, error });
       if (request && this.#outlet?.connected) this.#send(request);
     };
-    const delay = pacer.delay(clock.monotonic());
-    const timer = delay > 0 ? clock.setTimeout(refuse, delay) : undefined;
-    this.#strangers.set(typeUrl, { pacer, cancel: () => timer?.cancel() });
-    if (!timer) refuse();
+    if (stranger.waiting.size >= mostRefusals) return;
+    const delay = stranger.pacer.delay(clock.monotonic(), true);
+    if (delay <= 0) {
+      refuse();
+      return;
+    }
+    const timer = clock.setTimeout(() => {
+      stranger.waiting.delete(timer);
+      refuse();
+    }, delay);
+    stranger.waiting.add(timer);
   }
 
   #forgetStrangers(): void {
-    for (const { cancel } of this.#strangers.values()) cancel();
+    for (const stranger of this.#strangers.values()) cancelAll(stranger);
     this.#strangers.clear();
   }
+}
+
+function cancelAll({ waiting }: Stranger): void {
+  for (const timer of waiting) timer.cancel();
+  waiting.clear();
 }

@@ -37,6 +37,8 @@ export interface ReceivedResource {
 export interface Answer {
   readonly nonce: string;
   readonly error: Status | undefined;
+  /** All that it refuses was refused before. */
+  readonly repeated?: boolean;
 }
 
 /**

@@ -3,7 +3,6 @@ import type { Logger } from '../log.js';
 import type { Verdict } from '../model/verdict.js';
 import { AnswerQueue } from './answer-queue.js';
 import { commitResponse } from './commit-response.js';
-import type { Status } from './discovery.js';
 import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
 import { judgePlan } from './judge-plan.js';
@@ -21,11 +20,17 @@ export interface TypeMuxOptions<T> {
   readonly clock: Clock;
   readonly log: Logger;
   readonly stats: TypeStats;
+  /** Which of several control planes the last stream went to. */
+  readonly server: () => number;
   /** Something can be sent, or a response is done with. */
   readonly onProgress: () => void;
   /** Around the time that watchers need to take in a batch. */
   readonly onApplying: (applying: boolean) => void;
 }
+
+/** What is to be said of a response. */
+type Outcome = Omit<Answer, 'nonce'>;
+const accepted: Outcome = { error: undefined };
 
 interface Arrived {
   readonly response: ReceivedResponse;
@@ -63,6 +68,8 @@ export class TypeMux<T> {
   /** The interest's revision that the cache was last cut down to. */
   #retained = 0;
   #version = '';
+  /** The control plane that gave the versions: to another one they say nothing. */
+  #versionsOf: number | undefined;
 
   constructor(options: TypeMuxOptions<T>) {
     this.#options = options;
@@ -82,6 +89,10 @@ export class TypeMux<T> {
       log,
       onTimeout,
     });
+  }
+
+  get #foreign(): boolean {
+    return this.#versionsOf !== undefined && this.#versionsOf !== this.#options.server();
   }
 
   get inStreamOrder(): boolean {
@@ -134,6 +145,7 @@ export class TypeMux<T> {
   streamStarted(): void {
     this.#stream++;
     this.#forgetStream();
+    if (this.#foreign) this.#subscription.accepted('');
     this.#subscription.streamStarted();
     this.#retain();
   }
@@ -211,10 +223,10 @@ export class TypeMux<T> {
         done();
         continue;
       }
-      const error = await this.#handle(response).catch((failure: unknown) => this.#failed(response, failure));
+      const outcome = await this.#handle(response).catch((failure: unknown) => this.#failed(response, failure));
       for (const name of this.#late.splice(0)) this.#expire(name);
       done();
-      if (stream === this.#stream && !this.#closed) this.#answers.push({ nonce: response.nonce, error });
+      if (stream === this.#stream && !this.#closed) this.#answers.push({ nonce: response.nonce, ...outcome });
       if (!this.#closed) this.#options.onProgress();
     }
     this.#busy = false;
@@ -226,17 +238,19 @@ export class TypeMux<T> {
   }
 
   /** Resolves to what was wrong, when all that was right is applied. */
-  async #handle(response: ReceivedResponse): Promise<Status | undefined> {
+  async #handle(response: ReceivedResponse): Promise<Outcome> {
     const { type, clock, stats, log } = this.#options;
     const started = clock.monotonic();
+    const stream = this.#stream;
     const plan = planResponse(type, response, this.#cache, this.#interest, started);
     const judged = await judgePlan(type, plan, clock);
     stats.judged(judged.verdicts.length);
     if (this.#closed) {
       this.#discard(judged.verdicts.map(({ verdict }) => verdict));
-      return undefined;
+      return accepted;
     }
 
+    if (stream === this.#stream) this.#versionsOf = this.#options.server();
     const [cache, interest] = [this.#cache, this.#interest];
     const { update, rejections, unwanted } = commitResponse(response, plan, judged, { cache, interest, clock });
     this.#discard(unwanted);
@@ -249,26 +263,26 @@ export class TypeMux<T> {
     ];
     if (bad.length === 0 && failures.length === 0) {
       this.#version = response.version;
-      this.#subscription.accepted(response.version);
+      this.#subscription.accepted(this.#foreign ? '' : response.version);
       stats.accepted(response.version, clock.monotonic() - started);
-      return undefined;
+      return accepted;
     }
     stats.rejected();
     const error =
       bad.length > 0
         ? errorDetail(bad, response.resources.length)
         : statusOf(`could not be applied: ${failures.join('; ')}`);
-    const known = failures.length === 0 && bad.every(({ judgedAt }) => Number.isFinite(judgedAt));
+    const repeated = failures.length === 0 && bad.every(({ judgedAt }) => Number.isFinite(judgedAt));
     const { version, nonce } = response;
-    log[known ? 'debug' : 'warn']({ type: type.shortName, version, nonce }, error.message);
-    return error;
+    log[repeated ? 'debug' : 'warn']({ type: type.shortName, version, nonce }, error.message);
+    return { error, repeated };
   }
 
-  #failed({ version, nonce }: ReceivedResponse, failure: unknown): Status {
+  #failed({ version, nonce }: ReceivedResponse, failure: unknown): Outcome {
     const { type, log, stats } = this.#options;
     log.error({ err: failure, type: type.shortName, version, nonce }, 'a response could not be handled');
     stats.rejected();
-    return statusOf(`could not be handled: ${failure instanceof Error ? failure.message : String(failure)}`);
+    return { error: statusOf(`could not be handled: ${failure instanceof Error ? failure.message : String(failure)}`) };
   }
 
   async #apply(update: ResourceUpdate<T>): Promise<Delivery> {
@@ -323,7 +337,8 @@ export class TypeMux<T> {
 
   *#versions(): Iterable<readonly [string, string]> {
     for (const { name, version } of this.#cache.acceptedResources()) {
-      if (this.#interest.has(name) && this.#cache.isTrusted(name)) yield [name, version];
+      // Without its version another control plane sends the resource, or says that it is gone.
+      if (this.#interest.has(name) && this.#cache.isTrusted(name)) yield [name, this.#foreign ? '' : version];
     }
   }
 }

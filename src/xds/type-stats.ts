@@ -15,9 +15,14 @@ export interface TypeStats {
   timedOut(): void;
 }
 
+/** A version as the gauge `version` has it: a hash, as Envoy's, but another one. */
+export function versionNumber(text: string): number {
+  return createHash('sha256').update(text).digest().readUIntBE(0, 6);
+}
+
 /**
  * Envoy's statistics of a subscription (https://www.envoyproxy.io/docs/envoy/latest/configuration/overview/mgmt_server#xds-subscription-statistics)
- * under the type's prefix, and `xds.TYPE.judged`. `version` is a hash, as Envoy's, but another one.
+ * under the type's prefix, and `xds.TYPE.judged`.
  */
 export function createTypeStats<T>(type: ResourceType<T>, stats: StatsStore, clock: Clock): TypeStats {
   const judged = stats.counter(`xds.${type.shortName}.judged`);
@@ -53,7 +58,7 @@ export function createTypeStats<T>(type: ResourceType<T>, stats: StatsStore, clo
       attempt.value++;
       success.value++;
       updateTime.value = clock.now();
-      version.value = createHash('sha256').update(text).digest().readUIntBE(0, 6);
+      version.value = versionNumber(text);
       duration.record(durationMs);
     },
     rejected() {

@@ -191,6 +191,24 @@ for (const { name, flags } of modes) {
       await statReaches(pontoon, 'listener.127.0.0.1_0.downstream_cx_transport_socket_connect_timeout', 1);
     });
 
+    it('lets go of clients that leave before or while they shake hands', async () => {
+      const server = await startServer({ ...authority.issue(['server.test']) });
+      const pontoon = await start({
+        port: server.port,
+        downstream: downstreamTls({ tls_certificates: [tlsCertificate(ours)] }),
+      });
+      const port = await portOf(pontoon);
+      const { connect } = await import('node:net');
+      const probe = connect({ port, host: '127.0.0.1', allowHalfOpen: true }, () => probe.end());
+      probe.on('error', () => undefined).resume();
+      await new Promise((resolve) => probe.on('close', resolve));
+      // It is content with the certificate, and says no last word.
+      const socket = await tlsConnection(port, { ca: authority.cert });
+      socket.on('error', () => undefined).destroy();
+      await statReaches(pontoon, 'listener.127.0.0.1_0.downstream_cx_destroy', 2);
+      await statReaches(pontoon, 'listener.127.0.0.1_0.downstream_cx_active', 0);
+    });
+
     const badServers: [string, () => { server: TlsOptions; upstream: object; stat: string; reason: RegExp }][] = [
       [
         'of an authority that is not trusted',

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { systemClock } from '../../src/clock.js';
 import type { HttpConnectionManager } from '../../src/model/listener.js';
 import type { RouteConfiguration } from '../../src/model/route.js';
 import { compileRouteTable } from '../../src/routing/route-table.js';
@@ -30,6 +31,7 @@ function open() {
   const routes = createRouteConfigs({
     stats,
     log: testLog(),
+    clock: systemClock,
     subscribe(name, _source, watcher) {
       expect(name).to.equal('a:b');
       send = watcher.onUpdate;
@@ -67,6 +69,7 @@ describe('route configurations', () => {
     const routes = createRouteConfigs({
       stats: createStatsStore(),
       log: testLog(),
+      clock: systemClock,
       subscribe: () => expect.fail('it needs no control plane'),
     }).open(manager({ kind: 'inline', config: config('inline') }));
     expect(routes.ready).to.equal(undefined);

@@ -67,20 +67,14 @@ export class GoControlPlane {
    * fails. Raises the caller's timeout: the first build fetches modules and compiles Envoy's whole API.
    */
   static require(context: Mocha.Context): void {
-    context.timeout(600_000);
-    try {
-      build();
-    } catch (error) {
-      const reason = `go-control-plane cannot be built: ${error instanceof Error ? error.message : String(error)}`;
-      if (process.env.CI === 'true') throw new Error(reason);
-      console.error(`    skipped: ${reason}`);
-      context.skip();
-    }
+    requireProgram(context, 'go-control-plane', '.');
   }
 
   /** Starts it, after `require`. `args` go to the program, `-h` lists them. */
   static async start(args: readonly string[] = []): Promise<GoControlPlane> {
-    const child = spawn(binaryPath(), ['-port', '0', '-http', '0', ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(binaryPath('go-control-plane'), ['-port', '0', '-http', '0', ...args], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     const exited = new Promise<never>((_, reject) => {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`go-control-plane ended with ${code}`)));
@@ -153,11 +147,29 @@ export class GoControlPlane {
   }
 }
 
+/**
+ * Builds one of the folder's programs if its sources changed. Where that is impossible the suite is skipped, with the reason on stderr,
+ * unless CI=true: then it fails. Raises the caller's timeout.
+ *
+ * @param pack its package, from the module's folder on
+ */
+export function requireProgram(context: Mocha.Context, name: string, pack: string): void {
+  context.timeout(600_000);
+  try {
+    build(name, pack);
+  } catch (error) {
+    const reason = `${name} cannot be built: ${error instanceof Error ? error.message : String(error)}`;
+    if (process.env.CI === 'true') throw new Error(reason);
+    console.error(`    skipped: ${reason}`);
+    context.skip();
+  }
+}
+
 /** Kept beside the dependencies, under a name that follows the sources. */
-function binaryPath(): string {
+export function binaryPath(name: string): string {
   const hash = createHash('sha256');
   for (const file of sources(source)) hash.update(file.slice(source.length)).update(readFileSync(file));
-  return join(root, 'node_modules', '.cache', 'pontoon', `go-control-plane-${hash.digest('hex').slice(0, 16)}`);
+  return join(root, 'node_modules', '.cache', 'pontoon', `${name}-${hash.digest('hex').slice(0, 16)}`);
 }
 
 function sources(folder: string): string[] {
@@ -169,14 +181,14 @@ function sources(folder: string): string[] {
     );
 }
 
-function build(): void {
-  const binary = binaryPath();
+function build(name: string, pack: string): void {
+  const binary = binaryPath(name);
   if (existsSync(binary)) return;
-  console.error('    building go-control-plane (once; it takes some minutes where no module was fetched yet) …');
+  console.error(`    building ${name} (once; it takes some minutes where no module was fetched yet) …`);
   mkdirSync(dirname(binary), { recursive: true });
   // Built aside and renamed: a second test process never sees half a file.
   const draft = `${binary}.${process.pid}`;
-  execFileSync('go', ['build', '-o', draft, '.'], {
+  execFileSync('go', ['build', '-o', draft, pack], {
     cwd: source,
     env: { ...process.env, CGO_ENABLED: '0' },
     stdio: ['ignore', 'inherit', 'inherit'],

@@ -10,6 +10,7 @@ import {
   type status,
 } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
+import { Inbox } from './inbox.js';
 
 /** A request of either variant, with the field names of discovery.proto. */
 export interface XdsRequest {
@@ -24,29 +25,66 @@ export interface XdsRequest {
   initial_resource_versions: Record<string, string>;
 }
 
-const waitMs = 5_000;
-
 /** Services of one type: the folder and name of the service, and of what its methods bring. */
 const services = [
   ['cluster', 'ClusterDiscoveryService', 'Clusters', 'cds'],
   ['endpoint', 'EndpointDiscoveryService', 'Endpoints', 'eds'],
   ['listener', 'ListenerDiscoveryService', 'Listeners', 'lds'],
   ['route', 'RouteDiscoveryService', 'Routes', 'rds'],
+  ['secret', 'SecretDiscoveryService', 'Secrets', 'sds'],
 ] as const;
 
+export type ServiceKind = 'ads' | (typeof services)[number][3];
+
+/** What the path of a service's methods contains. */
+export function servicePart(kind: ServiceKind): string {
+  return services.find(([, , , shortName]) => shortName === kind)?.[1] ?? 'AggregatedDiscoveryService';
+}
+
 /** One stream as the server sees it: requests come out of `next`, in order; whatever is given to `send` goes out as it is. */
-export class ScriptedStream {
+export interface XdsStream {
   readonly variant: 'SOTW' | 'DELTA';
   /** Path of the gRPC method that was called. */
+  readonly method: string;
+  /** Resolves when the client is gone. */
+  readonly closed: Promise<void>;
+  /** Requests that came and were not asked for yet. */
+  readonly unread: number;
+  /** Responses that wait because the client does not read on. */
+  readonly unsent: number;
+  next(): Promise<XdsRequest>;
+  /** The message as it is, or bytes. */
+  send(response: object | Buffer): void;
+  /** Ends the stream with status OK, as servers do that limit a stream's age. */
+  end(): void;
+  fail(code: status, details: string): void;
+}
+
+/** A server that does only what a test says. */
+export interface XdsServer {
+  readonly port: number;
+  readonly address: string;
+  /** Streams that nobody asked for yet. */
+  readonly unclaimed: number;
+  /** Listens, on the same port as before if there was one. */
+  start(): Promise<void>;
+  /** Drops all streams and the port. */
+  stop(): void;
+  /** The next stream that a client opens. */
+  nextStream(): Promise<XdsStream>;
+  /** The next stream of one service; others are kept. */
+  streamOf(kind: ServiceKind): Promise<XdsStream>;
+}
+
+export class ScriptedStream implements XdsStream {
+  readonly variant: 'SOTW' | 'DELTA';
   readonly method: string;
   readonly metadata: Metadata;
   /** The client's address and, where there is TLS, its certificate. */
   readonly peer: string;
-  readonly #call: ServerDuplexStream<XdsRequest, object>;
-  readonly #requests: XdsRequest[] = [];
-  readonly #waiting: ((request: XdsRequest) => void)[] = [];
-  /** Resolves when the client is gone. */
   readonly closed: Promise<void>;
+  readonly #call: ServerDuplexStream<XdsRequest, object>;
+  readonly #requests = new Inbox<XdsRequest>('request');
 
   constructor(variant: 'SOTW' | 'DELTA', call: ServerDuplexStream<XdsRequest, object>) {
     this.variant = variant;
@@ -54,11 +92,7 @@ export class ScriptedStream {
     this.peer = call.getPeer();
     this.metadata = call.metadata;
     this.#call = call;
-    call.on('data', (request: XdsRequest) => {
-      const waiting = this.#waiting.shift();
-      if (waiting) waiting(request);
-      else this.#requests.push(request);
-    });
+    call.on('data', (request: XdsRequest) => this.#requests.push(request));
     call.on('error', () => {});
     this.closed = new Promise((resolve) => {
       call.on('cancelled', resolve);
@@ -66,29 +100,22 @@ export class ScriptedStream {
     });
   }
 
-  /** Requests that came and were not asked for yet. */
   get unread(): number {
     return this.#requests.length;
   }
 
-  async next(): Promise<XdsRequest> {
-    const request = this.#requests.shift();
-    if (request) return request;
-    return await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no request within ${waitMs} ms`)), waitMs);
-      this.#waiting.push((next) => {
-        clearTimeout(timer);
-        resolve(next);
-      });
-    });
+  get unsent(): number {
+    return this.#call.writableLength;
   }
 
-  /** The message as it is, or bytes. Returns false when the client does not read on. */
-  send(response: object | Buffer): boolean {
-    return this.#call.write(response);
+  next(): Promise<XdsRequest> {
+    return this.#requests.next();
   }
 
-  /** Ends the stream with status OK, as servers do that limit a stream's age. */
+  send(response: object | Buffer): void {
+    this.#call.write(response);
+  }
+
   end(): void {
     this.#call.end();
   }
@@ -99,9 +126,8 @@ export class ScriptedStream {
 }
 
 /** A real gRPC server for ADS that does only what a test says. */
-export class ScriptedXdsServer {
-  readonly #streams: ScriptedStream[] = [];
-  readonly #waiting: ((stream: ScriptedStream) => void)[] = [];
+export class ScriptedXdsServer implements XdsServer {
+  readonly #streams = new Inbox<ScriptedStream>('stream');
   #server = new Server();
   #port = 0;
   /** For the next start: TLS, when it is not plain text. */
@@ -126,7 +152,6 @@ export class ScriptedXdsServer {
     return `127.0.0.1:${this.#port}`;
   }
 
-  /** Listens, on the same port as before if there was one. */
   async start(): Promise<void> {
     this.#server = new Server({ 'grpc.max_send_message_length': -1, 'grpc.max_receive_message_length': -1 });
     const ads = serviceOf('service/discovery/v3/ads.proto', 'service.discovery.v3.AggregatedDiscoveryService');
@@ -148,41 +173,20 @@ export class ScriptedXdsServer {
     });
   }
 
-  /** Drops all streams and the port. */
   stop(): void {
     this.#server.forceShutdown();
   }
 
-  /** Streams that nobody asked for yet. */
   get unclaimed(): number {
     return this.#streams.length;
   }
 
-  /** The next stream that a client opens. */
-  async nextStream(): Promise<ScriptedStream> {
-    const stream = this.#streams.shift();
-    if (stream) return stream;
-    return await new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no stream within ${waitMs} ms`)), waitMs);
-      this.#waiting.push((next) => {
-        clearTimeout(timer);
-        resolve(next);
-      });
-    });
+  nextStream(): Promise<ScriptedStream> {
+    return this.#streams.next();
   }
 
-  /** The next stream of one service, `cds`, `eds`, `lds`, `rds` or `ads`; others are kept. */
-  async streamOf(kind: 'ads' | 'cds' | 'eds' | 'lds' | 'rds'): Promise<ScriptedStream> {
-    const service = services.find(([, , , shortName]) => shortName === kind)?.[1] ?? 'AggregatedDiscoveryService';
-    const others: ScriptedStream[] = [];
-    for (;;) {
-      const stream = await this.nextStream();
-      if (stream.method.includes(service)) {
-        this.#streams.unshift(...others);
-        return stream;
-      }
-      others.push(stream);
-    }
+  streamOf(kind: ServiceKind): Promise<ScriptedStream> {
+    return this.#streams.find(({ method }) => method.includes(servicePart(kind)));
   }
 
   #opened(variant: 'SOTW' | 'DELTA', call: ServerDuplexStream<XdsRequest, object>): void {
@@ -192,10 +196,7 @@ export class ScriptedXdsServer {
       call.emit('error', refusal);
       return;
     }
-    const stream = new ScriptedStream(variant, call);
-    const waiting = this.#waiting.shift();
-    if (waiting) waiting(stream);
-    else this.#streams.push(stream);
+    this.#streams.push(new ScriptedStream(variant, call));
   }
 }
 

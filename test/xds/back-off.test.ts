@@ -23,13 +23,27 @@ describe('back-off', () => {
 describe('the pace of rejections', () => {
   it('lets the first go, spaces the others, and forgives', () => {
     const pacer = new NackPacer();
-    expect([pacer.delay(0), pacer.delay(0), pacer.delay(0), pacer.delay(600)]).to.deep.equal([0, 200, 600, 800]);
+    expect([
+      pacer.delay(0, false),
+      pacer.delay(0, false),
+      pacer.delay(0, false),
+      pacer.delay(600, false),
+    ]).to.deep.equal([0, 200, 600, 800]);
     pacer.accepted();
-    expect(pacer.delay(1_400)).to.equal(0);
+    expect(pacer.delay(1_400, false)).to.equal(0);
   });
 
   it('lets a patient sender through at once', () => {
     const pacer = new NackPacer();
-    for (let at = 0; at < 1_000_000; at += 6_000) expect(pacer.delay(at)).to.equal(0);
+    for (let at = 0; at < 1_000_000; at += 6_000) expect(pacer.delay(at, false)).to.equal(0);
+  });
+
+  it('does not wait long with what is news', () => {
+    const pacer = new NackPacer();
+    for (let n = 0; n < 5; n++) pacer.delay(0, false);
+    // They went out until 3 s; one more of them would wait for 3.2 s.
+    expect(pacer.delay(3_000, true)).to.equal(1_000);
+    expect(pacer.delay(4_000, true)).to.equal(1_000);
+    expect(pacer.delay(5_000, false)).to.equal(2_000);
   });
 });

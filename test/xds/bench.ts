@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import { loadSchema } from '../../src/protobuf/schema.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import {
@@ -11,7 +10,9 @@ import {
 } from '../../src/xds/ads-client.js';
 import { ApplyHold } from '../../src/xds/apply-hold.js';
 import { FakeClock } from '../support/fake-clock.js';
-import { type ScriptedStream, ScriptedXdsServer, type XdsRequest } from '../support/scripted-xds-server.js';
+import { GoXdsServer } from '../support/go-xds-server.js';
+import type { XdsRequest, XdsStream } from '../support/scripted-xds-server.js';
+import { wrapResource } from '../support/wrap-resource.js';
 import { recordingLog, type TestType, testType, until, type VariantName } from './harness.js';
 
 export type TransportName = 'ADS' | 'per type';
@@ -22,11 +23,15 @@ const typeUrls = {
   eds: 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
   lds: 'type.googleapis.com/envoy.config.listener.v3.Listener',
   rds: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
+  sds: 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret',
 } as const;
 export type Kind = keyof typeof typeUrls;
-export const kinds: readonly Kind[] = ['cds', 'eds', 'lds', 'rds'];
+export const kinds: readonly Kind[] = ['cds', 'eds', 'lds', 'rds', 'sds'];
 
-/** The client against a scripted server, the same over one aggregated stream and over one stream per type. */
+/**
+ * The client against a server and an encoder in Go that do what a test says, the same over one aggregated stream and over one stream per
+ * type.
+ */
 export class Bench {
   readonly clock = new FakeClock();
   readonly stats = createStatsStore();
@@ -36,17 +41,19 @@ export class Bench {
     eds: testType(typeUrls.eds, false),
     lds: testType(typeUrls.lds, true, 'listener_manager.lds'),
     rds: testType(typeUrls.rds, false),
+    sds: testType(typeUrls.sds, false),
   };
   readonly #hold = new ApplyHold(this.clock);
   readonly #clients = new Map<string, AdsClient>();
-  readonly #streams = new Map<string, ScriptedStream>();
-  readonly #unread = new Map<ScriptedStream, XdsRequest[]>();
+  readonly #streams = new Map<string, XdsStream>();
+  readonly #unread = new Map<XdsStream, XdsRequest[]>();
+  #barriers = 0;
   readonly #options: Partial<AdsClientOptions>;
 
   private constructor(
     readonly variant: VariantName,
     readonly transport: TransportName,
-    readonly server: ScriptedXdsServer,
+    readonly server: GoXdsServer,
     options: Partial<AdsClientOptions>,
   ) {
     this.#options = options;
@@ -57,7 +64,7 @@ export class Bench {
     transport: TransportName,
     options: Partial<AdsClientOptions> = {},
   ): Promise<Bench> {
-    return new Bench(variant, transport, await ScriptedXdsServer.start(), options);
+    return new Bench(variant, transport, await GoXdsServer.start(), options);
   }
 
   close(): void {
@@ -96,7 +103,7 @@ export class Bench {
   }
 
   /** The stream that has the kind, opened or awaited. */
-  async stream(kind: Kind): Promise<ScriptedStream> {
+  async stream(kind: Kind): Promise<XdsStream> {
     const key = this.#key(kind);
     let stream = this.#streams.get(key);
     if (!stream) {
@@ -118,13 +125,14 @@ export class Bench {
     }
   }
 
-  /** Whether nothing more was said of the kind. */
+  /** Whether nothing more was said of the kind: by the time that the client has answered something else. */
   async silent(kind: Kind): Promise<boolean> {
-    for (let turn = 0; turn < 20; turn++) await setImmediate();
     const stream = await this.stream(kind);
     const kept = this.#unread.get(stream) ?? [];
-    while (stream.unread > 0) kept.push(await stream.next());
     this.#unread.set(stream, kept);
+    const barrier = `type.googleapis.com/barrier.${this.#barriers++}`;
+    stream.send({ type_url: barrier, nonce: barrier });
+    for (let next = await stream.next(); next.type_url !== barrier; next = await stream.next()) kept.push(next);
     return !kept.some(({ type_url }) => type_url === typeUrls[kind]);
   }
 
@@ -160,14 +168,8 @@ export class Bench {
       stream.send({ system_version_info: version, type_url: typeUrl, nonce, removed_resources: removed, resources });
       return;
     }
-    const wrapper = 'envoy.service.discovery.v3.Resource';
-    const resources = entries.map(({ name, any, ttl }) =>
-      ttl || !any
-        ? {
-            type_url: `type.googleapis.com/${wrapper}`,
-            value: loadSchema().encode(wrapper, { name, version, ...(any && { resource: any }), ...(ttl && { ttl }) }),
-          }
-        : any,
+    const resources = entries.map((entry) =>
+      entry.ttl || !entry.any ? wrapResource({ ...entry, version }) : entry.any,
     );
     stream.send({ version_info: version, type_url: typeUrl, nonce, resources });
   }

@@ -2,7 +2,7 @@ import { expect } from 'chai';
 import { fuzzStream } from './fuzz.js';
 import { variants } from './harness.js';
 
-/** `node dist/test/xds/fuzz.js --runs 1000 [--seed N]` goes on for longer. */
+/** `npm run fuzz -- --target xds --cases 1000 [--seed N]` goes on for longer. */
 describe('a fuzzed stream', () => {
   for (const variant of variants)
     it(`never loses a good resource, ${variant}`, async function () {

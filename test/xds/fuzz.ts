@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util';
 import { systemClock } from '../../src/clock.js';
 import { loadSchema } from '../../src/protobuf/schema.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
@@ -12,6 +11,7 @@ export interface FuzzOptions {
   /** Rounds of hostile messages; each ends with the proof that good resources still come through. */
   readonly runs: number;
   readonly seed: number;
+  readonly onRound?: (round: number) => void;
 }
 
 export interface FuzzReport {
@@ -23,14 +23,14 @@ export interface FuzzReport {
   readonly lost: readonly string[];
 }
 
-const hugeBytes = 65 * 1024 * 1024;
+const mebibyte = 1024 * 1024;
 const schema = loadSchema();
 
 /**
  * Sends random bytes, random valid messages in random order, truncated, repeated and huge ones, to a client that holds a good cluster and
  * good endpoints, and after each round looks whether both are still held, and whether a good response is still taken.
  */
-export async function fuzzStream({ variant, runs, seed }: FuzzOptions): Promise<FuzzReport> {
+export async function fuzzStream({ variant, runs, seed, onRound }: FuzzOptions): Promise<FuzzReport> {
   const random = createRandom(seed);
   const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T;
   const server = await ScriptedXdsServer.start();
@@ -58,15 +58,15 @@ export async function fuzzStream({ variant, runs, seed }: FuzzOptions): Promise<
   const randomBytes = (size: number) => Buffer.from(Array.from({ length: size }, () => Math.floor(random() * 256)));
   const randomValue = () => pick(['1', 'bad', 'parked', 'x'.repeat(Math.floor(random() * 5_000))]);
   /** Never `good` in a form that would be taken: what a control plane replaces or removes in good order is not lost. */
-  function resource() {
-    const name = pick(['other', 'stranger', '', 'good']);
+  function resource(names: readonly string[] = ['other', 'stranger', '', 'good']) {
+    const name = pick(names);
     const value = name === 'good' ? 'bad' : randomValue();
     const bytes = random() < 0.2 ? randomBytes(Math.floor(random() * 50)) : bytesOf(name, value);
     const type_url =
       random() < 0.15 ? pick(['', 'x', 'type.googleapis.com/google.protobuf.Empty']) : pick([cdsUrl, edsUrl]);
     return { name, version: String(nonce), any: { type_url, value: bytes } };
   }
-  function response(resources = Array.from({ length: Math.floor(random() * 5) }, resource)): Buffer {
+  function response(resources = Array.from({ length: Math.floor(random() * 5) }, () => resource())): Buffer {
     const type_url = random() < 0.1 ? pick(['', 'type.googleapis.com/no.such.Type']) : pick([cdsUrl, edsUrl]);
     const nonces = { type_url, nonce: pick([String(nonce++), '', '0']) };
     return schema.encode(
@@ -100,15 +100,17 @@ export async function fuzzStream({ variant, runs, seed }: FuzzOptions): Promise<
       return [twice, twice, twice];
     },
     () => {
-      const edited = Buffer.from(response());
+      // Of what is bad about `good` nothing is edited: it might become good.
+      const others = Array.from({ length: Math.floor(random() * 5) }, () => resource(['other', 'stranger', '']));
+      const edited = Buffer.from(response(others));
       for (let n = 0; n < 5 && edited.length > 0; n++)
         edited[Math.floor(random() * edited.length)] = Math.floor(random() * 256);
       return [edited];
     },
   ];
-  /** One resource over the limit, in a message that is otherwise good. */
-  const huge = () => [
-    response([{ name: 'other', version: 'v', any: { type_url: cdsUrl, value: Buffer.alloc(hugeBytes) } }]),
+  /** One resource in a message that is otherwise good: 63 MiB are read, 65 are over the limit. */
+  const huge = (mebibytes: number) => () => [
+    response([{ name: 'other', version: 'v', any: { type_url: cdsUrl, value: Buffer.alloc(mebibytes * mebibyte) } }]),
   ];
 
   const lost: string[] = [];
@@ -152,7 +154,12 @@ export async function fuzzStream({ variant, runs, seed }: FuzzOptions): Promise<
     await prove(0);
     for (let round = 1; round <= runs; round++) {
       const before = [clusters.state.get('good'), endpoints.state.get('good')];
-      const parts = [pick(hostile), pick(hostile), pick(hostile), ...(round % 6 === 3 ? [huge] : [])];
+      const parts = [
+        pick(hostile),
+        pick(hostile),
+        pick(hostile),
+        ...(round % 6 === 3 ? [huge(round % 12 === 3 ? 65 : 63)] : []),
+      ];
       for (const part of parts)
         for (const message of part()) {
           (await connected()).send(message);
@@ -162,20 +169,11 @@ export async function fuzzStream({ variant, runs, seed }: FuzzOptions): Promise<
       const after = [clusters.state.get('good'), endpoints.state.get('good')];
       if (before.some((value, index) => value !== after[index])) lost.push(`round ${round}: ${before} became ${after}`);
       await prove(round);
+      onRound?.(round);
     }
   } finally {
     client.close();
     server.stop();
   }
   return { seed, messages, streams, lost };
-}
-
-if (process.argv[1] === import.meta.filename) {
-  const { values } = parseArgs({ options: { runs: { type: 'string' }, seed: { type: 'string' } } });
-  for (const variant of ['SOTW', 'DELTA'] as const) {
-    const seed = Number(values.seed ?? Date.now() % 1_000_000);
-    const report = await fuzzStream({ variant, runs: Number(values.runs ?? 1_000), seed });
-    console.log(variant, JSON.stringify(report));
-    if (report.lost.length > 0) process.exitCode = 1;
-  }
 }

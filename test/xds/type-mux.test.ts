@@ -106,6 +106,7 @@ for (const variant of variants) {
               clock,
               log: recordingLog(),
               stats,
+              server: () => 0,
               onProgress: () => {},
               onApplying: () => {},
             });

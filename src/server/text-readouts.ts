@@ -1,0 +1,60 @@
+import type { TextReadout } from '../admin/stats.js';
+import type { JudgedBridge } from '../bridge/prepared-bridge.js';
+import type { ListenerManager } from '../listener/listener-manager.js';
+import type { ClusterManager } from '../upstream/cluster-manager.js';
+import type { ResourceState, ResourceType } from '../xds/resource-type.js';
+import type { DynamicConfig } from './dynamic-config.js';
+import type { ResourceTypes } from './resource-types.js';
+
+const inName = (name: string) => name.replaceAll(':', '_');
+
+/**
+ * The versions of all that control planes gave, as text: `cluster_manager.cds.version_text` and so on, under Envoy's names. Put together
+ * when they are asked for, because every cluster has one.
+ */
+export function createTextReadouts(options: {
+  readonly types: { readonly [K in keyof ResourceTypes<never>]: Pick<ResourceType<never>, 'typeUrl' | 'statPrefix'> };
+  readonly dynamic: DynamicConfig;
+  readonly clusters: Pick<ClusterManager<JudgedBridge>, 'snapshot'>;
+  readonly listeners: Pick<ListenerManager, 'snapshot'>;
+}): () => Iterable<TextReadout> {
+  const { types, dynamic, clusters, listeners } = options;
+  const versionsOf = ({ typeUrl }: { readonly typeUrl: string }): ReadonlyMap<string, string> =>
+    new Map((dynamic.client?.states(typeUrl) ?? []).map(({ name, version }: ResourceState) => [name, version]));
+
+  function* wholeTypes(): Generator<TextReadout> {
+    for (const { statPrefix, typeUrl } of [types.clusters, types.listeners])
+      yield { name: `${statPrefix}.version_text`, value: dynamic.client?.version(typeUrl) ?? '' };
+  }
+  function* endpoints(): Generator<TextReadout> {
+    const versions = versionsOf(types.endpoints);
+    for (const { name, active } of clusters.snapshot()) {
+      if (active?.config.discovery.type !== 'EDS') continue;
+      const value = versions.get(active.config.discovery.serviceName) ?? '';
+      yield { name: `cluster.${inName(name)}.version_text`, value };
+    }
+  }
+  function* routes(): Generator<TextReadout> {
+    const versions = versionsOf(types.routes);
+    const told = new Set<string>();
+    for (const { active } of listeners.snapshot()) {
+      const verdict = active?.resource.verdict;
+      if (verdict?.kind !== 'active') continue;
+      const { statPrefix, routes: wanted } = verdict.model.httpConnectionManager;
+      if (wanted.kind !== 'rds') continue;
+      const name = `http.${statPrefix}.rds.${inName(wanted.name)}.version_text`;
+      if (told.has(name)) continue;
+      told.add(name);
+      yield { name, value: versions.get(wanted.name) ?? '' };
+    }
+  }
+  function* secrets(): Generator<TextReadout> {
+    for (const [name, value] of versionsOf(types.secrets)) yield { name: `sds.${inName(name)}.version_text`, value };
+  }
+  return function* all() {
+    yield* wholeTypes();
+    yield* endpoints();
+    yield* routes();
+    yield* secrets();
+  };
+}
