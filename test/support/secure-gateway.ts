@@ -47,7 +47,8 @@ export async function startSecureGateway(target: string, first: GatewayCredentia
       );
       return;
     }
-    serials.push(((stream.session?.socket as TLSSocket).getPeerX509Certificate()?.serialNumber ?? '').toLowerCase());
+    const socket = stream.session?.socket as TLSSocket | undefined;
+    serials.push((socket?.getPeerX509Certificate()?.serialNumber ?? '').toLowerCase());
     authorizations.push(authorization);
     const session = connect(`http://${target}`);
     inner.add(session);
