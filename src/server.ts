@@ -52,6 +52,8 @@ export interface ServerOptions {
   /** Where the logs go; undefined: stderr. */
   readonly logPath: string | undefined;
   readonly drainTimeMs: number;
+  /** How long new connections are still taken after `stop`, for those who find out by `/ready` that they should go elsewhere; 0 unless set. */
+  readonly shutdownDelayMs?: number;
   readonly pluginRoots: readonly string[];
   /** How many different Go libraries one process may load. */
   readonly maxGoLibraries: number;
@@ -73,7 +75,7 @@ export interface Server {
   hotRestart(): void;
   /** Counts a rejection or exception that nobody caught. */
   countUncaught(): void;
-  /** Stops accepting, lets running requests end within the drain time, then ends every part. */
+  /** Fails `/ready`, stops accepting after the shutdown delay, lets running requests end within the drain time, then ends every part. */
   stop(): Promise<void>;
 }
 
@@ -274,7 +276,16 @@ async function startWith<B extends JudgedBridge>(
       else logging.logger('main').warn('SIGHUP: no workers to replace, this process serves');
     },
     countUncaught: () => serverStats.countUncaught(),
-    stop,
+    async stop() {
+      readiness.drain();
+      const { shutdownDelayMs = 0 } = options;
+      if (shutdownDelayMs > 0) {
+        // Clients are asked to go; configuration is still taken, because requests are.
+        listeners.setDraining(true);
+        await new Promise<void>((resolve) => clock.setTimeout(resolve, shutdownDelayMs));
+      }
+      await stop();
+    },
   };
 }
 
