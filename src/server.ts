@@ -16,8 +16,8 @@ import { systemClock } from './clock.js';
 import type { Http1CodecName } from './http/http1-codec.js';
 import { explainBindError } from './listener/bound-socket.js';
 import { createListenerManager } from './listener/listener-manager.js';
+import { provideRoutes } from './listener/provide-routes.js';
 import type { RouteProvider } from './listener/route-provider.js';
-import { withTls } from './listener/with-tls.js';
 import type { Logging } from './log.js';
 import type { Bootstrap } from './model/bootstrap.js';
 import { formatAddress, type SocketAddress } from './model/endpoint.js';
@@ -159,9 +159,11 @@ async function startWith<B extends JudgedBridge>(
     log: logging.logger('router'),
   });
   function routesOf(listener: Listener): RouteProvider {
-    const routes = routeConfigs.open(listener.httpConnectionManager);
-    const plain = { ready: routes.ready, handle: handler(listener, routes.current), close: () => routes.close() };
-    return withTls(plain, listener, secrets, stats);
+    const chains = listener.filterChains.map((chain) => {
+      const routes = routeConfigs.open(chain.httpConnectionManager);
+      return { ready: routes.ready, handle: handler(listener, chain, routes.current), close: () => routes.close() };
+    });
+    return provideRoutes(listener, chains, secrets, stats);
   }
   const listeners = createListenerManager({
     stats,
