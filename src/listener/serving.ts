@@ -65,6 +65,7 @@ export function createLocalServing(options: LocalServingOptions): ListenerServin
       const accessLogger = options.accessLogs.createLogger(chain.httpConnectionManager.accessLogs);
       const manager = createConnectionManager({
         config: chain.httpConnectionManager,
+        filterChainName: chain.name,
         stats: options.stats,
         listenerStats: stats.store,
         log,
