@@ -14,6 +14,7 @@ import {
 import { type SecretKind, type Secrets, type SecretWatch, secretKey } from '../tls/secrets.js';
 import type { Watcher } from '../xds/ads-client.js';
 import type { RejectedResource, ResourceUpdate } from '../xds/resource-type.js';
+import { versionHash } from '../xds/type-stats.js';
 import { foldersOf, watchFolders } from './secret-files.js';
 
 /** Asks for one secret of a source. */
@@ -130,6 +131,9 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
       failure: scope.counter('update_failure'),
       timeout: scope.counter('init_fetch_timeout'),
       keyRotationFailed: scope.counter('key_rotation_failed'),
+      time: scope.gauge('update_time'),
+      version: scope.gauge('version'),
+      duration: scope.histogram('update_duration', 'ms'),
     };
     const files = follower(entry, kind, () => {
       counts.keyRotationFailed.value++;
@@ -138,12 +142,14 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
     function take({ changed, unchanged }: ResourceUpdate<Secret>): RejectedResource[] {
       const refused: RejectedResource[] = [];
       counts.success.value += unchanged.length;
-      for (const { verdict } of changed) {
+      for (const { verdict, version } of changed) {
         const model = verdict.kind === 'active' && verdict.model.kind === kind ? verdict.model : undefined;
         const problem =
           model === undefined ? `it is used as a ${kind}, and is of another kind` : files.set(model.secret);
-        if (problem === undefined) counts.success.value++;
-        else refused.push({ name, problems: [{ path: '', message: problem }] });
+        if (problem === undefined) {
+          counts.success.value++;
+          counts.version.value = versionHash(version);
+        } else refused.push({ name, problems: [{ path: '', message: problem }] });
       }
       return refused;
     }
@@ -151,7 +157,12 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
     const subscription = options.subscribe(name, source, {
       async onUpdate(update) {
         counts.attempt.value++;
+        const start = clock.monotonic();
         const refused = take(update);
+        if (refused.length + update.rejected.length + update.removed.length === 0) {
+          counts.time.value = clock.now();
+          counts.duration.record(clock.monotonic() - start);
+        }
         counts.rejected.value += refused.length + update.rejected.length;
         if (update.cause === 'initial_fetch_timeout' && entry.current === undefined) {
           counts.timeout.value++;

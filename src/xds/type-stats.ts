@@ -15,9 +15,12 @@ export interface TypeStats {
   timedOut(): void;
 }
 
+/** The value of `version` statistics: a hash, as Envoy's, but another one. */
+export const versionHash = (text: string): number => createHash('sha256').update(text).digest().readUIntBE(0, 6);
+
 /**
  * Envoy's statistics of a subscription (https://www.envoyproxy.io/docs/envoy/latest/configuration/overview/mgmt_server#xds-subscription-statistics)
- * under the type's prefix, and `xds.TYPE.judged`. `version` is a hash, as Envoy's, but another one.
+ * under the type's prefix, and `xds.TYPE.judged`.
  */
 export function createTypeStats<T>(type: ResourceType<T>, stats: StatsStore, clock: Clock): TypeStats {
   const judged = stats.counter(`xds.${type.shortName}.judged`);
@@ -53,7 +56,7 @@ export function createTypeStats<T>(type: ResourceType<T>, stats: StatsStore, clo
       attempt.value++;
       success.value++;
       updateTime.value = clock.now();
-      version.value = createHash('sha256').update(text).digest().readUIntBE(0, 6);
+      version.value = versionHash(text);
       duration.record(durationMs);
     },
     rejected() {
