@@ -1,3 +1,4 @@
+import type { TLSSocket } from 'node:tls';
 import { expect } from 'chai';
 import type { AccessLogManager } from '../../src/access-log/access-logger.js';
 import { createListenerManager, type ListenerManager } from '../../src/listener/listener-manager.js';
@@ -6,7 +7,10 @@ import { createLocalServing } from '../../src/listener/serving.js';
 import { cidrOf } from '../../src/model/cidr.js';
 import type { FilterChainMatch } from '../../src/model/filter-chain-match.js';
 import type { FilterChain, Listener, TlsInspection } from '../../src/model/listener.js';
+import type { DownstreamTls } from '../../src/model/tls.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
+import type { ServerTls } from '../../src/tls/server-tls.js';
+import type { TlsInfo } from '../../src/tls/tls-info.js';
 import { Client, hcm, RecordingHandler, respond, silentLog, waitUntil } from '../http/harness.js';
 import { FakeClock } from '../support/fake-clock.js';
 
@@ -28,6 +32,27 @@ const chain = (name: string, match: FilterChainMatch | undefined): FilterChain =
   match,
   httpConnectionManager: hcm({ serverName: name, drainTimeoutMs: 5_000 }),
 });
+/** Its handshake is over at once, and who the client is does not matter here. */
+const nothingEncrypted: ServerTls = {
+  waitingFor: () => [],
+  overdue: false,
+  accept: (socket, { onSecure }) => onSecure(socket as TLSSocket, { version: 'TLSv1.3' } as TlsInfo),
+  close: () => undefined,
+};
+const tls: DownstreamTls = {
+  minVersion: 'TLSv1.2',
+  maxVersion: 'TLSv1.3',
+  ciphers: '',
+  curves: '',
+  signatureAlgorithms: '',
+  alpnProtocols: [],
+  validation: undefined,
+  defaultValidation: undefined,
+  certificates: [],
+  requireClientCertificate: false,
+  sessionTickets: true,
+  handshakeTimeoutMs: 1_000,
+};
 const get = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
 describe('a listener with filter chains', () => {
@@ -54,7 +79,8 @@ describe('a listener with filter chains', () => {
       const version = closed.push(0) - 1;
       return {
         ready: undefined,
-        chains: config.filterChains.map(({ name }) => ({
+        chains: config.filterChains.map(({ name, tls }) => ({
+          tls: tls && nothingEncrypted,
           handle(stream) {
             expect(closed[version]).to.equal(0);
             stream.start(new RecordingHandler());
@@ -145,6 +171,20 @@ describe('a listener with filter chains', () => {
         .catch(() => ''),
     ).to.equal('');
     expect(stat('no_filter_chain_match')).to.equal(1);
+  });
+
+  it('lets connections go that were made on other terms, and not for another certificate of its own', async () => {
+    const over = (terms: Partial<DownstreamTls>) => ({ ...chain('a', loopback), tls: { ...tls, ...terms } });
+    const ours = { kind: 'sds', name: 'ours', source: { kind: 'ads', initialFetchTimeoutMs: 0 } } as const;
+    await apply([over({})]);
+    const kept = connect();
+    expect(await ask(kept)).to.equal('a;');
+    await apply([over({ certificates: [ours] })]);
+    expect(await ask(kept)).to.equal('a;');
+    expect(await kept.receive(/./)).not.to.contain('connection: close');
+    await apply([over({ certificates: [ours], requireClientCertificate: true })]);
+    expect(await kept.write(get).receiveAll()).to.match(/connection: close[\s\S]*by a;$/);
+    kept.socket.end();
   });
 
   describe('that looks at what clients send first', () => {
