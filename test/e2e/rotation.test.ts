@@ -158,6 +158,8 @@ for (const { name, service, apiType, flags } of modes)
     /** Connections to servers are closed when they are idle, so that there are always new ones. */
     const cluster = (clusterName: string, port: number, socket: object) => ({
       ...bridgeClusterResource({ name: clusterName, ports: [port], ...lengthPrefixed }),
+      // The servers are in the process of the clients, which is busy.
+      connect_timeout: '20s',
       transport_socket: socket,
       typed_extension_protocol_options: {
         'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
