@@ -139,6 +139,7 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
     logging,
     logPath: commandLine.logPath,
     drainTimeMs: commandLine.drainTimeS * 1000,
+    shutdownDelayMs: commandLine.shutdownDelayS * 1000,
     pluginRoots: commandLine.pluginRoot,
     maxGoLibraries: commandLine.maxGoLibraries,
     workers: commandLine.isolate || commandLine.concurrency > 1 ? commandLine.concurrency : 0,

@@ -21,6 +21,7 @@ export interface CommandLine {
   readonly logPath?: string;
   readonly adminAddressPath?: string;
   readonly drainTimeS: number;
+  readonly shutdownDelayS: number;
   readonly pluginRoot: readonly string[];
   readonly http1Codec: Http1CodecName;
   readonly sockets: SocketsName;
@@ -144,6 +145,12 @@ export function parseCommandLine(
       'how long running requests may take to end, at the end of the process or of a version',
       wholeNumber(0),
       600,
+    )
+    .option(
+      '--shutdown-delay-s <seconds>',
+      'how long new connections are still taken after SIGTERM, while /ready fails already',
+      wholeNumber(0),
+      0,
     )
     .addOption(pluginRootFlag())
     .addOption(

@@ -16,8 +16,8 @@ import { systemClock } from './clock.js';
 import type { Http1CodecName } from './http/http1-codec.js';
 import { explainBindError } from './listener/bound-socket.js';
 import { createListenerManager } from './listener/listener-manager.js';
+import { provideRoutes } from './listener/provide-routes.js';
 import type { RouteProvider } from './listener/route-provider.js';
-import { withTls } from './listener/with-tls.js';
 import type { Logging } from './log.js';
 import type { Bootstrap } from './model/bootstrap.js';
 import { formatAddress, type SocketAddress } from './model/endpoint.js';
@@ -53,6 +53,8 @@ export interface ServerOptions {
   /** Where the logs go; undefined: stderr. */
   readonly logPath: string | undefined;
   readonly drainTimeMs: number;
+  /** How long new connections are still taken after `stop`, for those who find out by `/ready` that they should go elsewhere; 0 unless set. */
+  readonly shutdownDelayMs?: number;
   readonly pluginRoots: readonly string[];
   /** How many different Go libraries one process may load. */
   readonly maxGoLibraries: number;
@@ -74,7 +76,7 @@ export interface Server {
   hotRestart(): void;
   /** Counts a rejection or exception that nobody caught. */
   countUncaught(): void;
-  /** Stops accepting, lets running requests end within the drain time, then ends every part. */
+  /** Fails `/ready`, stops accepting after the shutdown delay, lets running requests end within the drain time, then ends every part. */
   stop(): Promise<void>;
 }
 
@@ -159,9 +161,11 @@ async function startWith<B extends JudgedBridge>(
     clock,
   });
   function routesOf(listener: Listener): RouteProvider {
-    const routes = routeConfigs.open(listener.httpConnectionManager);
-    const plain = { ready: routes.ready, handle: handler(listener, routes.current), close: () => routes.close() };
-    return withTls(plain, listener, secrets, stats);
+    const chains = listener.filterChains.map((chain) => {
+      const routes = routeConfigs.open(chain.httpConnectionManager);
+      return { ready: routes.ready, handle: handler(listener, chain, routes.current), close: () => routes.close() };
+    });
+    return provideRoutes(listener, chains, secrets, stats);
   }
   const listeners = createListenerManager({
     stats,
@@ -276,7 +280,16 @@ async function startWith<B extends JudgedBridge>(
       else logging.logger('main').warn('SIGHUP: no workers to replace, this process serves');
     },
     countUncaught: () => serverStats.countUncaught(),
-    stop,
+    async stop() {
+      readiness.drain();
+      const { shutdownDelayMs = 0 } = options;
+      if (shutdownDelayMs > 0) {
+        // Clients are asked to go; configuration is still taken, because requests are.
+        listeners.setDraining(true);
+        await new Promise<void>((resolve) => clock.setTimeout(resolve, shutdownDelayMs));
+      }
+      await stop();
+    },
   };
 }
 

@@ -4,7 +4,7 @@ import { loadNativeHost } from './bridge/go/native-host.js';
 import type { PreparedBridge } from './bridge/prepared-bridge.js';
 import { createBridgeRuntime } from './bridge/runtime.js';
 import { systemClock } from './clock.js';
-import { listenerScope } from './listener/listener-stats.js';
+import { provideRoutes } from './listener/provide-routes.js';
 import type { RouteProvider } from './listener/route-provider.js';
 import type { ServingListener } from './listener/serving.js';
 import { createLogging, type Logging } from './log.js';
@@ -29,7 +29,6 @@ import { createStatsStore } from './stats/create-store.js';
 import { createStatsExporter } from './stats/export.js';
 import { isServingStat } from './stats/serving-stats.js';
 import { createGivenSecrets } from './tls/given-secrets.js';
-import { createServerTls } from './tls/server-tls.js';
 import { createGivenHosts } from './upstream/cluster-followers.js';
 import { createClusterManager } from './upstream/create-cluster-manager.js';
 import { createHostStatsExporter } from './upstream/host-stats-transfer.js';
@@ -96,12 +95,14 @@ function createWorker(settings: WorkerSettings, logging: Logging, link: () => Wo
   const report = (what: WorkerReport): void => link().report(what);
 
   function routesOf(listener: Listener): RouteProvider {
-    const { routes } = listener.httpConnectionManager;
-    const inline = routes.kind === 'inline' ? compileRouteTable(routes.config) : undefined;
-    const current = routes.kind === 'inline' ? () => inline : () => tables.get(routes.name);
-    const scope = listenerScope(stats, listener);
-    const tls = listener.tls && createServerTls(listener.tls, secrets, scope, () => undefined);
-    return { ready: undefined, tls, handle: requests.handler(listener, current), close: () => tls?.close() };
+    const chains = listener.filterChains.map((chain) => {
+      const { routes } = chain.httpConnectionManager;
+      const inline = routes.kind === 'inline' ? compileRouteTable(routes.config) : undefined;
+      const current = routes.kind === 'inline' ? () => inline : () => tables.get(routes.name);
+      return { ready: undefined, handle: requests.handler(listener, chain, current), close: () => undefined };
+    });
+    // The main process has waited for the secrets.
+    return { ...provideRoutes(listener, chains, secrets, stats), ready: undefined };
   }
 
   async function setCluster({ config, version, library, mark, hosts: update }: ClusterMessage): Promise<void> {

@@ -225,6 +225,8 @@ const request = ({ requestHeaders }: LogContext): HeaderMap | undefined => reque
 const response = ({ responseHeaders }: LogContext): HeaderMap | undefined => responseHeaders;
 const nothing = (): undefined => undefined;
 const peer = (info: StreamInfo): CertificateInfo | undefined => info.downstreamTls?.peer;
+const upstreamPeer = (info: StreamInfo): CertificateInfo | undefined => info.upstreamTls?.peer;
+const upstreamOwn = (info: StreamInfo): CertificateInfo | undefined => info.upstreamTls?.local;
 const peerChain = (info: StreamInfo, of: (certificate: CertificateInfo) => string): string | undefined =>
   info.downstreamTls?.peerChain.map(of).join();
 const host = hostname();
@@ -301,6 +303,23 @@ const operators: Record<string, CommandOperator> = {
   DOWNSTREAM_LOCAL_IP_SAN: text((info) => info.downstreamTls?.local?.ipSans.join()),
   DOWNSTREAM_LOCAL_EMAIL_SAN: text((info) => info.downstreamTls?.local?.emailSans.join()),
   DOWNSTREAM_LOCAL_SUBJECT: text((info) => info.downstreamTls?.local?.subject),
+  DOWNSTREAM_TLS_GROUP: text((info) => info.downstreamTls?.group),
+  UPSTREAM_TLS_VERSION: text((info) => info.upstreamTls?.version),
+  UPSTREAM_TLS_CIPHER: text((info) => info.upstreamTls?.cipher),
+  UPSTREAM_TLS_GROUP: text((info) => info.upstreamTls?.group),
+  UPSTREAM_TLS_SESSION_ID: text((info) => info.upstreamTls?.sessionId),
+  UPSTREAM_PEER_URI_SAN: text((info) => upstreamPeer(info)?.uriSans.join()),
+  UPSTREAM_PEER_DNS_SAN: text((info) => upstreamPeer(info)?.dnsSans.join()),
+  UPSTREAM_PEER_IP_SAN: text((info) => upstreamPeer(info)?.ipSans.join()),
+  UPSTREAM_PEER_SUBJECT: text((info) => upstreamPeer(info)?.subject),
+  UPSTREAM_PEER_ISSUER: text((info) => upstreamPeer(info)?.issuer),
+  UPSTREAM_PEER_CERT: text((info) => upstreamPeer(info)?.encodedPem),
+  UPSTREAM_PEER_CERT_V_START: time(({ info }) => upstreamPeer(info)?.validFrom.getTime(), false),
+  UPSTREAM_PEER_CERT_V_END: time(({ info }) => upstreamPeer(info)?.validTo.getTime(), false),
+  UPSTREAM_LOCAL_URI_SAN: text((info) => upstreamOwn(info)?.uriSans.join()),
+  UPSTREAM_LOCAL_DNS_SAN: text((info) => upstreamOwn(info)?.dnsSans.join()),
+  UPSTREAM_LOCAL_IP_SAN: text((info) => upstreamOwn(info)?.ipSans.join()),
+  FILTER_CHAIN_NAME: text((info) => info.filterChainName),
   ROUTE_NAME: text((info) => info.routeName),
   HOSTNAME: command(() => bytesOf(host)),
   ENVIRONMENT: environment,
@@ -322,7 +341,6 @@ const operators: Record<string, CommandOperator> = {
 const withoutValue: Record<string, string> = {
   CONNECTION_TERMINATION_DETAILS: '',
   CUSTOM_FLAGS: '',
-  FILTER_CHAIN_NAME: '',
   VIRTUAL_CLUSTER_NAME: '',
   TRACE_ID: '',
   UPSTREAM_PROTOCOL: '',
@@ -342,21 +360,17 @@ const withoutValue: Record<string, string> = {
   UPSTREAM_FILTER_STATE: 'ol',
   TLS_JA3_FINGERPRINT: '',
   TLS_JA4_FINGERPRINT: '',
-  UPSTREAM_PEER_CERT_V_START: 'o',
-  UPSTREAM_PEER_CERT_V_END: 'o',
+  DOWNSTREAM_PEER_OTHERNAME_SAN: '',
+  DOWNSTREAM_LOCAL_OTHERNAME_SAN: '',
 };
 
-/** Families of such operators: wire and header sizes, and everything about TLS to servers. */
-const withoutValuePatterns = [
-  /^(UPSTREAM|DOWNSTREAM)_(WIRE|HEADER|DECOMPRESSED_HEADER)_BYTES_(RECEIVED|SENT)$/,
-  /^(UPSTREAM|DOWNSTREAM)_(PEER|LOCAL)_((URI|DNS|IP|EMAIL|OTHERNAME)_SAN|SUBJECT|ISSUER|CERT|SERIAL|FINGERPRINT_(1|256))$/,
-  /^(UPSTREAM|DOWNSTREAM)_TLS_(CIPHER|VERSION|SESSION_ID)$/,
-];
+/** A family of such operators: sizes on the wire and of headers. */
+const withoutValuePattern = /^(UPSTREAM|DOWNSTREAM)_(WIRE|HEADER|DECOMPRESSED_HEADER)_BYTES_(RECEIVED|SENT)$/;
 
 function find(name: string): CommandOperator | undefined {
   if (Object.hasOwn(operators, name)) return operators[name];
   const syntax = Object.hasOwn(withoutValue, name) ? withoutValue[name] : undefined;
-  if (syntax === undefined && !withoutValuePatterns.some((pattern) => pattern.test(name))) return undefined;
+  if (syntax === undefined && !withoutValuePattern.test(name)) return undefined;
   return {
     params: syntax?.includes('r') ? 'required' : syntax?.includes('o') ? 'optional' : 'none',
     length: syntax?.includes('l') ?? false,

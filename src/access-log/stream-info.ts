@@ -16,6 +16,8 @@ export interface StreamInfo {
   readonly requestedServerName: string | undefined;
   /** undefined: plain text. */
   readonly downstreamTls?: TlsInfo | undefined;
+  /** '' : it has none. */
+  readonly filterChainName?: string;
   requestBytes: number;
   responseBytes: number;
   responseCode: number;
@@ -28,6 +30,8 @@ export interface StreamInfo {
   upstreamCluster: string | undefined;
   upstreamHost: string | undefined;
   upstreamLocalAddress: string | undefined;
+  /** undefined: plain text, or no connection. */
+  upstreamTls?: TlsInfo | undefined;
   upstreamTransportFailureReason: string | undefined;
   upstreamAttempts: number;
   lastDownstreamRxByte: number | undefined;

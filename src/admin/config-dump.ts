@@ -67,7 +67,6 @@ const sections: readonly Section[] = [
 const dynamicKeys = {
   routes: 'dynamic_route_configs',
   endpoints: 'dynamic_endpoint_configs',
-  secrets: 'dynamic_active_secrets',
 } as const;
 
 /** One list of the dump, as in `dynamic_active_clusters`, with its entries made one at a time. */
@@ -201,6 +200,16 @@ function listsOf(sources: AdminSources, section: Section, wanted: Wanted, toJson
           ...errorState(section, resource, toJson),
         };
   };
+  if (kind === 'secrets') {
+    // As Envoy: what has never come, or never was good, warms whoever uses it.
+    const isActive = ({ active: version }: DumpedResource) => version !== undefined;
+    const waiting = dynamic.filter((resource) => !isActive(resource));
+    return [
+      fixed,
+      { key: 'dynamic_active_secrets', entries: select(dynamic.filter(isActive), active) },
+      { key: 'dynamic_warming_secrets', entries: select(waiting, active) },
+    ];
+  }
   if (kind !== 'clusters') {
     return [fixed, { key: dynamicKeys[kind], entries: select(dynamic, active) }];
   }
@@ -275,6 +284,7 @@ const entryTypes: Readonly<Record<string, string>> = {
   dynamic_route_configs: 'RoutesConfigDump.DynamicRouteConfig',
   static_secrets: 'SecretsConfigDump.StaticSecret',
   dynamic_active_secrets: 'SecretsConfigDump.DynamicSecret',
+  dynamic_warming_secrets: 'SecretsConfigDump.DynamicSecret',
   static_endpoint_configs: 'EndpointsConfigDump.StaticEndpointConfig',
   dynamic_endpoint_configs: 'EndpointsConfigDump.DynamicEndpointConfig',
 };

@@ -84,11 +84,12 @@ export function checkStaticSources(
       checkSource(controlPlanes, source, `static_resources.clusters[${index}].transport_socket.sds_config`);
   }
   for (const [index, { verdict }] of listeners.entries()) {
-    const routes = verdict.kind === 'active' ? verdict.model.httpConnectionManager.routes : undefined;
-    if (routes?.kind === 'rds')
-      checkSource(controlPlanes, routes.source, `static_resources.listeners[${index}].rds.config_source`);
-    if (verdict.kind !== 'active') continue;
-    for (const { source } of verdict.model.tls ? sdsSecrets(verdict.model.tls) : [])
-      checkSource(controlPlanes, source, `static_resources.listeners[${index}].transport_socket.sds_config`);
+    for (const { httpConnectionManager, tls } of verdict.kind === 'active' ? verdict.model.filterChains : []) {
+      const { routes } = httpConnectionManager;
+      if (routes.kind === 'rds')
+        checkSource(controlPlanes, routes.source, `static_resources.listeners[${index}].rds.config_source`);
+      for (const { source } of tls ? sdsSecrets(tls) : [])
+        checkSource(controlPlanes, source, `static_resources.listeners[${index}].transport_socket.sds_config`);
+    }
   }
 }

@@ -308,6 +308,7 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
     this.#host = connection.host;
     info.upstreamHost = connection.host.address;
     info.upstreamLocalAddress = connection.localAddress;
+    info.upstreamTls = connection.tlsInfo;
     connection.setHandler(this);
   }
 

@@ -40,7 +40,7 @@ export class ActiveStream implements DownstreamStream {
     manager.retain();
     const { clock, config, stats } = manager;
     const now = clock.monotonic();
-    this.info = newStreamInfo(now, clock.now(), connection);
+    this.info = newStreamInfo(now, clock.now(), connection, manager.filterChainName);
     stats.downstream_rq_total.value++;
     stats.downstream_rq_http1_total.value++;
     stats.downstream_rq_active.value++;

@@ -14,6 +14,8 @@ export type StreamHandler = (stream: DownstreamStream) => void;
 
 export interface ConnectionManagerOptions {
   readonly config: HttpConnectionManager;
+  /** Of the filter chain, for access logs. */
+  readonly filterChainName?: string;
   readonly stats: StatsStore;
   /** Scoped to the listener, for `listener.<address>.http.<stat_prefix>.*`. */
   readonly listenerStats: StatsStore;
@@ -32,6 +34,7 @@ export interface ConnectionManagerOptions {
 /** One version of an HttpConnectionManager, ready to serve. A request stays with the version that it began on. */
 export interface ConnectionManager {
   readonly config: HttpConnectionManager;
+  readonly filterChainName: string;
   readonly stats: HttpStats;
   readonly listenerStats: ListenerHttpStats;
   readonly log: Logger;
@@ -58,6 +61,7 @@ export function createConnectionManager(options: ConnectionManagerOptions): Conn
   };
   return {
     config,
+    filterChainName: options.filterChainName ?? '',
     clock,
     stats: createHttpStats(options.stats, config.statPrefix),
     listenerStats: createListenerHttpStats(options.listenerStats, config.statPrefix),

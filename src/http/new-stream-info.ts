@@ -9,6 +9,7 @@ export function newStreamInfo(
   startTime: number,
   startWallTime: number,
   connection: Pick<StreamConnection, 'id' | 'addresses' | 'tls'>,
+  filterChainName = '',
 ): MutableStreamInfo {
   return {
     startTime,
@@ -20,6 +21,7 @@ export function newStreamInfo(
     connectionId: connection.id,
     requestedServerName: connection.tls?.serverName,
     downstreamTls: connection.tls,
+    filterChainName,
     requestBytes: 0,
     responseBytes: 0,
     responseCode: 0,
@@ -30,6 +32,7 @@ export function newStreamInfo(
     upstreamCluster: undefined,
     upstreamHost: undefined,
     upstreamLocalAddress: undefined,
+    upstreamTls: undefined,
     upstreamTransportFailureReason: undefined,
     upstreamAttempts: 0,
     lastDownstreamRxByte: undefined,

@@ -11,6 +11,22 @@ export interface ListenerStats {
   readonly cxOverflow: Counter;
   readonly cxTransportSocketConnectTimeout: Counter;
   readonly cxLength: Histogram;
+  /** Connections whose filter chain is not known yet. */
+  readonly preCxActive: Gauge;
+  readonly preCxTimeout: Counter;
+  readonly noFilterChainMatch: Counter;
+  readonly tlsInspector: TlsInspectorStats;
+}
+
+/** `tls_inspector.*`, of all listeners together as in Envoy. */
+export interface TlsInspectorStats {
+  readonly tlsFound: Counter;
+  readonly tlsNotFound: Counter;
+  readonly sniFound: Counter;
+  readonly sniNotFound: Counter;
+  readonly alpnFound: Counter;
+  readonly alpnNotFound: Counter;
+  readonly clientHelloTooLarge: Counter;
 }
 
 /** `listener.<stat_prefix or address>`, with ':' as '_' as Envoy has it. */
@@ -30,5 +46,21 @@ export function createListenerStats(stats: StatsStore, config: Listener): Listen
     cxOverflow: store.counter('downstream_cx_overflow'),
     cxTransportSocketConnectTimeout: store.counter('downstream_cx_transport_socket_connect_timeout'),
     cxLength: store.histogram('downstream_cx_length_ms', 'ms'),
+    preCxActive: store.gauge('downstream_pre_cx_active'),
+    preCxTimeout: store.counter('downstream_pre_cx_timeout'),
+    noFilterChainMatch: store.counter('no_filter_chain_match'),
+    tlsInspector: createTlsInspectorStats(stats.scope('tls_inspector')),
+  };
+}
+
+function createTlsInspectorStats(stats: StatsStore): TlsInspectorStats {
+  return {
+    tlsFound: stats.counter('tls_found'),
+    tlsNotFound: stats.counter('tls_not_found'),
+    sniFound: stats.counter('sni_found'),
+    sniNotFound: stats.counter('sni_not_found'),
+    alpnFound: stats.counter('alpn_found'),
+    alpnNotFound: stats.counter('alpn_not_found'),
+    clientHelloTooLarge: stats.counter('client_hello_too_large'),
   };
 }

@@ -1,6 +1,14 @@
 import type { DownstreamStream } from '../bridge/stream.js';
 import type { ServerTls } from '../tls/server-tls.js';
 
+/** What answers the requests of one filter chain. */
+export interface ChainRoutes {
+  /** undefined: plain text. */
+  readonly tls?: ServerTls | undefined;
+  /** Called for every request. */
+  handle(stream: DownstreamStream): void;
+}
+
 /** What answers the requests of one version of a listener, and what else it needs from outside. */
 export interface RouteProvider {
   /**
@@ -12,10 +20,8 @@ export interface RouteProvider {
   readonly overdue?: Promise<void> | undefined;
   /** What is missing, for people; absent: its routes. */
   waitingFor?(): readonly string[];
-  /** undefined: plain text. */
-  readonly tls?: ServerTls | undefined;
-  /** Called for every request of the version. */
-  handle(stream: DownstreamStream): void;
+  /** In the order of the listener's filter chains. */
+  readonly chains: readonly ChainRoutes[];
   /** The version was replaced or removed, and its last request has ended. Called once, also for one that never was ready. */
   close(): void;
 }

@@ -8,10 +8,11 @@ import type { Listener } from '../model/listener.js';
 import { adoptNodeSocket } from '../sockets/node-socket.js';
 import type { AdoptSocket } from '../sockets/stream-socket.js';
 import type { StatsStore } from '../stats/store.js';
-import { ActiveListener, type ListenerVersion } from './active-listener.js';
+import { ActiveListener, type ListenerVersion, type ServingChain } from './active-listener.js';
 import type { BoundSocket } from './bound-socket.js';
+import { compileFilterChains } from './choose-filter-chain.js';
 import { createListenerStats } from './listener-stats.js';
-import type { RouteProvider } from './route-provider.js';
+import type { ChainRoutes, RouteProvider } from './route-provider.js';
 
 /** Who serves the connections of listeners: this process, or its workers. The listener manager decides what is served, and where. */
 export interface ListenerServing {
@@ -58,23 +59,30 @@ export function createLocalServing(options: LocalServingOptions): ListenerServin
 
   function createVersion(config: Listener, routes: RouteProvider): ListenerVersion {
     const stats = createListenerStats(options.stats, config);
-    const accessLogger = options.accessLogs.createLogger(config.httpConnectionManager.accessLogs);
-    const manager = createConnectionManager({
-      config: config.httpConnectionManager,
-      stats: options.stats,
-      listenerStats: stats.store,
-      log,
-      clock,
-      accessLogger,
-      handle: (stream) => routes.handle(stream),
-      localAddress: ownAddress,
-      http1Codec: options.http1Codec,
-      onUnused: () => {
-        routes.close();
-        accessLogger.close();
-      },
+    let used = config.filterChains.length;
+    const chains = config.filterChains.map((chain, index): ServingChain => {
+      const { handle, tls } = routes.chains[index] as ChainRoutes;
+      const accessLogger = options.accessLogs.createLogger(chain.httpConnectionManager.accessLogs);
+      const manager = createConnectionManager({
+        config: chain.httpConnectionManager,
+        filterChainName: chain.name,
+        stats: options.stats,
+        listenerStats: stats.store,
+        log,
+        clock,
+        accessLogger,
+        handle: (stream) => handle(stream),
+        localAddress: ownAddress,
+        http1Codec: options.http1Codec,
+        onUnused: () => {
+          accessLogger.close();
+          used--;
+          if (used === 0) routes.close();
+        },
+      });
+      return { config: chain, manager, tls };
     });
-    return { config, manager, stats, tls: routes.tls };
+    return { config, stats, chains, choose: chooserOf(chains) };
   }
 
   return {
@@ -105,5 +113,17 @@ export function createLocalServing(options: LocalServingOptions): ListenerServin
     setDraining(value) {
       draining = value;
     },
+  };
+}
+
+/** A chain without a match, the last one if there is one, is for what no other fits. */
+function chooserOf(chains: readonly ServingChain[]): ListenerVersion['choose'] {
+  const matched = chains.flatMap(({ config: { match } }) => (match ? [match] : []));
+  const fallback = chains[matched.length];
+  if (matched.length === 0) return () => fallback;
+  const find = compileFilterChains(matched);
+  return (facts) => {
+    const found = find(facts);
+    return found === undefined ? fallback : chains[found];
   };
 }

@@ -1,5 +1,6 @@
 import type { ConfigSource } from './config-source.js';
 import type { SocketAddress } from './endpoint.js';
+import type { FilterChainMatch } from './filter-chain-match.js';
 import type { RouteConfiguration } from './route.js';
 import type { DownstreamTls } from './tls.js';
 
@@ -77,7 +78,25 @@ export interface ForwardClientCert {
   readonly details: readonly ('cert' | 'chain' | 'subject' | 'uri' | 'dns')[];
 }
 
-/** envoy.config.listener.v3.Listener, as far as Pontoon runs it: one filter chain with an HTTP connection manager. */
+/** What serves some of a listener's connections. */
+export interface FilterChain {
+  readonly name: string;
+  /** undefined: of the chain for connections that no other one fits. */
+  readonly match: FilterChainMatch | undefined;
+  /** undefined: plain text. */
+  readonly tls?: DownstreamTls | undefined;
+  readonly httpConnectionManager: HttpConnectionManager;
+}
+
+/** How what a client sends first is looked at before its filter chain is chosen. */
+export interface TlsInspection {
+  /** How long it may take, milliseconds; 0 means no limit. */
+  readonly timeoutMs: number;
+  /** A client that takes longer is served as one that does not speak TLS. */
+  readonly continueOnTimeout: boolean;
+}
+
+/** envoy.config.listener.v3.Listener, as far as Pontoon runs it: filter chains with an HTTP connection manager each. */
 export interface Listener {
   readonly name: string;
   readonly statPrefix: string;
@@ -86,7 +105,8 @@ export interface Listener {
   readonly perConnectionBufferLimitBytes: number;
   readonly backlog: number;
   readonly ipv4Compat: boolean;
-  /** undefined: plain text. */
-  readonly tls?: DownstreamTls | undefined;
-  readonly httpConnectionManager: HttpConnectionManager;
+  /** At least one. The one without a match, if there is one, is the last. */
+  readonly filterChains: readonly FilterChain[];
+  /** undefined: nothing that it would find decides about a filter chain. */
+  readonly tlsInspection?: TlsInspection | undefined;
 }

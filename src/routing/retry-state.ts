@@ -148,6 +148,7 @@ export function attemptedHost(exchange: Exchange | undefined, failure: RoutingFa
 function forgetAttempt(info: StreamInfo): void {
   info.upstreamHost = undefined;
   info.upstreamLocalAddress = undefined;
+  info.upstreamTls = undefined;
   info.upstreamTransportFailureReason = undefined;
   info.firstUpstreamTxByte = undefined;
   info.lastUpstreamTxByte = undefined;

@@ -2,7 +2,7 @@ import type { JudgedBridge } from '../bridge/prepared-bridge.js';
 import type { Bootstrap } from '../model/bootstrap.js';
 import type { Cluster } from '../model/cluster.js';
 import type { ConfigSource } from '../model/config-source.js';
-import type { Listener } from '../model/listener.js';
+import type { FilterChain, Listener } from '../model/listener.js';
 import { sdsSecrets } from '../model/tls.js';
 import type { Problem, Verdict } from '../model/verdict.js';
 import type { ResourceType } from '../xds/resource-type.js';
@@ -51,7 +51,7 @@ function withSources<T>(
 }
 
 /** Of a transport socket. Those of transport_socket_matches may be for hosts that never come. */
-function secretSources({ tls }: Pick<Cluster | Listener, 'tls'>): NamedSource[] {
+function secretSources({ tls }: Pick<Cluster | FilterChain, 'tls'>): NamedSource[] {
   const secrets = tls ? sdsSecrets(tls) : [];
   return secrets.map(({ name, source }) => ({ source, path: `transport_socket (secret ${name}).sds_config` }));
 }
@@ -64,9 +64,11 @@ function sourcesOfCluster({ cluster }: JudgedCluster<JudgedBridge>): NamedSource
 }
 
 function sourcesOfListener(listener: Listener): NamedSource[] {
-  const { routes } = listener.httpConnectionManager;
-  const followed = routes.kind === 'rds' ? [{ source: routes.source, path: 'rds.config_source' }] : [];
-  return [...followed, ...secretSources(listener)];
+  return listener.filterChains.flatMap((chain) => {
+    const { routes } = chain.httpConnectionManager;
+    const followed = routes.kind === 'rds' ? [{ source: routes.source, path: 'rds.config_source' }] : [];
+    return [...followed, ...secretSources(chain)];
+  });
 }
 
 /** Types that reject clusters and listeners whose endpoints, routes and secrets nobody could bring. */

@@ -1,9 +1,9 @@
 import type { WorkersSource } from '../admin/workers.js';
 import type { BridgeJudge, JudgedBridge } from '../bridge/prepared-bridge.js';
-import type { RouteProvider } from '../listener/route-provider.js';
+import type { ChainRoutes } from '../listener/route-provider.js';
 import type { ListenerServing } from '../listener/serving.js';
 import type { Logging } from '../log.js';
-import type { Listener } from '../model/listener.js';
+import type { FilterChain, Listener } from '../model/listener.js';
 import type { RouteTable } from '../routing/route-table.js';
 import type { GivenSecret } from '../tls/given-secrets.js';
 import type { ClusterFollowers } from '../upstream/cluster-followers.js';
@@ -21,7 +21,7 @@ export interface Plane<B extends JudgedBridge> {
   /** Called once, with the manager that decides. */
   serveWith(clusters: ClusterManager<B>): {
     readonly serving: ListenerServing;
-    handler(listener: Listener, current: () => RouteTable | undefined): RouteProvider['handle'];
+    handler(listener: Listener, chain: FilterChain, current: () => RouteTable | undefined): ChainRoutes['handle'];
     /** What configuration is given to, in place of the manager. */
     readonly clusters: ClusterManager<B>;
   };

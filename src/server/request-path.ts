@@ -3,10 +3,10 @@ import { createExchangeFactory } from '../bridge/exchange-factory.js';
 import type { PreparedBridge } from '../bridge/prepared-bridge.js';
 import type { Clock } from '../clock.js';
 import type { Http1CodecName } from '../http/http1-codec.js';
-import type { RouteProvider } from '../listener/route-provider.js';
+import type { ChainRoutes } from '../listener/route-provider.js';
 import { createLocalServing, type ListenerServing } from '../listener/serving.js';
 import type { Logging } from '../log.js';
-import type { Listener } from '../model/listener.js';
+import type { FilterChain, Listener } from '../model/listener.js';
 import type { RouteTable } from '../routing/route-table.js';
 import { createRouter } from '../routing/router.js';
 import type { AdoptSocket } from '../sockets/stream-socket.js';
@@ -26,8 +26,8 @@ export interface RequestPathOptions {
 /** What a process that serves requests is made of, from the listener's connections to the clusters. */
 export interface RequestPath {
   readonly serving: ListenerServing;
-  /** Answers a listener's requests by the routes that `current` gives at the time; undefined: none are known, and all get 404. */
-  handler(listener: Listener, current: () => RouteTable | undefined): RouteProvider['handle'];
+  /** Answers a filter chain's requests by the routes that `current` gives at the time; undefined: none are known, and all get 404. */
+  handler(listener: Listener, chain: FilterChain, current: () => RouteTable | undefined): ChainRoutes['handle'];
 }
 
 export function createRequestPath(options: RequestPathOptions): RequestPath {
@@ -42,7 +42,11 @@ export function createRequestPath(options: RequestPathOptions): RequestPath {
   });
   return {
     serving: createLocalServing({ stats, log: logging.logger('listener'), clock, accessLogs, http1Codec, adoptSocket }),
-    handler({ httpConnectionManager: { statPrefix, suppressEnvoyHeaders }, perConnectionBufferLimitBytes }, current) {
+    handler(
+      { perConnectionBufferLimitBytes },
+      { httpConnectionManager: { statPrefix, suppressEnvoyHeaders } },
+      current,
+    ) {
       const routing = { statPrefix, suppressEnvoyHeaders, listenerBufferLimitBytes: perConnectionBufferLimitBytes };
       return (stream) => router.handle(stream, current(), routing);
     },

@@ -90,14 +90,17 @@ function judgeRoutes(verdict: Verdict<RouteConfiguration>): Verdict<JudgedRoutes
 /** A listener whose inline routes don't compile is rejected like a route configuration, and one whose access log can't be written, as in Envoy. */
 export function judgeListener(verdict: Verdict<Listener>): Verdict<Listener> {
   if (verdict.kind !== 'active') return verdict;
-  const { routes, accessLogs } = verdict.model.httpConnectionManager;
-  const problems = accessLogs.flatMap((config, index) =>
-    checkTarget(config).map(({ path, message }) => ({ path: `access_log[${index}].typed_config.${path}`, message })),
-  );
-  if (problems.length > 0) return { kind: 'rejected', problems };
-  if (routes.kind === 'rds') return verdict;
-  const judged = judgeRoutes({ kind: 'active', model: routes.config, warnings: [] });
-  return judged.kind === 'rejected' ? judged : verdict;
+  for (const { httpConnectionManager } of verdict.model.filterChains) {
+    const { routes, accessLogs } = httpConnectionManager;
+    const problems = accessLogs.flatMap((config, index) =>
+      checkTarget(config).map(({ path, message }) => ({ path: `access_log[${index}].typed_config.${path}`, message })),
+    );
+    if (problems.length > 0) return { kind: 'rejected', problems };
+    if (routes.kind === 'rds') continue;
+    const judged = judgeRoutes({ kind: 'active', model: routes.config, warnings: [] });
+    if (judged.kind === 'rejected') return judged;
+  }
+  return verdict;
 }
 
 /** What the streams need to know of each type that Pontoon subscribes to. */

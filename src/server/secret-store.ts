@@ -127,6 +127,7 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
     const counts = {
       ...createSubscriptionStats(scope, clock),
       keyRotationFailed: scope.counter('key_rotation_failed'),
+      duration: scope.histogram('update_duration', 'ms'),
     };
     const files = follower(entry, kind, () => {
       counts.keyRotationFailed.value++;
@@ -148,7 +149,10 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
     const subscription = options.subscribe(name, source, {
       async onUpdate(update) {
         counts.attempt.value++;
+        const start = clock.monotonic();
         const refused = take(update);
+        if (refused.length + update.rejected.length + update.removed.length === 0)
+          counts.duration.record(clock.monotonic() - start);
         counts.rejected.value += refused.length + update.rejected.length;
         if (update.cause === 'initial_fetch_timeout' && entry.current === undefined) {
           counts.timeout.value++;

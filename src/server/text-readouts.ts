@@ -37,10 +37,12 @@ export function createTextReadouts(options: {
   function* routes(): Generator<TextReadout> {
     const versions = versionsOf(types.routes);
     const told = new Set<string>();
-    for (const { active } of listeners.snapshot()) {
+    const chains = listeners.snapshot().flatMap(({ active }) => {
       const verdict = active?.resource.verdict;
-      if (verdict?.kind !== 'active') continue;
-      const { statPrefix, routes: wanted } = verdict.model.httpConnectionManager;
+      return verdict?.kind === 'active' ? verdict.model.filterChains : [];
+    });
+    for (const { httpConnectionManager } of chains) {
+      const { statPrefix, routes: wanted } = httpConnectionManager;
       if (wanted.kind !== 'rds') continue;
       const name = `http.${statPrefix}.rds.${inName(wanted.name)}.version_text`;
       if (told.has(name)) continue;

@@ -21,6 +21,7 @@ const groups: ReadonlyMap<string, Group> = new Map<string, Group>([
     'bridge',
     { own: /^(?:go_libraries.*|judge_crashes|library_rollbacks|rolled_back_clusters|crashes_.+)$/, serving: /./ },
   ],
+  ['tls_inspector', { serving: /./ }],
   ['filesystem', { serving: /./ }],
   ['access_log_file', { serving: /./ }],
   ...['cluster_manager', 'listener_manager', 'control_plane', 'xds', 'sds', 'server', 'workers'].map(

@@ -2,11 +2,13 @@ import { isIP } from 'node:net';
 import { type ConnectionOptions, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import type { UpstreamTls } from '../model/tls.js';
 import type { StatsStore } from '../stats/store.js';
+import { tlsInfo } from './connection-info.js';
 import { type ContextMaterial, watchContextSecrets } from './context-secrets.js';
 import { compilePeerCheck } from './peer-check.js';
 import type { Secrets } from './secrets.js';
 import { secureContextOptions } from './secure-context.js';
 import { createSslStats, isTlsError } from './ssl-stats.js';
+import type { TlsInfo } from './tls-info.js';
 
 /** The client side of TLS for some hosts of one version of a cluster. */
 export interface ClientTls {
@@ -27,8 +29,8 @@ export interface ClientTls {
 export interface ClientSession {
   /** For `tls.connect`. The peer's certificate is not checked by it but by `check`. */
   readonly options: ConnectionOptions;
-  /** After the handshake: why the server is not who it must be. Nothing may be written before. */
-  check(socket: TLSSocket): string | undefined;
+  /** After the handshake, once: why the server is not who it must be, or what is known of the connection. Nothing may be written before. */
+  check(socket: TLSSocket): { readonly problem: string } | { readonly info: TlsInfo };
   /** The handshake failed: what to say of it. */
   explain(error: NodeJS.ErrnoException): string;
 }
@@ -76,10 +78,10 @@ export function createClientTls(
           const problem = check({ certificate: peer, chainProblem, expectedName });
           if (problem) {
             ssl[problem.stat].value++;
-            return `TLS_error: ${problem.reason}`;
+            return { problem: `TLS_error: ${problem.reason}` };
           }
           ssl.countHandshake(socket, peer !== undefined);
-          return undefined;
+          return { info: tlsInfo(socket, peer, sni || undefined) };
         },
         explain(error) {
           if (!isTlsError(error)) return error.code ?? error.message;

@@ -73,15 +73,33 @@ function chainOf(first: X509Certificate): CertificateInfo[] {
   return chain.map(certificateInfo);
 }
 
-/** What is known of one side's TLS connection after its handshake. */
-export function tlsInfo(socket: TLSSocket, serverName: string | undefined): TlsInfo {
-  const peerCertificate = socket.getPeerX509Certificate();
+/** OpenSSL's names of curves that have others (RFC 8422). */
+const groupNames: Readonly<Record<string, string>> = { prime256v1: 'P-256', secp384r1: 'P-384', secp521r1: 'P-521' };
+
+/** Node tells clients only: https://nodejs.org/api/tls.html#tlssocketgetephemeralkeyinfo */
+function groupOf(socket: TLSSocket): string {
+  const { name = '' } = (socket.getEphemeralKeyInfo() ?? {}) as { readonly name?: string };
+  return groupNames[name] ?? name;
+}
+
+/**
+ * What is known of one side's TLS connection after its handshake.
+ *
+ * @param peerCertificate what `getPeerX509Certificate` has given. Node takes it out of the session with the first call, and the chain with it: a second
+ * one gives nothing, or another certificate.
+ */
+export function tlsInfo(
+  socket: TLSSocket,
+  peerCertificate: X509Certificate | undefined,
+  serverName: string | undefined,
+): TlsInfo {
   const localCertificate = socket.getX509Certificate();
   const session = memo(() => sessionIdOf(socket));
   const chain = memo(() => (peerCertificate ? chainOf(peerCertificate) : []));
   return {
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher()?.name ?? '',
+    group: groupOf(socket),
     serverName,
     peer: peerCertificate && certificateInfo(peerCertificate),
     local: localCertificate && certificateInfo(localCertificate),
@@ -94,9 +112,9 @@ export function tlsInfo(socket: TLSSocket, serverName: string | undefined): TlsI
   };
 }
 
-/** In the serialized session: SEQUENCE { version, protocol, cipher, session id, … } (RFC 3280's DER). */
+/** TLS 1.3 has none: what stands in its place is made up (RFC 8446 section 4.1.3). In the serialized session: SEQUENCE { version, protocol, cipher, session id, … } (RFC 3280's DER). */
 function sessionIdOf(socket: TLSSocket): string {
-  const session = socket.getSession();
+  const session = socket.getProtocol() === 'TLSv1.3' ? undefined : socket.getSession();
   if (session === undefined) return '';
   let at = lengthOf(session, 1).next;
   for (let field = 0; field < 3; field++) {

@@ -85,7 +85,7 @@ export function createServerTls(
       if (problem) return refuse(socket, callbacks, problem);
       ssl.countHandshake(socket, certificate !== undefined);
       const { servername } = socket as TLSSocket & { readonly servername?: string | false };
-      callbacks.onSecure(socket, tlsInfo(socket, servername || undefined));
+      callbacks.onSecure(socket, tlsInfo(socket, certificate, servername || undefined));
     });
     server.on('tlsClientError', (error: NodeJS.ErrnoException, socket) => {
       const callbacks = take(socket);

@@ -19,6 +19,8 @@ export interface CertificateInfo {
 export interface TlsInfo {
   /** As in `TLSv1.3`. */
   readonly version: string;
+  /** Of the key exchange, as in `X25519` or `P-256`; '' where it is not known: on the side of a server. */
+  readonly group: string;
   /** As OpenSSL calls it: `TLS_AES_128_GCM_SHA256`, `ECDHE-RSA-AES128-GCM-SHA256`. */
   readonly cipher: string;
   readonly sessionId: string;

@@ -1,3 +1,4 @@
+import type { TlsInfo } from '../tls/tls-info.js';
 import type { Host } from './host.js';
 
 /**
@@ -11,6 +12,8 @@ interface Held {
   readonly reused: boolean;
   /** `host:port` of our side; '' for a Unix socket. */
   readonly localAddress: string;
+  /** undefined: it is not encrypted. */
+  readonly tlsInfo?: TlsInfo | undefined;
   /** A byte of this exchange was written. */
   readonly wrote: boolean;
   /** Who gets the events; set once, right when the connection is handed out. */

@@ -1,3 +1,4 @@
+import type { TlsInfo } from '../tls/tls-info.js';
 import type { ExclusiveConnection, UpstreamConnectionHandler } from './connection.js';
 import type { Host } from './host.js';
 import type { PooledConnection } from './pooled-connection.js';
@@ -25,6 +26,10 @@ export class Lease implements ExclusiveConnection {
 
   get localAddress(): string {
     return this.#connection.localAddress;
+  }
+
+  get tlsInfo(): TlsInfo | undefined {
+    return this.#connection.tlsInfo;
   }
 
   get wrote(): boolean {

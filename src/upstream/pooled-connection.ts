@@ -7,6 +7,7 @@ import { NodeSocket } from '../sockets/node-socket.js';
 import type { AdoptSocket, SocketHandler, StreamSocket } from '../sockets/stream-socket.js';
 import { TurnWriter } from '../sockets/turn-writer.js';
 import type { ClientSession, ClientTls } from '../tls/client-tls.js';
+import type { TlsInfo } from '../tls/tls-info.js';
 import type { ClusterStats } from './cluster-stats.js';
 import { connectSocket } from './connect-socket.js';
 import type { UpstreamConnectionHandler } from './connection.js';
@@ -65,6 +66,7 @@ export class PooledConnection implements SocketHandler {
   /** Clock.monotonic() when it was last given back. */
   idleSince = 0;
   localAddress = '';
+  tlsInfo: TlsInfo | undefined;
   readonly #owner: ConnectionOwner;
   readonly #context: ConnectionContext;
   /** undefined: not connected yet. */
@@ -183,11 +185,12 @@ export class PooledConnection implements SocketHandler {
 
   #onConnect(socket: Socket): void {
     if (this.#state.kind !== 'connecting') return;
-    const problem = this.#tls?.check(socket as TLSSocket);
-    if (problem !== undefined) {
-      this.#finish('connecting', problem, false);
+    const checked = this.#tls?.check(socket as TLSSocket);
+    if (checked && 'problem' in checked) {
+      this.#finish('connecting', checked.problem, false);
       return;
     }
+    this.tlsInfo = checked?.info;
     this.#state.timer.cancel();
     socket.setNoDelay(true);
     const stream = this.#tls ? new NodeSocket(socket) : this.#context.adoptSocket(socket);

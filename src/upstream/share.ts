@@ -1,3 +1,4 @@
+import type { TlsInfo } from '../tls/tls-info.js';
 import type { ConnectionShare, UpstreamConnectionHandler } from './connection.js';
 import type { FrameId } from './frame-protocol.js';
 import type { Host } from './host.js';
@@ -63,6 +64,10 @@ export class Share implements ConnectionShare, QueuedFrame, Listed {
 
   get localAddress(): string {
     return this.#connection.localAddress;
+  }
+
+  get tlsInfo(): TlsInfo | undefined {
+    return this.#connection.tlsInfo;
   }
 
   setHandler(handler: UpstreamConnectionHandler): void {

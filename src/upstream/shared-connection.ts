@@ -1,3 +1,4 @@
+import type { TlsInfo } from '../tls/tls-info.js';
 import { AnswerTimer } from './answer-timer.js';
 import { AnswersById, AnswersInOrder, type AwaitedAnswers } from './awaited-answers.js';
 import type { UpstreamConnectionHandler } from './connection.js';
@@ -89,6 +90,10 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
 
   get localAddress(): string {
     return this.#lease.localAddress;
+  }
+
+  get tlsInfo(): TlsInfo | undefined {
+    return this.#lease.tlsInfo;
   }
 
   get idle(): boolean {

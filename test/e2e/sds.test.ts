@@ -151,11 +151,34 @@ for (const { name, variant, flags } of modes)
       expect(await ready()).to.equal(503);
       expect(await pontoon.get('/listeners')).to.equal('');
       expect(await pontoon.get('/config_dump')).to.contain('dynamic_warming_clusters');
+      const listed = async (list: string) => {
+        const { configs = [] } = JSON.parse(await pontoon.get(`/config_dump?resource=${list}`)) as {
+          configs?: object[];
+        };
+        return configs as { name: string; client_status: string; secret: object; version_info?: string }[];
+      };
+      const [warming, ...others] = await listed('dynamic_warming_secrets');
+      expect(others).to.deep.equal([]);
+      expect(warming).to.deep.include({
+        name: 'ours',
+        secret: { '@type': 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret', name: 'ours' },
+        client_status: 'REQUESTED',
+      });
+      expect((await listed('dynamic_active_secrets')).map((each) => each.name)).to.deep.equal(['trusted']);
       setCertificate(authority.issue(['pontoon.test']));
       await put();
       expect((await ask(await portOf('http'))).body).to.equal('hello');
       expect(await ready()).to.equal(200);
       expect(await pontoon.stat('sds.ours.update_success')).to.be.at.least(1);
+      expect(await listed('dynamic_warming_secrets')).to.deep.equal([]);
+      const active = await listed('dynamic_active_secrets');
+      expect(active.map((each) => [each.name, each.client_status])).to.have.deep.members([
+        ['ours', 'ACKED'],
+        ['trusted', 'ACKED'],
+      ]);
+      expect(active[0]?.version_info).to.be.a('string');
+      expect(await pontoon.stat('sds.ours.update_time')).to.be.closeTo(Date.now(), 60_000);
+      expect(await pontoon.stat('sds.ours.version')).to.be.greaterThan(0);
     });
 
     it('never serves without its secrets, but holds nothing else up after initial_fetch_timeout, and heals', async () => {

@@ -1,12 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ConnectionOptions, TlsOptions } from 'node:tls';
+import type { ConnectionOptions, TLSSocket, TlsOptions } from 'node:tls';
 import { expect } from 'chai';
 import { stringify } from 'yaml';
 import { type Authority, type Certificate, createAuthority } from '../support/certificates.js';
 import { type Pontoon, startPontoon } from '../support/pontoon.js';
-import { bridgeClusterResource, listenerResource } from '../support/resources.js';
+import { bridgeClusterResource, listenerResource, routesResource } from '../support/resources.js';
 import { lengthPrefixed } from '../support/static-bootstrap.js';
 import {
   downstreamTls,
@@ -24,6 +24,7 @@ import { until } from '../support/until.js';
 const modes = [
   { name: 'in one process', flags: [] },
   { name: 'with one worker', flags: ['--isolate'] },
+  { name: 'with two workers', flags: ['--concurrency', '2'] },
 ];
 
 for (const { name, flags } of modes) {
@@ -61,15 +62,16 @@ for (const { name, flags } of modes) {
       readonly port: number;
       readonly hcm?: object;
       readonly chain?: object;
+      readonly clusters?: readonly object[];
     }): Promise<Pontoon> => {
-      const { downstream, upstream, port, hcm = {}, chain } = options;
+      const { downstream, upstream, port, hcm = {}, chain, clusters = [] } = options;
       const cluster = bridgeClusterResource({ name: 'bridge', ports: [port], ...lengthPrefixed });
       const plain = inlineRoutes(listenerResource('http', 'ingress', 'routes'), hcm);
       const listener = downstream ? withTransportSocket(plain, downstream, chain) : plain;
       const bootstrap = stringify({
         admin: { address: { socket_address: { address: '127.0.0.1', port_value: 0 } } },
         static_resources: {
-          clusters: [{ ...cluster, ...(upstream && { transport_socket: upstream }) }],
+          clusters: [{ ...cluster, ...(upstream && { transport_socket: upstream }) }, ...clusters],
           listeners: [listener],
         },
       });
@@ -165,6 +167,82 @@ for (const { name, flags } of modes) {
       await statReaches(pontoon, 'listener.127.0.0.1_0.downstream_cx_active', 0);
     });
 
+    it('refuses clients whose certificates were revoked, and reads the list again when it changes', async () => {
+      const server = await startServer({ ...authority.issue(['server.test']) });
+      const other = authority.issue(['spiffe://mesh/other']);
+      const list = join(folder, 'revoked.pem');
+      const write = (certificates: readonly Certificate[]) => {
+        writeFileSync(`${list}.new`, authority.revoke(certificates));
+        renameSync(`${list}.new`, list);
+      };
+      write([]);
+      const pontoon = await start({
+        port: server.port,
+        downstream: downstreamTls(
+          {
+            tls_certificates: [tlsCertificate(ours)],
+            validation_context: trusting(authority, { crl: { filename: list } }),
+          },
+          { require_client_certificate: true },
+        ),
+        upstream: upstreamTls({}),
+      });
+      const port = await portOf(pontoon);
+      const as = (certificate: Certificate) => tlsRequest(port, { ca: authority.cert, ...certificate, body: 'x' });
+      const isRefused = (certificate: Certificate) =>
+        as(certificate).then(
+          () => undefined,
+          () => true,
+        );
+      expect((await as(client)).body).to.equal('x');
+      write([client]);
+      await until('the refusal', () => isRefused(client));
+      expect(await pontoon.stat('listener.127.0.0.1_0.ssl.fail_verify_error')).to.be.greaterThan(0);
+      expect((await as(other)).body).to.equal('x');
+      write([other]);
+      await until('the pardon', () =>
+        as(client).then(
+          () => true,
+          () => undefined,
+        ),
+      );
+      // Each worker has its own.
+      await until('the other one', () => isRefused(other));
+      expect((await as(client)).body).to.equal('x');
+    });
+
+    const names: readonly [string, object, string | undefined, string | false][] = [
+      ['sni', { sni: 'one.test' }, undefined, 'one.test'],
+      ['sni of a host that has a name', { sni: 'one.test' }, 'host.test', 'one.test'],
+      ['auto_host_sni', { auto_host_sni: true }, 'host.test', 'host.test'],
+      ['auto_host_sni before sni', { auto_host_sni: true, sni: 'one.test' }, 'host.test', 'host.test'],
+      ['auto_host_sni of a host without a name', { auto_host_sni: true, sni: 'one.test' }, undefined, 'one.test'],
+      ['an address, which is no name', { sni: '127.0.0.1' }, undefined, false],
+      ['nothing', {}, 'host.test', false],
+    ];
+    it('asks servers for the name that is configured', async () => {
+      const servers = await Promise.all(names.map(() => startServer({ ...authority.issue(['server.test']) })));
+      const clusters = names.map(([, socket, hostname], index) => {
+        const cluster = bridgeClusterResource({
+          name: `cluster-${index}`,
+          ports: [servers[index]?.port ?? 0],
+          ...lengthPrefixed,
+        });
+        const named = hostname
+          ? JSON.stringify(cluster).replace('"endpoint":{', `"endpoint":{"hostname":"${hostname}",`)
+          : JSON.stringify(cluster);
+        return { ...(JSON.parse(named) as object), transport_socket: upstreamTls({}, socket) };
+      });
+      const routes = Object.fromEntries(names.map((_, index) => [`/${index}`, `cluster-${index}`]));
+      const pontoon = await start({ port: 1, clusters, hcm: { route_config: routesResource('routes', routes) } });
+      const port = await portOf(pontoon);
+      for (const [index, [what, , , name]] of names.entries()) {
+        await (await fetch(`http://127.0.0.1:${port}/${index}`, { method: 'POST', body: 'x' })).text();
+        const socket = servers[index]?.sockets[0] as TLSSocket & { servername?: string | false };
+        expect(socket.servername ?? false, what).to.equal(name);
+      }
+    });
+
     it('does not take what is no TLS', async () => {
       const server = await startServer({ ...authority.issue(['server.test']) });
       const downstream = downstreamTls({ tls_certificates: [tlsCertificate(ours)] });
@@ -248,6 +326,19 @@ for (const { name, flags } of modes) {
           stat: 'fail_verify_cert_hash',
           reason: /hash/,
         }),
+      ],
+      [
+        'whose certificate was revoked',
+        () => {
+          const revoked = authority.issue(['server.test']);
+          const crl = { inline_string: authority.revoke([revoked]) };
+          return {
+            server: { ...revoked },
+            upstream: upstreamTls({ validation_context: trusting(authority, { crl }) }),
+            stat: 'fail_verify_error',
+            reason: /CERT_REVOKED|revoked/,
+          };
+        },
       ],
       [
         'that wants a client certificate',

@@ -22,6 +22,7 @@ const certificate = (changes: Partial<CertificateInfo> = {}): CertificateInfo =>
 const mutual = (peer: Partial<CertificateInfo> = {}): TlsInfo => ({
   version: 'TLSv1.3',
   cipher: 'c',
+  group: '',
   sessionId: '',
   serverName: undefined,
   peer: certificate(peer),

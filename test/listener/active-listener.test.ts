@@ -5,7 +5,7 @@ import { type Http1CodecName, http1CodecNames } from '../../src/http/http1-codec
 import { ActiveListener } from '../../src/listener/active-listener.js';
 import type { BoundSocket } from '../../src/listener/bound-socket.js';
 import { createListenerStats } from '../../src/listener/listener-stats.js';
-import type { Listener } from '../../src/model/listener.js';
+import type { FilterChain, Listener } from '../../src/model/listener.js';
 import { openSockets, type SocketsName, socketsNames } from '../../src/sockets/open-sockets.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import { Client, hcm, respond, silentLog, waitUntil } from '../http/harness.js';
@@ -23,10 +23,11 @@ const behaviour = (http1Codec: Http1CodecName, sockets: SocketsName) => () => {
       perConnectionBufferLimitBytes: 0,
       backlog: 128,
       ipv4Compat: false,
-      httpConnectionManager: hcm(),
+      filterChains: [{ name: '', match: undefined, httpConnectionManager: hcm() }],
     };
+    const chain = config.filterChains[0] as FilterChain;
     const manager = createConnectionManager({
-      config: config.httpConnectionManager,
+      config: chain.httpConnectionManager,
       stats,
       listenerStats: stats.scope('listener.one'),
       log: silentLog,
@@ -36,10 +37,11 @@ const behaviour = (http1Codec: Http1CodecName, sockets: SocketsName) => () => {
       localAddress: '192.0.2.2',
       http1Codec,
     });
+    const serving = { config: chain, manager, tls: undefined };
     const listener = new ActiveListener({
       clock,
       adoptSocket: openSockets(sockets, silentLog),
-      version: { config, manager, stats: createListenerStats(stats, config), tls: undefined },
+      version: { config, stats: createListenerStats(stats, config), chains: [serving], choose: () => serving },
       isDraining: () => false,
       nextConnectionId: () => 1,
     });

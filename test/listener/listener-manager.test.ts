@@ -28,7 +28,7 @@ function listener(name: string, changes: Partial<Listener> = {}, hcmChanges: Par
     perConnectionBufferLimitBytes: 1024 * 1024,
     backlog: 128,
     ipv4Compat: false,
-    httpConnectionManager: hcm(hcmChanges),
+    filterChains: [{ name: '', match: undefined, httpConnectionManager: hcm(hcmChanges) }],
     ...changes,
   };
 }
@@ -62,7 +62,7 @@ describe('the listener manager', () => {
 
   /** Each provider answers with the server_name of its version, or keeps the stream when `hold`. */
   const routes = (config: Listener): RouteProvider => {
-    const server = config.httpConnectionManager.serverName;
+    const server = config.filterChains[0]?.httpConnectionManager.serverName ?? '';
     const record = { server, closed: 0, makeReady: () => {}, fail: (_error: Error) => {} };
     const ready = rds
       ? new Promise<void>((resolve, reject) => {
@@ -73,12 +73,16 @@ describe('the listener manager', () => {
     providers.push(record);
     return {
       ready,
-      handle: (stream) => {
-        expect(record.closed).to.equal(0);
-        streams.push(stream);
-        stream.start(new RecordingHandler());
-        if (!hold) respond(stream, 200, `by ${server};`);
-      },
+      chains: [
+        {
+          handle: (stream) => {
+            expect(record.closed).to.equal(0);
+            streams.push(stream);
+            stream.start(new RecordingHandler());
+            if (!hold) respond(stream, 200, `by ${server};`);
+          },
+        },
+      ],
       close: () => void record.closed++,
     };
   };

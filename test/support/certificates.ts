@@ -1,4 +1,4 @@
-import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync, type KeyObject, randomBytes, sign, X509Certificate } from 'node:crypto';
 import { isIPv4 } from 'node:net';
 
 /** A certificate authority or what it signed, in PEM. */
@@ -10,6 +10,8 @@ export interface Certificate {
 export interface Authority extends Certificate {
   /** Signs a certificate for names: DNS names, IPv4 addresses, or URIs. */
   issue(names: readonly string[], options?: { readonly validForMs?: number }): Certificate;
+  /** A list of revoked certificates, in PEM. */
+  revoke(certificates: readonly Certificate[]): string;
 }
 
 // X.509 in DER (RFC 5280), as little of it as TLS needs.
@@ -65,8 +67,31 @@ function make(options: {
     publicKey.export({ type: 'spki', format: 'der' }),
     tlv(0xa3, sequence(...extensions)),
   );
-  const der = sequence(certificate, ecdsaWithSha256, bits(sign('sha256', certificate, signer)));
-  return `-----BEGIN CERTIFICATE-----\n${(der.toString('base64').match(/.{1,64}/g) ?? []).join('\n')}\n-----END CERTIFICATE-----\n`;
+  return signed('CERTIFICATE', certificate, signer);
+}
+
+function signed(label: string, content: Buffer, signer: KeyObject): string {
+  const der = sequence(content, ecdsaWithSha256, bits(sign('sha256', content, signer)));
+  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+}
+
+/** RFC 5280 section 5.1. */
+function revocations(certificates: readonly Certificate[], issuer: string, signer: KeyObject): string {
+  const now = Date.now();
+  const entries = certificates.map(({ cert }) => {
+    const serial = Buffer.from(new X509Certificate(cert).serialNumber, 'hex');
+    return sequence(integer(serial), time(new Date(now - 30_000)));
+  });
+  const list = sequence(
+    integer(Buffer.from([1])),
+    ecdsaWithSha256,
+    nameOf(issuer),
+    time(new Date(now - 60_000)),
+    time(new Date(now + dayMs)),
+    ...(entries.length > 0 ? [sequence(...entries)] : []),
+  );
+  return signed('X509 CRL', list, signer);
 }
 
 const newKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
@@ -101,5 +126,6 @@ export function createAuthority(commonName = 'test CA'): Authority {
       });
       return { cert: made, key: pem(own) };
     },
+    revoke: (certificates) => revocations(certificates, commonName, key),
   };
 }

@@ -1,10 +1,12 @@
-import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
+import { createServer, type SecureContextOptions, type TLSSocket, type TlsOptions } from 'node:tls';
 
 /** A server of the length-prefixed protocol (4 bytes of length, big endian) over TLS, which answers with what it got. */
 export interface TlsEchoServer {
   readonly port: number;
   /** Those that have shaken hands, in the order of their coming. */
   readonly sockets: readonly TLSSocket[];
+  /** Certificates and authorities for handshakes from now on. */
+  rotate(options: SecureContextOptions): void;
   close(): Promise<void>;
 }
 
@@ -30,6 +32,7 @@ export async function startTlsEchoServer(options: TlsOptions): Promise<TlsEchoSe
   return {
     port: bound.port,
     sockets,
+    rotate: (next) => server.setSecureContext(next),
     async close() {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => server.close(resolve));

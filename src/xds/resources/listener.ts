@@ -1,14 +1,15 @@
 import type { SocketAddress } from '../../model/endpoint.js';
-import type { HttpConnectionManager, Listener } from '../../model/listener.js';
+import type { FilterChainMatch } from '../../model/filter-chain-match.js';
+import type { FilterChain, HttpConnectionManager, Listener, TlsInspection } from '../../model/listener.js';
 import type { DownstreamTls } from '../../model/tls.js';
 import type { Address__Output } from '../../protobuf/generated/envoy/config/core/v3/Address.js';
 import type { FilterChain__Output } from '../../protobuf/generated/envoy/config/listener/v3/FilterChain.js';
-import type { FilterChainMatch__Output } from '../../protobuf/generated/envoy/config/listener/v3/FilterChainMatch.js';
 import type { Listener__Output } from '../../protobuf/generated/envoy/config/listener/v3/Listener.js';
 import type { HttpConnectionManager__Output } from '../../protobuf/generated/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.js';
 import type { DownstreamTlsContext__Output } from '../../protobuf/generated/envoy/extensions/transport_sockets/tls/v3/DownstreamTlsContext.js';
 import type { Schema } from '../../protobuf/schema.js';
 import { readAddress } from './address.js';
+import { checkOverlap, fitsAll, looksAtHello, readFilterChainMatch } from './filter-chain-match.js';
 import { join, newFindings } from './findings.js';
 import { readHttpConnectionManager } from './http-connection-manager.js';
 import { readDuration } from './read-duration.js';
@@ -25,9 +26,13 @@ import { noStaticSecrets, readDownstreamTls, type StaticSecrets } from './tls-co
 import { type Context, extensionType, type ResourceTranslator, readExtension, translateResource } from './translate.js';
 
 const typeName = 'envoy.config.listener.v3.Listener';
+const tlsInspectorType = 'envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector';
+const httpInspectorType = 'envoy.extensions.filters.listener.http_inspector.v3.HttpInspector';
 const tlsType = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext';
 
 const defaultBufferLimitBytes = 1024 * 1024;
+/** Envoy's default. */
+const defaultInspectionTimeoutMs = 15_000;
 /** Node's default where the resource has none. */
 const defaultBacklog = 511;
 
@@ -76,49 +81,6 @@ function checkListenerFilters(context: Context, listener: Listener__Output): voi
     if (rule !== undefined)
       report(context.findings, rule.treatment, path, `listener filter ${filter.name}: ${rule.reason}`);
   }
-}
-
-/**
- * Whether every connection fits. `raw_buffer` is what a connection counts as that no listener filter has found to be TLS; of a chain that
- * is for TLS, `tls` leaves out only connections that can't shake hands with it.
- */
-function matchesAll(match: FilterChainMatch__Output | null, encrypted: boolean): boolean {
-  if (match === null) return true;
-  const { transport_protocol, source_type, ...rest } = match;
-  if (transport_protocol !== '' && transport_protocol !== (encrypted ? 'tls' : 'raw_buffer')) return false;
-  if (source_type !== 'ANY') return false;
-  return Object.values(rest).every(
-    (value) => value === null || value === '' || (Array.isArray(value) && value.length === 0),
-  );
-}
-
-/** The one chain that serves all connections, with its path; otherwise the listener is parked. */
-function chooseChain(
-  context: Context,
-  listener: Listener__Output,
-): { chain: FilterChain__Output; path: string } | undefined {
-  const { findings } = context;
-  const { filter_chains: chains, default_filter_chain: fallback } = listener;
-  const [first] = chains;
-  if (first === undefined) {
-    if (fallback !== null) return { chain: fallback, path: 'default_filter_chain' };
-    // What has no filter chains by its nature is parked for that already.
-    if (findings.parked.length === 0)
-      findings.malformed.push({
-        path: 'filter_chains',
-        message: 'no filter chains specified',
-      });
-    return undefined;
-  }
-  const encrypted = first.transport_socket?.typed_config?.type_url.endsWith('.DownstreamTlsContext') ?? false;
-  if (chains.length === 1 && matchesAll(first.filter_chain_match, encrypted))
-    return { chain: first, path: 'filter_chains[0]' };
-  findings.parked.push({
-    path: 'filter_chains',
-    message:
-      'not supported: connections are not matched to filter chains; one chain without filter_chain_match is served',
-  });
-  return undefined;
 }
 
 /** What can't be run parks the listener. */
@@ -179,15 +141,83 @@ function readFilters(context: Context, chain: FilterChain__Output, path: string)
 
 function readChain(
   context: Context,
+  chain: FilterChain__Output,
+  path: string,
+  match: FilterChainMatch | undefined,
+  secrets: StaticSecrets,
+): FilterChain | undefined {
+  checkFields(filterChainSupport, chain, path, context.findings);
+  const tls = readTls(context, chain, path, secrets);
+  const httpConnectionManager = readFilters(context, chain, path);
+  return httpConnectionManager && { name: chain.name, match, ...(tls && { tls }), httpConnectionManager };
+}
+
+/** undefined: one of them is not ours, and the listener is parked or refused for that. */
+function readChains(
+  context: Context,
   listener: Listener__Output,
   secrets: StaticSecrets,
-): Pick<Listener, 'tls' | 'httpConnectionManager'> | undefined {
-  const chosen = chooseChain(context, listener);
-  if (chosen === undefined) return undefined;
-  checkFields(filterChainSupport, chosen.chain, chosen.path, context.findings);
-  const tls = readTls(context, chosen.chain, chosen.path, secrets);
-  const httpConnectionManager = readFilters(context, chosen.chain, chosen.path);
-  return httpConnectionManager && { ...(tls && { tls }), httpConnectionManager };
+): readonly FilterChain[] | undefined {
+  const { findings } = context;
+  const { filter_chains: messages, default_filter_chain: fallback } = listener;
+  if (messages.length === 0 && fallback === null) {
+    // What has no filter chains by its nature is parked for that already.
+    if (findings.parked.length === 0)
+      findings.malformed.push({ path: 'filter_chains', message: 'no filter chains specified' });
+    return undefined;
+  }
+  const matches = messages.map(({ filter_chain_match: match }, index) =>
+    readFilterChainMatch(context, match, `filter_chains[${index}].filter_chain_match`),
+  );
+  checkOverlap(context, matches);
+  checkInspection(context, listener, matches);
+  const takesAll = messages.length === 1 && fallback === null && matches.every(fitsAll);
+  const chains = messages.map((message, index) =>
+    readChain(context, message, `filter_chains[${index}]`, takesAll ? undefined : matches[index], secrets),
+  );
+  if (fallback) chains.push(readChain(context, fallback, 'default_filter_chain', undefined, secrets));
+  const read = chains.filter((chain) => chain !== undefined);
+  return read.length === chains.length ? read : undefined;
+}
+
+const hasFilter = (context: Context, { listener_filters: filters }: Listener__Output, type: string): boolean =>
+  filters.some(
+    ({ typed_config: any }) => any && extensionType({ ...context, findings: newFindings() }, any, '') === type,
+  );
+
+/** Whether what chains ask for is found out about connections at all. */
+function checkInspection(context: Context, listener: Listener__Output, matches: readonly FilterChainMatch[]): void {
+  const { findings } = context;
+  for (const [index, match] of matches.entries()) {
+    const path = `filter_chains[${index}].filter_chain_match`;
+    if (match.applicationProtocols.length > 0 && hasFilter(context, listener, httpInspectorType))
+      findings.parked.push({
+        path: join(path, 'application_protocols'),
+        message: 'not supported: the HTTP version of plain connections is not looked at (http_inspector)',
+      });
+    const asks = match.serverNames.length + match.applicationProtocols.length > 0 || match.transportProtocol === 'tls';
+    if (asks && !hasFilter(context, listener, tlsInspectorType))
+      findings.warnings.push({
+        path,
+        message:
+          'no connection has a server name, an application protocol or the transport protocol tls without the listener filter tls_inspector',
+      });
+  }
+}
+
+/** What a client sends first is looked at only where that decides something. */
+function readInspection(
+  context: Context,
+  listener: Listener__Output,
+  chains: readonly FilterChain[],
+): TlsInspection | undefined {
+  if (!hasFilter(context, listener, tlsInspectorType)) return undefined;
+  if (!chains.some(({ match }) => match && looksAtHello(match))) return undefined;
+  const { listener_filters_timeout: timeout } = listener;
+  return {
+    timeoutMs: readDuration(context, timeout, defaultInspectionTimeoutMs, 'listener_filters_timeout'),
+    continueOnTimeout: listener.continue_on_listener_filters_timeout,
+  };
 }
 
 function addressText(address: SocketAddress): string {
@@ -205,9 +235,9 @@ function readListener(listener: Listener__Output, context: Context, secrets: Sta
   const addresses = readAddresses(context, listener);
   checkListenerFilters(context, listener);
   const ipv4Compat = checkIpv4Compat(context, listener);
-  const chain = readChain(context, listener, secrets);
+  const filterChains = readChains(context, listener, secrets);
   const [first] = addresses;
-  if (chain === undefined || first === undefined) return undefined;
+  if (filterChains === undefined || first === undefined) return undefined;
   return {
     name: listener.name || addressText(first),
     statPrefix: listener.stat_prefix || addressText(first).replaceAll(':', '_'),
@@ -215,12 +245,13 @@ function readListener(listener: Listener__Output, context: Context, secrets: Sta
     perConnectionBufferLimitBytes: listener.per_connection_buffer_limit_bytes?.value ?? defaultBufferLimitBytes,
     backlog: listener.tcp_backlog_size?.value ?? defaultBacklog,
     ipv4Compat,
-    ...chain,
+    filterChains,
+    tlsInspection: readInspection(context, listener, filterChains),
   };
 }
 
 /**
- * LDS. A listener is ours when all its connections go to one HTTP connection manager, in plain text or TLS; any other is parked.
+ * LDS. A listener is ours when all its filter chains go to an HTTP connection manager, in plain text or TLS; any other is parked.
  * https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/listener/v3/listener.proto
  */
 export function listenerResource(schema: Schema, secrets = noStaticSecrets): ResourceTranslator<Listener> {

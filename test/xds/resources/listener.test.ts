@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { Listener } from '../../../src/model/listener.js';
+import type { HttpConnectionManager, Listener } from '../../../src/model/listener.js';
 import { active, listener, summary, translators } from './translators.js';
 
 const router =
@@ -30,6 +30,8 @@ function yamlOf({
 const read = (parts: Parts): Listener => active(listener(yamlOf(parts)));
 const at = 'filter_chains\\[0\\].filters\\[0\\].typed_config';
 
+const managerOf = (model: Listener) => model.filterChains[0]?.httpConnectionManager as HttpConnectionManager;
+
 describe('xds/resources listener', () => {
   it('fills in the defaults of Envoy', () => {
     const model = read({});
@@ -40,7 +42,7 @@ describe('xds/resources listener', () => {
       perConnectionBufferLimitBytes: 1024 * 1024,
       ipv4Compat: false,
     });
-    const { routes, ...manager } = model.httpConnectionManager;
+    const { routes, ...manager } = managerOf(model);
     expect(routes).to.have.property('kind', 'inline');
     expect(manager).to.deep.equal({
       statPrefix: 's',
@@ -94,7 +96,7 @@ describe('xds/resources listener', () => {
     });
     expect(model).to.deep.include({ statPrefix: 'p', perConnectionBufferLimitBytes: 4096, backlog: 7 });
     expect(model.addresses[1]).to.deep.equal({ kind: 'pipe', path: '/run/l.sock' });
-    expect(model.httpConnectionManager).to.deep.include({
+    expect(managerOf(model)).to.deep.include({
       codecType: 'HTTP1',
       routes: { kind: 'rds', name: 'r', source: { kind: 'ads', initialFetchTimeoutMs: 1000 } },
       serverName: 'me',
@@ -131,14 +133,16 @@ describe('xds/resources listener', () => {
   it('reads access loggers', () => {
     const logger = (config: string): string =>
       `{ name: a, typed_config: { "@type": type.googleapis.com/envoy.extensions.access_loggers.${config} } }`;
-    const { accessLogs } = read({
-      manager: `access_log: [
+    const { accessLogs } = managerOf(
+      read({
+        manager: `access_log: [
         ${logger('file.v3.FileAccessLog, path: /tmp/a.log')},
         ${logger('file.v3.FileAccessLog, path: /dev/stdout, log_format: { text_format_source: { inline_string: "%PROTOCOL%" } }')},
         ${logger('file.v3.FileAccessLog, path: /tmp/a.log, format: "%DURATION%"')},
         ${logger('stream.v3.StderrAccessLog, log_format: { json_format: { m: "%REQ(:METHOD)%", n: { a: 1 } } }')},
         ${logger('stream.v3.StdoutAccessLog')}],`,
-    }).httpConnectionManager;
+      }),
+    );
     expect(accessLogs).to.deep.equal([
       { target: { kind: 'file', path: '/tmp/a.log' }, format: undefined },
       { target: { kind: 'stdout' }, format: { kind: 'text', text: '%PROTOCOL%' } },
@@ -194,9 +198,44 @@ describe('xds/resources listener', () => {
         /^parked .*scoped_routes/,
       ],
       [
-        'a chain for some connections',
+        'a chain for a server name that no connection has',
         yamlOf({ chain: 'filter_chain_match: { server_names: [a] },' }),
-        /^parked filter_chains: .*not matched/,
+        /^active \| filter_chains\[0\].filter_chain_match: .*without the listener filter tls_inspector$/,
+      ],
+      [
+        'a chain for a server name',
+        yamlOf({
+          chain: 'filter_chain_match: { server_names: [a, "*.b.c"], destination_port: 443 },',
+          listener: listenerFilter('tls_inspector.v3.TlsInspector'),
+        }),
+        /^active$/,
+      ],
+      [
+        'an HTTP version of plain connections',
+        yamlOf({
+          chain: 'filter_chain_match: { application_protocols: [http/1.1] },',
+          listener: listenerFilter('http_inspector.v3.HttpInspector'),
+        }),
+        /^parked filter_chains\[0\].filter_chain_match.application_protocols: .*http_inspector/,
+      ],
+      [
+        'a partial wildcard',
+        yamlOf({ chain: 'filter_chain_match: { server_names: ["a*.b"] },' }),
+        /^rejected \| filter_chains\[0\].filter_chain_match.server_names\[0\]: "a\*\.b" has a wildcard/,
+      ],
+      [
+        'a range that is none',
+        yamlOf({ chain: 'filter_chain_match: { prefix_ranges: [{ address_prefix: a, prefix_len: 8 }] },' }),
+        /^rejected \| filter_chains\[0\].filter_chain_match.prefix_ranges\[0\].address_prefix: "a" is no IP address/,
+      ],
+      [
+        'two chains for the same connections',
+        yamlOf({}).replace(
+          /filter_chains: \[(.*)\] }$/s,
+          (_, chain: string) =>
+            `filter_chains: [${chain.replace('{', '{ filter_chain_match: { server_names: [a, b], source_ports: [1] },')}, ${chain.replace('{', '{ filter_chain_match: { server_names: [b], source_ports: [2, 1] },')}] }`,
+        ),
+        /^rejected \| filter_chains\[1\].filter_chain_match: has matching rules that overlap with those of filter_chains\[0\]$/,
       ],
       [
         'a chain for plain text',

@@ -38,7 +38,7 @@ export const supportSections: readonly SupportSection[] = [
   {
     title: 'Listeners (LDS)',
     about:
-      'A listener is ours when one filter chain takes all its connections, in plain text or TLS, to an HTTP connection manager ' +
+      'A listener is ours when each of its filter chains takes connections, in plain text or TLS, to an HTTP connection manager ' +
       'with the router. Any other well-formed listener is parked: accepted, and never bound.',
     messages: listenerMessages,
     extensions: listenerExtensions,

@@ -1,11 +1,11 @@
-import { type ExtensionSupport, ignored, type MessageSupport, message, parked, silent } from './rules.js';
+import { type ExtensionSupport, ignored, type MessageSupport, message, parked, rejected, silent } from './rules.js';
 
 export const listenerSupport: MessageSupport = message(
   'envoy.config.listener.v3.Listener',
   `name address additional_addresses stat_prefix filter_chains default_filter_chain per_connection_buffer_limit_bytes
-   tcp_backlog_size listener_filters internal_listener`,
+   tcp_backlog_size listener_filters listener_filters_timeout continue_on_listener_filters_timeout internal_listener`,
   [
-    ...parked('filter_chain_matcher', 'connections are not matched to filter chains'),
+    ...parked('filter_chain_matcher', 'filter chains are chosen by filter_chain_match only'),
     ...parked('use_original_dst=true', 'redirected connections are not taken'),
     ...parked('transparent=true freebind=true', 'only addresses of this machine are bound'),
     ...parked('bind_to_port=false', 'the listener is reached only through another one'),
@@ -23,7 +23,7 @@ export const listenerSupport: MessageSupport = message(
     ),
     ...ignored('access_log', 'only requests are logged'),
     ...silent('connection_balance_config reuse_port enable_reuse_port max_connections_to_accept_per_socket_event'),
-    ...silent('metadata traffic_direction listener_filters_timeout continue_on_listener_filters_timeout'),
+    ...silent('metadata traffic_direction'),
     ...silent('ignore_global_conn_limit bypass_overload_manager'),
   ],
 );
@@ -36,11 +36,15 @@ export const additionalAddressSupport: MessageSupport = message(
 
 export const filterChainSupport: MessageSupport = message(
   'envoy.config.listener.v3.FilterChain',
-  'filter_chain_match filters transport_socket transport_socket_connect_timeout',
-  [
-    ...parked('use_proxy_proto=true', 'the PROXY protocol is not read'),
-    ...silent('name metadata on_demand_configuration'),
-  ],
+  'name filter_chain_match filters transport_socket transport_socket_connect_timeout',
+  [...parked('use_proxy_proto=true', 'the PROXY protocol is not read'), ...silent('metadata on_demand_configuration')],
+);
+
+export const filterChainMatchSupport: MessageSupport = message(
+  'envoy.config.listener.v3.FilterChainMatch',
+  `destination_port prefix_ranges server_names transport_protocol application_protocols direct_source_prefix_ranges
+   source_type source_prefix_ranges source_ports`,
+  rejected('address_suffix suffix_len', 'Envoy does not match by them either'),
 );
 
 export const connectionManagerSupport: MessageSupport = message(
@@ -154,15 +158,13 @@ const filters = 'envoy.extensions.filters';
 
 export const listenerFilterSupport: ExtensionSupport = {
   point: '`listener_filters` of a listener',
-  implemented: [],
+  implemented: [`${filters}.listener.tls_inspector.v3.TlsInspector`],
   rules: [
     {
-      types: [
-        `${filters}.listener.http_inspector.v3.HttpInspector`,
-        `${filters}.listener.tls_inspector.v3.TlsInspector`,
-      ],
+      types: [`${filters}.listener.http_inspector.v3.HttpInspector`],
       treatment: 'silent',
-      reason: 'what they find out is used only to match filter chains',
+      reason:
+        'what it finds out is used only to match filter chains by application_protocols, which parks the listener',
     },
     {
       types: [`${filters}.listener.proxy_protocol.v3.ProxyProtocol`],
@@ -285,6 +287,7 @@ export const listenerMessages: readonly MessageSupport[] = [
   listenerSupport,
   additionalAddressSupport,
   filterChainSupport,
+  filterChainMatchSupport,
   connectionManagerSupport,
   rdsSupport,
   httpFilterFieldsSupport,
