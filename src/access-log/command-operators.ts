@@ -344,6 +344,14 @@ const withoutValue: Record<string, string> = {
   TLS_JA4_FINGERPRINT: '',
   UPSTREAM_PEER_CERT_V_START: 'o',
   UPSTREAM_PEER_CERT_V_END: 'o',
+  // Of Envoy's formatter extensions.
+  CEL: 'rl',
+  TYPED_CEL: 'rl',
+  METADATA: 'rl',
+  XFCC_VALUE: 'rl',
+  REQ_WITHOUT_QUERY: 'rl',
+  FILE_CONTENT: 'rl',
+  SECRET: 'rl',
 };
 
 /** Families of such operators: wire and header sizes, and everything about TLS to servers. */

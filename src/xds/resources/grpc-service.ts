@@ -15,6 +15,7 @@ import {
   channelCredentialsSupport,
   envoyGrpcSupport,
   googleGrpcSupport,
+  grpcRetrySupport,
   grpcServiceSupport,
   pluginCredentialsSupport,
   sslCredentialsSupport,
@@ -79,6 +80,7 @@ function readInitialMetadata(
 }
 
 function readRetry(context: Context, policy: RetryPolicy__Output | null, path: string): GrpcService['retry'] {
+  if (policy) checkFields(grpcRetrySupport, policy, join(path, 'retry_policy'), context.findings);
   const backOff = policy?.retry_back_off;
   if (!backOff) return undefined;
   const at = join(path, 'retry_policy.retry_back_off');
@@ -103,14 +105,17 @@ function readSecurity(context: Context, google: GoogleGrpc__Output, path: string
   const ssl = credentials.ssl_credentials;
   if (!ssl) return { kind: 'plain' };
   checkFields(sslCredentialsSupport, ssl, join(at, 'ssl_credentials'), context.findings);
-  const source = (from: DataSource__Output | null) => (from === null ? undefined : dataSource(from));
-  const [privateKey, certChain] = [source(ssl.private_key), source(ssl.cert_chain)];
+  const source = (field: 'root_certs' | 'private_key' | 'cert_chain') => {
+    const from = ssl[field];
+    return from === null ? undefined : dataSource(context, from, join(at, `ssl_credentials.${field}`));
+  };
+  const [privateKey, certChain] = [source('private_key'), source('cert_chain')];
   if ((privateKey === undefined) !== (certChain === undefined))
     context.findings.malformed.push({
       path: join(at, 'ssl_credentials'),
       message: 'private_key and cert_chain belong together',
     });
-  return { kind: 'tls', rootCerts: source(ssl.root_certs), privateKey, certChain };
+  return { kind: 'tls', rootCerts: source('root_certs'), privateKey, certChain };
 }
 
 function readCallCredentials(context: Context, google: GoogleGrpc__Output, path: string): CallCredential[] {
@@ -145,7 +150,8 @@ function readCallCredentials(context: Context, google: GoogleGrpc__Output, path:
     }>(context, plugin.typed_config, configPath);
     if (!config?.secret_data) return [];
     const header = config.header_key || 'authorization';
-    return [{ header, prefix: config.header_prefix, secret: dataSource(config.secret_data) }];
+    const secret = dataSource(context, config.secret_data, join(configPath, 'secret_data'));
+    return [{ header, prefix: config.header_prefix, secret }];
   });
 }
 

@@ -15,12 +15,17 @@ import { readDuration } from './read-duration.js';
 import { checkFields, extensionRule, report } from './support/check.js';
 import {
   additionalAddressSupport,
-  downstreamTransportSocketSupport,
+  filterChainMatchSupport,
   filterChainSupport,
-  listenerFilterSupport,
+  filterSupport,
+  listenerFilterFieldsSupport,
   listenerSupport,
-  networkFilterSupport,
 } from './support/listener.js';
+import {
+  downstreamTransportSocketSupport,
+  listenerFilterSupport,
+  networkFilterSupport,
+} from './support/network-filters.js';
 import { noStaticSecrets, readDownstreamTls, type StaticSecrets } from './tls-context.js';
 import { type Context, extensionType, type ResourceTranslator, readExtension, translateResource } from './translate.js';
 
@@ -71,7 +76,9 @@ function checkIpv4Compat(context: Context, listener: Listener__Output): boolean 
 function checkListenerFilters(context: Context, listener: Listener__Output): void {
   for (const [index, filter] of listener.listener_filters.entries()) {
     const path = `listener_filters[${index}]`;
-    const type = filter.config_discovery ? 'config_discovery' : extensionType(context, filter.typed_config, path);
+    checkFields(listenerFilterFieldsSupport, filter, path, context.findings);
+    if (filter.config_discovery) continue;
+    const type = extensionType(context, filter.typed_config, path);
     const rule = type === undefined ? undefined : extensionRule(listenerFilterSupport, type);
     if (rule !== undefined)
       report(context.findings, rule.treatment, path, `listener filter ${filter.name}: ${rule.reason}`);
@@ -113,6 +120,8 @@ function chooseChain(
   const encrypted = first.transport_socket?.typed_config?.type_url.endsWith('.DownstreamTlsContext') ?? false;
   if (chains.length === 1 && matchesAll(first.filter_chain_match, encrypted))
     return { chain: first, path: 'filter_chains[0]' };
+  for (const [index, { filter_chain_match: match }] of chains.entries())
+    if (match) checkFields(filterChainMatchSupport, match, `filter_chains[${index}].filter_chain_match`, findings);
   findings.parked.push({
     path: 'filter_chains',
     message:
@@ -153,8 +162,10 @@ function readFilters(context: Context, chain: FilterChain__Output, path: string)
   const { findings } = context;
   for (const [index, filter] of chain.filters.entries()) {
     const at = join(path, `filters[${index}]`);
+    checkFields(filterSupport, filter, at, findings);
+    if (filter.config_discovery) continue;
     const any = filter.typed_config ?? null;
-    const type = filter.config_discovery ? 'config_discovery' : extensionType(context, any, join(at, 'typed_config'));
+    const type = extensionType(context, any, join(at, 'typed_config'));
     if (type === undefined) return undefined;
     const rule = extensionRule(networkFilterSupport, type);
     if (rule !== undefined) {

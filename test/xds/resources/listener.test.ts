@@ -196,7 +196,7 @@ describe('xds/resources listener', () => {
       [
         'a chain for some connections',
         yamlOf({ chain: 'filter_chain_match: { server_names: [a] },' }),
-        /^parked filter_chains: .*not matched/,
+        /^parked filter_chains\[0\].filter_chain_match.\w+: .*not matched/,
       ],
       [
         'a chain for plain text',

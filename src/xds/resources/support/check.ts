@@ -28,7 +28,7 @@ export function report(findings: Findings, treatment: Treatment, path: string, r
     path,
     message: `${prefix}${reason}`,
   });
-  if (treatment === 'ignored') findings.warnings.push(problem('ignored: '));
+  if (treatment === 'warned') findings.warnings.push(problem('ignored: '));
   else if (treatment === 'parked') findings.parked.push(problem('not supported: '));
   else if (treatment === 'rejected') findings.unsupported.push(problem('not supported: '));
 }
