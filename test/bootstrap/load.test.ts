@@ -76,7 +76,7 @@ describe('bootstrap', () => {
 node: { id: n, cluster: c, locality: { region: r, zone: z, sub_zone: s }, metadata: { a: [1, { b: null }] } }
 admin: { address: { pipe: { path: /run/admin.sock } } }
 stats_flush_interval: 1s
-layered_runtime: { layers: [{ name: s, static_layer: { a: { b: 1 } } }, { name: a, admin_layer: {} }] }
+layered_runtime: { layers: [{ name: a, admin_layer: {} }] }
 flags_path: /etc/envoy/flags
 watchdogs: {}
 `),

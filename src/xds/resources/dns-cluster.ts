@@ -11,7 +11,6 @@ import {
   appleResolverSupport,
   caresResolverSupport,
   dnsClusterSupport,
-  dnsResolutionSupport,
   getaddrinfoResolverSupport,
 } from './support/cluster.js';
 import { dnsResolverSupport } from './support/cluster-extensions.js';
@@ -100,8 +99,6 @@ function checkResolver(context: Context, resolver: TypedExtension | null, path: 
 /** Settings of a cluster of type STRICT_DNS or LOGICAL_DNS. */
 export function readClusterDns(context: Context, cluster: Cluster__Output): DnsSettings {
   checkResolver(context, cluster.typed_dns_resolver_config, 'typed_dns_resolver_config');
-  if (cluster.dns_resolution_config)
-    checkFields(dnsResolutionSupport, cluster.dns_resolution_config, 'dns_resolution_config', context.findings);
   return readDnsFields(context, cluster, '');
 }
 

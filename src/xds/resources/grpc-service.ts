@@ -96,12 +96,6 @@ function readSecurity(context: Context, google: GoogleGrpc__Output, path: string
   if (credentials === null) return { kind: 'plain' };
   const at = join(path, 'channel_credentials');
   checkFields(channelCredentialsSupport, credentials, at, context.findings);
-  // It has no fields, which reads as not set.
-  if (credentials.credential_specifier === 'google_default')
-    context.findings.unsupported.push({
-      path: join(at, 'google_default'),
-      message: "not supported: Google's default credentials are not known here; use ssl_credentials",
-    });
   const ssl = credentials.ssl_credentials;
   if (!ssl) return { kind: 'plain' };
   checkFields(sslCredentialsSupport, ssl, join(at, 'ssl_credentials'), context.findings);
@@ -127,11 +121,6 @@ function readCallCredentials(context: Context, google: GoogleGrpc__Output, path:
       const bytes = Buffer.from(credentials.access_token ?? '');
       return [{ header: 'authorization', prefix: 'Bearer ', secret: { kind: 'inline', bytes } }];
     }
-    if (credentials.credential_specifier === 'google_compute_engine')
-      findings.unsupported.push({
-        path: join(at, 'google_compute_engine'),
-        message: 'not supported: use access_token, or from_plugin with envoy.grpc_credentials.file_based_metadata',
-      });
     const plugin = credentials.from_plugin;
     if (!plugin) return [];
     checkFields(pluginCredentialsSupport, plugin, join(at, 'from_plugin'), findings);
@@ -188,15 +177,17 @@ function readGoogleGrpc(context: Context, google: GoogleGrpc__Output, path: stri
 export function readGrpcService(context: Context, service: GrpcService__Output, path: string): GrpcService | undefined {
   checkFields(grpcServiceSupport, service, path, context.findings);
   const initialMetadata = readInitialMetadata(context, service, path);
+  const retry = readRetry(context, service.retry_policy, path);
   const { envoy_grpc: envoy, google_grpc: google } = service;
   if (envoy) {
     const at = join(path, 'envoy_grpc');
     checkFields(envoyGrpcSupport, envoy, at, context.findings);
+    const own = readRetry(context, envoy.retry_policy, at);
     return {
       target: { kind: 'cluster', clusterName: envoy.cluster_name, authority: envoy.authority || undefined },
       initialMetadata,
       maxReceiveMessageLength: envoy.max_receive_message_length?.value || undefined,
-      retry: readRetry(context, envoy.retry_policy, at) ?? readRetry(context, service.retry_policy, path),
+      retry: own ?? retry,
     };
   }
   if (!google) return undefined;
@@ -204,6 +195,6 @@ export function readGrpcService(context: Context, service: GrpcService__Output, 
     target: readGoogleGrpc(context, google, join(path, 'google_grpc')),
     initialMetadata,
     maxReceiveMessageLength: undefined,
-    retry: readRetry(context, service.retry_policy, path),
+    retry,
   };
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { newFindings } from '../../../src/xds/resources/findings.js';
-import { checkFields } from '../../../src/xds/resources/support/check.js';
+import { checkFields, mapFields } from '../../../src/xds/resources/support/check.js';
 import { type SupportSection, supportCategories, supportSections } from '../../../src/xds/resources/support/index.js';
 import type { CategorySupport } from '../../../src/xds/resources/support/rules.js';
 import { schema } from './translators.js';
@@ -43,6 +43,13 @@ describe('xds/resources support', () => {
         }[rule.treatment];
         expect(filed.map((problem) => problem.path)).to.deep.equal([`a.${rule.field}`]);
       }
+  });
+
+  it('knows which fields are maps', () => {
+    const maps = messages.flatMap(({ message, rules }) =>
+      rules.filter(({ field }) => schema.type(message).fields[field]?.map).map(({ field }) => field),
+    );
+    expect(new Set(maps)).to.deep.equal(mapFields);
   });
 
   it('has a reason for everything that is not simply active', () => {

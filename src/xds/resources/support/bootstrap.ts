@@ -61,11 +61,10 @@ export const adminSupport: MessageSupport = message(
   ],
 );
 
-export const layeredRuntimeSupport: MessageSupport = message(
-  'envoy.config.bootstrap.v3.RuntimeLayer',
-  'name static_layer admin_layer',
-  warned('disk_layer rtds_layer', 'runtime keys have no effect'),
-);
+export const layeredRuntimeSupport: MessageSupport = message('envoy.config.bootstrap.v3.RuntimeLayer', '', [
+  ...active('name admin_layer', 'nothing reads runtime keys'),
+  ...warned('static_layer disk_layer rtds_layer', 'runtime keys have no effect'),
+]);
 
 export const runtimeSupport: MessageSupport = message('envoy.config.bootstrap.v3.LayeredRuntime', 'layers');
 

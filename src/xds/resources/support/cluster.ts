@@ -1,12 +1,14 @@
 import { active, type MessageSupport, message, rejected, warned } from './rules.js';
 
+const otherServers = 'names would be asked of other servers than configured; the system resolver is used';
+
 /** Rules of clusters that have the bridge. Any other cluster is parked, whatever it has set. */
 export const clusterSupport: MessageSupport = message(
   'envoy.config.cluster.v3.Cluster',
   `name alt_stat_name type cluster_type eds_cluster_config connect_timeout per_connection_buffer_limit_bytes lb_policy
    load_balancing_policy load_assignment circuit_breakers common_http_protocol_options typed_extension_protocol_options
    dns_refresh_rate dns_failure_refresh_rate respect_dns_ttl dns_lookup_family typed_dns_resolver_config
-   dns_resolution_config upstream_config transport_socket transport_socket_matches filters common_lb_config`,
+   upstream_config transport_socket transport_socket_matches filters common_lb_config`,
   [
     ...warned('health_checks', 'hosts are not probed; they have the health that the control plane gives them'),
     ...warned('outlier_detection', 'failing hosts are not ejected'),
@@ -22,7 +24,7 @@ export const clusterSupport: MessageSupport = message(
     ),
     ...rejected('upstream_bind_config', 'connections would come from another address than configured'),
     ...rejected('connection_pool_per_downstream_connection', 'clients would share connections that must be their own'),
-    ...rejected('dns_resolvers', 'names would be asked of other servers than configured'),
+    ...rejected('dns_resolvers dns_resolution_config', otherServers),
     ...rejected('transport_socket_matcher', 'hosts are matched by transport_socket_matches only'),
     ...warned('dns_jitter', 'names are asked at the refresh rate'),
     ...warned('stats_matcher', 'all statistics are kept'),
@@ -159,12 +161,6 @@ export const dnsClusterRefreshRateSupport: MessageSupport = message(
 );
 
 const systemResolver = 'the system resolver is used';
-const otherServers = 'names would be asked of other servers than configured; the system resolver is used';
-
-export const dnsResolutionSupport: MessageSupport = message('envoy.config.core.v3.DnsResolutionConfig', '', [
-  ...rejected('resolvers', otherServers),
-  ...warned('dns_resolver_options', systemResolver),
-]);
 
 export const caresResolverSupport: MessageSupport = message(
   'envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig',
@@ -222,7 +218,6 @@ export const clusterMessages: readonly MessageSupport[] = [
   dnsClusterSupport,
   dnsClusterRefreshRateSupport,
   refreshRateSupport,
-  dnsResolutionSupport,
   caresResolverSupport,
   getaddrinfoResolverSupport,
   appleResolverSupport,

@@ -60,7 +60,8 @@ export const callCredentialsSupport: MessageSupport = message(
 
 export const pluginCredentialsSupport: MessageSupport = message(
   'envoy.config.core.v3.GrpcService.GoogleGrpc.CallCredentials.MetadataCredentialsFromPlugin',
-  'name typed_config',
+  'typed_config',
+  active('name', 'plugins are chosen by the type of their configuration'),
 );
 
 export const rateLimitSupport: MessageSupport = message(
