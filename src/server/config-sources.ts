@@ -96,7 +96,10 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
   const ads = bootstrap.ads && apiClient(bootstrap.ads, undefined);
 
   /** The client of a source, made when its first user comes. It goes with its last one. */
-  function use(source: ConfigSource & (ApiSource | PathSource), type: ResourceType<unknown>): { client: AdsClient; leave(): void } {
+  function use(
+    source: ConfigSource & (ApiSource | PathSource),
+    type: ResourceType<unknown>,
+  ): { client: AdsClient; leave(): void } {
     const key = `${type.typeUrl} ${sourceKey(source)}`;
     let entry = shared.get(key);
     if (entry === undefined) {

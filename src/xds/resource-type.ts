@@ -55,9 +55,11 @@ export interface ResourceUpdate<T> {
    * - `response`: the control plane sent something.
    * - `cache`: another watcher's subscription already holds what this one asked for.
    * - `initial_fetch_timeout`: nothing came in time; `removed` has the names (none for a wildcard).
+   * - `source_failure`: what they are to come from cannot be used, and nobody knows for how long; `rejected` has the names (none for a
+   *   wildcard). They may come later.
    * - `ttl`: the time to live of those in `removed` passed, and the control plane did not renew it.
    */
-  readonly cause: 'response' | 'cache' | 'initial_fetch_timeout' | 'ttl';
+  readonly cause: 'response' | 'cache' | 'initial_fetch_timeout' | 'source_failure' | 'ttl';
   /** `version_info`, for Delta `system_version_info`; '' where the control plane has none. */
   readonly version: string;
   readonly changed: readonly AcceptedResource<T>[];
