@@ -76,6 +76,8 @@ export interface ResourceState {
   readonly status: 'requested' | 'active' | 'parked' | 'rejected' | 'does_not_exist' | 'timed_out';
   readonly version: string;
   readonly bytes: Uint8Array | undefined;
+  /** Of the last accepted version. */
+  readonly verdict: Verdict<unknown> | undefined;
   /** When the version was accepted, or when it was known that there is none. */
   readonly lastUpdated: Date | undefined;
   /** The last rejected version. */
