@@ -216,7 +216,7 @@ describe('bad input at the start', function () {
     const { code, stderr } = await runChild(process.execPath, [cliPath, '-c', join(folder, 'nowhere.yaml')]);
     expect(code).to.equal(1);
     expect(stderr).to.equal(
-      `${join(folder, 'nowhere.yaml')}: cannot be read: ENOENT: no such file or directory, stat '${join(folder, 'nowhere.yaml')}'\n`,
+      `${join(folder, 'nowhere.yaml')}: rejected: cannot be read: ENOENT: no such file or directory, stat '${join(folder, 'nowhere.yaml')}'\n`,
     );
   });
 
@@ -242,6 +242,6 @@ describe('bad input at the start', function () {
   it('a mistake in --config-yaml is told as such', async () => {
     const { code, stderr } = await runChild(process.execPath, [cliPath, '--config-yaml', 'nodes: {}']);
     expect(code).to.equal(1);
-    expect(stderr).to.match(/^--config-yaml: nodes: unknown field of .*Bootstrap, did you mean node\?\n$/);
+    expect(stderr).to.match(/^--config-yaml: rejected: nodes: unknown field of .*Bootstrap, did you mean node\?\n$/);
   });
 });
