@@ -28,6 +28,7 @@ const typed = [
   'envoy.extensions.access_loggers.stream.v3',
   'envoy.extensions.clusters.dns.v3',
   'envoy.extensions.filters.http.router.v3',
+  'envoy.extensions.filters.listener.tls_inspector.v3',
   'envoy.extensions.filters.network.http_connection_manager.v3',
   'envoy.extensions.filters.network.tcp_proxy.v3',
   'envoy.extensions.load_balancing_policies',

@@ -45,12 +45,13 @@ const sourceOf = ({ configPath = '--config-yaml' }: CommandLine): string => conf
 async function validate(schema: Schema, logging: Logging, commandLine: CommandLine): Promise<number> {
   const { pluginRoot: pluginRoots } = commandLine;
   containErrors(logging, () => undefined);
-  const { ok, lines } = await validateBootstrap({ ...loadOptions(schema, commandLine), pluginRoots });
-  for (const line of lines) console.log(line);
+  const { problems, notes } = await validateBootstrap({ ...loadOptions(schema, commandLine), pluginRoots });
+  for (const line of [...problems, ...notes]) console.log(line);
+  const count = problems.length;
   console.log(
-    ok ? `configuration '${sourceOf(commandLine)}' OK` : `${lines.length} problem${lines.length === 1 ? '' : 's'}`,
+    count === 0 ? `configuration '${sourceOf(commandLine)}' OK` : `${count} problem${count === 1 ? '' : 's'}`,
   );
-  return ok ? 0 : 1;
+  return count === 0 ? 0 : 1;
 }
 
 async function check(schema: Schema, { file, name, config, pluginRoot }: PluginCheck): Promise<number> {

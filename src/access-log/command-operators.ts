@@ -362,6 +362,14 @@ const withoutValue: Record<string, string> = {
   TLS_JA4_FINGERPRINT: '',
   DOWNSTREAM_PEER_OTHERNAME_SAN: '',
   DOWNSTREAM_LOCAL_OTHERNAME_SAN: '',
+  // Of Envoy's formatter extensions.
+  CEL: 'rl',
+  TYPED_CEL: 'rl',
+  METADATA: 'rl',
+  XFCC_VALUE: 'rl',
+  REQ_WITHOUT_QUERY: 'rl',
+  FILE_CONTENT: 'rl',
+  SECRET: 'rl',
 };
 
 /** A family of such operators: sizes on the wire and of headers. */

@@ -106,7 +106,7 @@ function errorState(section: Section, resource: DumpedResource, toJson: ToJson):
           ...(toJson(section.typeName, error.bytes) as object),
         },
         last_update_attempt: error.lastAttempt.toISOString(),
-        details: error.details,
+        details: `rejected: ${error.details}`,
         ...(error.version !== '' && { version_info: error.version }),
       },
       client_status: 'NACKED',
@@ -119,7 +119,7 @@ function errorState(section: Section, resource: DumpedResource, toJson: ToJson):
     };
   if (warnings && warnings.length > 0)
     return {
-      error_state: { details: `warnings: ${warnings.join('; ')}` },
+      error_state: { details: `warned: ${warnings.join('; ')}` },
       client_status: 'ACKED',
     };
   return resource.origin === 'dynamic' ? { client_status: 'ACKED' } : {};

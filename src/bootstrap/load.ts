@@ -17,10 +17,11 @@ import {
   bootstrapSupport,
   layeredRuntimeSupport,
   nodeSupport,
+  regexEngineSupport,
   staticResourcesSupport,
 } from '../xds/resources/support/bootstrap.js';
-import { checkFields } from '../xds/resources/support/check.js';
-import type { Context } from '../xds/resources/translate.js';
+import { checkFields, extensionRule, report } from '../xds/resources/support/check.js';
+import { type Context, extensionType } from '../xds/resources/translate.js';
 import { checkStaticSources, readControlPlanes } from './control-planes.js';
 import { readDynamicResources } from './dynamic-resources.js';
 import { readStaticResources, secretsByName } from './static-resources.js';
@@ -127,6 +128,10 @@ function readRest(context: Context, bootstrap: Bootstrap__Output): void {
   checkFields(bootstrapSupport, bootstrap, '', context.findings);
   if (bootstrap.static_resources !== null)
     checkFields(staticResourcesSupport, bootstrap.static_resources, 'static_resources', context.findings);
+  const engine = bootstrap.default_regex_engine;
+  const engineType = engine && extensionType(context, engine.typed_config, 'default_regex_engine.typed_config');
+  const rule = engineType ? extensionRule(regexEngineSupport, engineType) : undefined;
+  if (rule) report(context.findings, rule.treatment, 'default_regex_engine', `${rule.reason} (${engineType})`);
   for (const [index, layer] of (bootstrap.layered_runtime?.layers ?? []).entries())
     checkFields(layeredRuntimeSupport, layer, `layered_runtime.layers[${index}]`, context.findings);
 }

@@ -1,5 +1,5 @@
 import type { Bootstrap } from '../model/bootstrap.js';
-import type { Problem, Verdict } from '../model/verdict.js';
+import { type Problem, type Verdict, verdictLines, verdictWord } from '../model/verdict.js';
 import type { LoadedBootstrap } from './load.js';
 
 function line(parts: readonly string[]): string {
@@ -7,9 +7,8 @@ function line(parts: readonly string[]): string {
 }
 
 function resourceNotes(kind: string, name: string, verdict: Verdict<unknown>): string[] {
-  if (verdict.kind === 'parked') return [line([`${kind} ${name}`, 'parked', verdict.reason])];
-  if (verdict.kind !== 'active') return [];
-  return verdict.warnings.map(({ path, message }) => line([`${kind} ${name}`, path, message]));
+  if (verdictWord(verdict) === 'active' || verdict.kind === 'rejected') return [];
+  return verdictLines(verdict).map((text) => `${kind} ${name}: ${text}`);
 }
 
 /** The clusters that are used as control planes: they are parked, and that is nothing to tell. */
@@ -19,15 +18,17 @@ function controlPlanesOf({ ads, cds, lds }: Bootstrap): ReadonlySet<string> {
 }
 
 /**
- * What `--mode validate` prints: one line per problem (`file: field path: what is wrong and what is allowed`), or, when there
- * is none, one line per field that is ignored and per resource that is parked.
+ * What `--mode validate` prints of a bootstrap: one line per problem (`file: rejected: field path: what is wrong and what is allowed`), or,
+ * when there is none, one line per field that is warned of (`bootstrap: warned: field path: …`, `cluster a: warned: field path: …`) and per
+ * resource that is parked.
  */
 export function bootstrapReport(loaded: LoadedBootstrap): readonly string[] {
-  if (!loaded.ok) return loaded.problems.map(({ file, path, message }) => line([file, path, message]));
-  const { warnings, clusters, listeners } = loaded.bootstrap;
+  if (!loaded.ok) return loaded.problems.map(({ file, path, message }) => line([file, 'rejected', path, message]));
+  const { warnings, clusters, listeners, secrets } = loaded.bootstrap;
   const controlPlanes = controlPlanesOf(loaded.bootstrap);
   return [
-    ...warnings.map(({ path, message }: Problem) => line([path, message])),
+    ...warnings.map(({ path, message }: Problem) => line(['bootstrap', 'warned', path, message])),
+    ...secrets.flatMap((secret) => resourceNotes('secret', secret.name, secret.verdict)),
     ...clusters
       .filter(({ name }) => !controlPlanes.has(name))
       .flatMap((cluster) => resourceNotes('cluster', cluster.name, cluster.verdict)),

@@ -28,3 +28,8 @@ export type ConfigSource = { readonly initialFetchTimeoutMs: number } & (
   | ApiSource
   | PathSource
 );
+
+/** What tells sources apart: all but how long they are waited for. */
+export function sourceKey(source: ConfigSource): string {
+  return JSON.stringify({ ...source, initialFetchTimeoutMs: undefined });
+}

@@ -36,3 +36,26 @@ export interface Resource<T> {
 export function describeProblems(problems: readonly Problem[]): string {
   return problems.map((p) => (p.path === '' ? p.message : `${p.path}: ${p.message}`)).join('; ');
 }
+
+/** The word for what became of a resource, everywhere that users read of it: the log, the admin interface, `--mode validate`, the documentation. */
+export type VerdictWord = 'active' | 'warned' | 'parked' | 'rejected';
+
+export function verdictWord(verdict: Verdict<unknown>): VerdictWord {
+  return verdict.kind === 'active' && verdict.warnings.length > 0 ? 'warned' : verdict.kind;
+}
+
+/** The word with each of its reasons: `active`, or `warned: health_checks: …` per field. */
+export function verdictLines(verdict: Verdict<unknown>): readonly string[] {
+  const word = verdictWord(verdict);
+  if (word === 'active') return [word];
+  if (verdict.kind === 'parked') return [`${word}: ${verdict.reason}`];
+  const problems = verdict.kind === 'active' ? verdict.warnings : verdict.problems;
+  return problems.map((problem) => `${word}: ${describeProblems([problem])}`);
+}
+
+/** The word with all its reasons: `warned: health_checks: …; outlier_detection: …`. */
+export function verdictText(verdict: Verdict<unknown>): string {
+  if (verdict.kind === 'parked') return `parked: ${verdict.reason}`;
+  const problems = verdict.kind === 'active' ? verdict.warnings : verdict.problems;
+  return problems.length === 0 ? verdictWord(verdict) : `${verdictWord(verdict)}: ${describeProblems(problems)}`;
+}

@@ -3,8 +3,7 @@ import type { JudgedBridge } from '../bridge/prepared-bridge.js';
 import type { ListenerManager } from '../listener/listener-manager.js';
 import type { ListenerStatus } from '../listener/listener-status.js';
 import type { Bootstrap } from '../model/bootstrap.js';
-import type { Resource } from '../model/verdict.js';
-import { describeProblems } from '../model/verdict.js';
+import { describeProblems, type Resource, type Verdict } from '../model/verdict.js';
 import type { GivenSecret } from '../tls/given-secrets.js';
 import { parseCertificates } from '../tls/material.js';
 import type { ClusterManager, ClusterStatus } from '../upstream/cluster-manager.js';
@@ -35,8 +34,8 @@ interface Shown {
 
 const shown = ({ resource, lastUpdated }: Shown) => ({ version: resource.version, bytes: resource.bytes, lastUpdated });
 
-function warningsOf({ resource: { verdict } }: Shown): { readonly warnings?: readonly string[] } {
-  if (verdict.kind !== 'active' || verdict.warnings.length === 0) return {};
+function warningsOf(verdict: Verdict<unknown> | undefined): { readonly warnings?: readonly string[] } {
+  if (verdict?.kind !== 'active' || verdict.warnings.length === 0) return {};
   return { warnings: verdict.warnings.map((warning) => describeProblems([warning])) };
 }
 
@@ -62,7 +61,7 @@ function dumpOf(
   return {
     name,
     origin,
-    ...(serving && { active: shown(serving), ...warningsOf(serving) }),
+    ...(serving && { active: shown(serving), ...warningsOf(serving.resource.verdict) }),
     ...(warming && { warming: { ...shown(warming), waitingFor: warming.waitingFor } }),
     ...(parked && { parked: { reason: parked.reason } }),
     ...(error && { error }),
@@ -70,7 +69,8 @@ function dumpOf(
 }
 
 /** A resource that only the client knows: endpoints and routes, whatever came of them. */
-function dumpOfState({ name, version, bytes, lastUpdated, status, error }: ResourceState): DumpedResource | undefined {
+function dumpOfState(state: ResourceState): DumpedResource | undefined {
+  const { name, version, bytes, lastUpdated, status, verdict, error } = state;
   if (status === 'requested' || status === 'does_not_exist' || status === 'timed_out')
     return { name, origin: 'dynamic', missing: { status, since: lastUpdated }, ...(error && { error }) };
   if (bytes === undefined && error === undefined) return undefined;
@@ -78,7 +78,8 @@ function dumpOfState({ name, version, bytes, lastUpdated, status, error }: Resou
     name,
     origin: 'dynamic',
     ...(bytes && { active: { version, bytes, lastUpdated: lastUpdated ?? new Date(0) } }),
-    ...(status === 'parked' && { parked: { reason: 'it is not for a bridge' } }),
+    ...(verdict?.kind === 'parked' && { parked: { reason: verdict.reason } }),
+    ...warningsOf(verdict),
     ...(error && { error }),
   };
 }
@@ -113,8 +114,10 @@ export function createAdminSources(options: AdminSourcesOptions): AdminSources {
     }
   }
   function* dumpKnown(kind: 'endpoints' | 'routes' | 'secrets'): Generator<DumpedResource> {
-    for (const { name, bytes } of kind === 'secrets' ? bootstrap.secrets : []) {
-      yield { name, origin: 'static', active: { version: '', bytes, lastUpdated: options.startTime } };
+    for (const { name, bytes, verdict } of kind === 'secrets' ? bootstrap.secrets : []) {
+      const parked = verdict.kind === 'parked' && { parked: { reason: verdict.reason } };
+      const active = { version: '', bytes, lastUpdated: options.startTime };
+      yield { name, origin: 'static', active, ...parked, ...warningsOf(verdict) };
     }
     for (const state of statesOf(kind)) {
       const dumped = dumpOfState(state);

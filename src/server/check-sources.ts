@@ -27,7 +27,10 @@ function problemsOf(source: ConfigSource, path: string, { ads, grpcClusters }: K
   });
 }
 
-interface NamedSource {
+/** A source that a resource names, and what it wants of it. */
+export interface NamedSource {
+  readonly kind: 'endpoints' | 'routes' | 'secrets';
+  readonly name: string;
   readonly source: ConfigSource;
   readonly path: string;
 }
@@ -53,20 +56,34 @@ function withSources<T>(
 /** Of a transport socket. Those of transport_socket_matches may be for hosts that never come. */
 function secretSources({ tls }: Pick<Cluster | FilterChain, 'tls'>): NamedSource[] {
   const secrets = tls ? sdsSecrets(tls) : [];
-  return secrets.map(({ name, source }) => ({ source, path: `transport_socket (secret ${name}).sds_config` }));
+  return secrets.map(({ name, source }) => ({
+    kind: 'secrets',
+    name,
+    source,
+    path: `transport_socket (secret ${name}).sds_config`,
+  }));
 }
 
-function sourcesOfCluster({ cluster }: JudgedCluster<JudgedBridge>): NamedSource[] {
+/** Where a cluster's endpoints and secrets come from. */
+export function sourcesOfCluster({ cluster }: Pick<JudgedCluster<JudgedBridge>, 'cluster'>): NamedSource[] {
   const { discovery } = cluster;
-  const endpoints =
-    discovery.type === 'EDS' ? [{ source: discovery.source, path: 'eds_cluster_config.eds_config' }] : [];
+  const endpoints: NamedSource[] = [];
+  if (discovery.type === 'EDS') {
+    const { serviceName: name, source } = discovery;
+    endpoints.push({ kind: 'endpoints', name, source, path: 'eds_cluster_config.eds_config' });
+  }
   return [...endpoints, ...secretSources(cluster)];
 }
 
-function sourcesOfListener(listener: Listener): NamedSource[] {
+/** Where a listener's routes and secrets come from. */
+export function sourcesOfListener(listener: Listener): NamedSource[] {
   return listener.filterChains.flatMap((chain) => {
     const { routes } = chain.httpConnectionManager;
-    const followed = routes.kind === 'rds' ? [{ source: routes.source, path: 'rds.config_source' }] : [];
+    const followed: NamedSource[] = [];
+    if (routes.kind === 'rds') {
+      const { name, source } = routes;
+      followed.push({ kind: 'routes', name, source, path: 'rds.config_source' });
+    }
     return [...followed, ...secretSources(chain)];
   });
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Bootstrap } from '../model/bootstrap.js';
-import type { ApiSource, ConfigSource, PathSource } from '../model/config-source.js';
+import { type ApiSource, type ConfigSource, type PathSource, sourceKey } from '../model/config-source.js';
 import type { Schema } from '../protobuf/schema.js';
 import type { StatsStore } from '../stats/store.js';
 import {
@@ -96,9 +96,11 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
   const ads = bootstrap.ads && apiClient(bootstrap.ads, undefined);
 
   /** The client of a source, made when its first user comes. It goes with its last one. */
-  function use(source: ApiSource | PathSource, type: ResourceType<unknown>): { client: AdsClient; leave(): void } {
-    const { kind, ...rest } = source;
-    const key = JSON.stringify([type.typeUrl, kind, { ...rest, initialFetchTimeoutMs: undefined }]);
+  function use(
+    source: ConfigSource & (ApiSource | PathSource),
+    type: ResourceType<unknown>,
+  ): { client: AdsClient; leave(): void } {
+    const key = `${type.typeUrl} ${sourceKey(source)}`;
     let entry = shared.get(key);
     if (entry === undefined) {
       entry = { client: source.kind === 'api' ? apiClient(source, type) : fileClient(source, type), users: 0 };

@@ -21,7 +21,14 @@ const secretType = 'envoy.extensions.transport_sockets.tls.v3.Secret';
  * @throws Error that says what is wrong with which field
  */
 export function decodeDiscoveryFile(schema: Schema, path: string, content: Buffer): Uint8Array {
-  if (path.toLowerCase().endsWith('.pb')) return content;
+  if (path.toLowerCase().endsWith('.pb')) {
+    try {
+      schema.decode(responseType, content);
+      return content;
+    } catch (error) {
+      throw new Error(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
   if (path.toLowerCase().endsWith('.pb_text'))
     throw new Error(`${path}: the text form of protobuf is not read; use .yaml, .json or .pb`);
   // Taken as a response it would say that there is nothing.
@@ -33,14 +40,27 @@ export function decodeDiscoveryFile(schema: Schema, path: string, content: Buffe
   return parsed.bytes;
 }
 
-function findSecret(schema: Schema, path: string, name: string): Secret__Output {
-  const bytes = decodeDiscoveryFile(schema, path, readNow({ kind: 'file', path }));
+/** One resource of a file, taken out of what it may be wrapped in. */
+export interface FileResource {
+  readonly typeName: string;
+  readonly bytes: Uint8Array;
+}
+
+/** The resources of a file's content. @throws Error that says what is wrong with it */
+export function resourcesOfFile(schema: Schema, path: string, content: Buffer): FileResource[] {
+  const bytes = decodeDiscoveryFile(schema, path, content);
   const { resources } = schema.decode<{ resources: AnyValue[] }>(responseType, bytes);
-  for (const any of resources) {
+  return resources.flatMap((any) => {
     const wrapped = typeNameOf(any.type_url) === wrapperType;
     const inner = wrapped ? schema.decode<{ resource: AnyValue | null }>(wrapperType, any.value).resource : any;
-    if (!inner || typeNameOf(inner.type_url) !== secretType) continue;
-    const secret = schema.decode<Secret__Output>(secretType, inner.value);
+    return inner ? [{ typeName: typeNameOf(inner.type_url), bytes: inner.value }] : [];
+  });
+}
+
+function findSecret(schema: Schema, path: string, name: string): Secret__Output {
+  for (const { typeName, bytes } of resourcesOfFile(schema, path, readNow({ kind: 'file', path }))) {
+    if (typeName !== secretType) continue;
+    const secret = schema.decode<Secret__Output>(secretType, bytes);
     if (secret.name !== name) continue;
     const problems = validate(schema, secretType, secret);
     if (problems.length > 0) throw new Error(`${path}: ${describeProblems(problems)}`);

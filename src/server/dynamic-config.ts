@@ -4,12 +4,13 @@ import type { ListenerManager } from '../listener/listener-manager.js';
 import type { Logger } from '../log.js';
 import type { Bootstrap } from '../model/bootstrap.js';
 import type { Cluster } from '../model/cluster.js';
-import type { ConfigSource } from '../model/config-source.js';
+import { type ConfigSource, sourceKey } from '../model/config-source.js';
+import type { LoadAssignment } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
 import type { Verdict } from '../model/verdict.js';
 import type { Schema } from '../protobuf/schema.js';
 import type { StatsStore } from '../stats/store.js';
-import type { ClusterManager } from '../upstream/cluster-manager.js';
+import type { ClusterManager, NoAssignment } from '../upstream/cluster-manager.js';
 import type { WatchedResources, Watcher } from '../xds/ads-client.js';
 import type { AcceptedResource, RejectedResource, ResourceUpdate } from '../xds/resource-type.js';
 import { type ConfigSources, createConfigSources } from './config-sources.js';
@@ -117,27 +118,28 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
       });
     },
     setEdsInterest(serviceName, source, wanted) {
+      const key = JSON.stringify([serviceName, sourceKey(source)]);
       if (!wanted) {
-        endpointWatches.get(serviceName)?.close();
-        endpointWatches.delete(serviceName);
+        endpointWatches.get(key)?.close();
+        endpointWatches.delete(key);
         return;
       }
+      const answer = (name: string, answered: LoadAssignment | NoAssignment) =>
+        clusters.setLoadAssignment(name, answered, source);
       const watch = sources.subscribe(types.endpoints, source, bootstrap.cds, [serviceName], {
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
         onUpdate(update) {
           logEndpoints(update);
           for (const { name, verdict } of update.changed) {
-            if (verdict.kind !== 'rejected') clusters.setLoadAssignment(name, verdict.model ?? 'does_not_exist');
+            if (verdict.kind !== 'rejected') answer(name, verdict.model ?? 'does_not_exist');
           }
-          for (const { name } of update.rejected) clusters.setLoadAssignment(name, 'rejected');
+          for (const { name } of update.rejected) answer(name, 'rejected');
           const missing = update.cause === 'initial_fetch_timeout' ? 'timed_out' : 'does_not_exist';
-          for (const name of update.removed) clusters.setLoadAssignment(name, missing);
+          for (const name of update.removed) answer(name, missing);
         },
-        onConnectionFailure: () => clusters.setLoadAssignment(serviceName, 'disconnected'),
+        onConnectionFailure: () => answer(serviceName, 'disconnected'),
       });
-      // There is one already where a cluster moved to another source.
-      endpointWatches.get(serviceName)?.close();
-      endpointWatches.set(serviceName, watch);
+      endpointWatches.set(key, watch);
     },
     subscribeRoutes(name, source, watcher) {
       return sources.subscribe(types.routes, source, bootstrap.lds, [name], {

@@ -1,5 +1,5 @@
 import type { Logger } from '../log.js';
-import { describeProblems } from '../model/verdict.js';
+import { describeProblems, type VerdictWord, verdictText, verdictWord } from '../model/verdict.js';
 import type { AcceptedResource, ResourceUpdate } from '../xds/resource-type.js';
 
 /**
@@ -25,10 +25,8 @@ export function createUpdateLog(
       const { name, version, verdict } = resource;
       told.add(resource);
       wrong.delete(name);
-      if (verdict.kind === 'parked') log.debug({ name, version, reason: verdict.reason }, `${what} parked`);
-      else if (verdict.kind === 'active' && verdict.warnings.length > 0) {
-        log.warn({ name, version }, `${what} accepted with warnings: ${describeProblems(verdict.warnings)}`);
-      } else log.debug({ name, version }, `${what} accepted`);
+      const level = verdictWord(verdict) === 'warned' ? 'warn' : 'debug';
+      log[level]({ name, version }, `${what} ${verdictText(verdict)}`);
     }
     for (const name of unchanged) {
       if (wrong.delete(name)) log.info({ name }, `${what}: the control plane is back at the version that runs`);
@@ -61,7 +59,8 @@ export function createUpdateLog(
     const gone = cause === 'ttl' ? `${what} expired` : `${what} removed, or there is none`;
     const removed = sum(update.removed.map((name) => logWrong(name, '', () => log.debug({ name, version }, gone))));
     if (changed.length + removed + rejected === 0) return;
-    const parked = changed.filter(({ verdict }) => verdict.kind === 'parked').length;
-    log[summaryLevel]({ version, changed: changed.length, parked, removed, rejected }, `${what} update`);
+    const count = (word: VerdictWord) => changed.filter(({ verdict }) => verdictWord(verdict) === word).length;
+    const [warned, parked] = [count('warned'), count('parked')];
+    log[summaryLevel]({ version, changed: changed.length, warned, parked, removed, rejected }, `${what} update`);
   };
 }

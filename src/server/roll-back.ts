@@ -164,7 +164,7 @@ export function createRollBack(options: RollBackOptions): RollBack {
       setCluster,
       removeCluster,
       lookup: (name) => clusters.lookup(name),
-      setLoadAssignment: (serviceName, answer) => clusters.setLoadAssignment(serviceName, answer),
+      setLoadAssignment: (serviceName, answer, source) => clusters.setLoadAssignment(serviceName, answer, source),
       get warming() {
         return clusters.warming;
       },

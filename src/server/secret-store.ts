@@ -154,8 +154,9 @@ export function createSecretStore(options: SecretStoreOptions): SecretStore {
         if (refused.length + update.rejected.length + update.removed.length === 0)
           counts.duration.record(clock.monotonic() - start);
         counts.rejected.value += refused.length + update.rejected.length;
-        if (update.cause === 'initial_fetch_timeout' && entry.current === undefined) {
-          counts.timeout.value++;
+        const late = update.cause === 'initial_fetch_timeout';
+        if ((late || update.cause === 'source_failure') && entry.current === undefined) {
+          if (late) counts.timeout.value++;
           entry.overdue = true;
           log.warn({ secret: name }, 'no secret in time: what uses it still waits, and nothing else waits for that');
           tell(entry);

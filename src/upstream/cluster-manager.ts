@@ -1,4 +1,5 @@
 import type { Cluster } from '../model/cluster.js';
+import type { ConfigSource } from '../model/config-source.js';
 import type { LoadAssignment } from '../model/endpoint.js';
 import type { Resource } from '../model/verdict.js';
 import type { StatsStore } from '../stats/store.js';
@@ -83,8 +84,8 @@ export interface ClusterManager<P extends Pipeline> {
   setCluster(resource: Resource<Cluster>, pipeline: P | undefined, origin: Origin): void;
   /** Its exchanges finish. A static cluster stays. */
   removeCluster(name: string): void;
-  /** What came of EDS, for every cluster with that service name. */
-  setLoadAssignment(serviceName: string, answer: LoadAssignment | NoAssignment): void;
+  /** What came of EDS, for every cluster with that service name from that source; without one, from any. */
+  setLoadAssignment(serviceName: string, answer: LoadAssignment | NoAssignment, source?: ConfigSource): void;
   /** How many clusters have a version on its way that should be waited for: what it lacks may still come in time. */
   readonly warming: number;
   /** For /clusters, /config_dump and /init_dump. */

@@ -32,8 +32,8 @@ export interface ClusterManagerOptions<P extends Pipeline> {
   /** How long a replaced or removed version may finish its exchanges, ms. */
   readonly drainTimeMs: number;
   /**
-   * A service name is wanted by its first cluster, or at another source, or by none any more: subscribe, or unsubscribe. May answer at once
-   * with `setLoadAssignment`.
+   * A service name of a source is wanted by its first cluster, or by none any more: subscribe, or unsubscribe. May answer at once with
+   * `setLoadAssignment`.
    */
   onEdsInterest(serviceName: string, source: ConfigSource, wanted: boolean): void;
   /** A cluster has nothing to wait for any more: its warming version serves, or was removed. */
@@ -341,7 +341,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
       log.debug({ cluster: name }, 'cluster is removed');
     },
 
-    setLoadAssignment: (serviceName, answer) => assignments.set(serviceName, answer),
+    setLoadAssignment: (serviceName, answer, source) => assignments.set(serviceName, answer, source),
 
     get warming() {
       return [...entries.values()].filter(({ warming: version }) => version && !version.overdue).length;

@@ -1,5 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
-import type { ConfigSource } from '../model/config-source.js';
+import { type ConfigSource, sourceKey } from '../model/config-source.js';
 import type { LoadAssignment } from '../model/endpoint.js';
 import type { NoAssignment } from './cluster-manager.js';
 
@@ -7,58 +6,61 @@ export type AssignmentWatcher = (answer: LoadAssignment | NoAssignment) => void;
 
 interface Service {
   readonly watchers: Set<AssignmentWatcher>;
-  /** Where it is subscribed. */
-  source: ConfigSource;
   /** The last assignment, or, while there was none, why. */
   last: LoadAssignment | NoAssignment;
 }
 
 /**
- * The EDS resources that clusters want, each subscribed once however many versions and clusters share it. The last answer is kept
- * while anyone wants it: a control plane does not send again what it has sent, and a new version of a cluster must not wait for it.
+ * The EDS resources that clusters want, each subscribed once per source however many versions and clusters share it: another source may
+ * have other endpoints under the same name. The last answer is kept while anyone wants it: a control plane does not send again what it has
+ * sent, and a new version of a cluster must not wait for it.
  */
 export class EdsAssignments {
   readonly #onInterest: (serviceName: string, source: ConfigSource, wanted: boolean) => void;
-  readonly #services = new Map<string, Service>();
+  /** By name, then by source. */
+  readonly #services = new Map<string, Map<string, Service>>();
 
   constructor(onInterest: (serviceName: string, source: ConfigSource, wanted: boolean) => void) {
     this.#onInterest = onInterest;
   }
 
-  /**
-   * Tells `watcher` at once what is known, and then every answer, until the function that is returned is called. Another source than
-   * before takes its place: a cluster moved to it.
-   */
+  /** Tells `watcher` at once what is known, and then every answer of the source, until the function that is returned is called. */
   watch(serviceName: string, source: ConfigSource, watcher: AssignmentWatcher): () => void {
-    let service = this.#services.get(serviceName);
-    const ask = !service || !sameSource(service.source, source);
-    if (!service) {
-      service = { watchers: new Set(), source, last: 'disconnected' };
-      this.#services.set(serviceName, service);
-    }
+    const key = sourceKey(source);
+    const bySource = this.#services.get(serviceName) ?? new Map<string, Service>();
+    this.#services.set(serviceName, bySource);
+    let service = bySource.get(key);
+    const ask = service === undefined;
+    service ??= { watchers: new Set(), last: 'disconnected' };
+    bySource.set(key, service);
     const { watchers } = service;
     watchers.add(watcher);
     if (service.last !== 'disconnected') watcher(service.last);
-    service.source = source;
     if (ask) this.#onInterest(serviceName, source, true);
     return () => {
       if (!watchers.delete(watcher) || watchers.size > 0) return;
-      this.#services.delete(serviceName);
+      bySource.delete(key);
+      if (bySource.size === 0) this.#services.delete(serviceName);
       this.#onInterest(serviceName, source, false);
     };
   }
 
-  /** Where there is no assignment Envoy keeps the endpoints that it has, and so do we. */
-  set(serviceName: string, answer: LoadAssignment | NoAssignment): void {
-    const service = this.#services.get(serviceName);
+  /**
+   * Where there is no assignment Envoy keeps the endpoints that it has, and so do we.
+   *
+   * @param source whose answer it is; without it, that of all
+   */
+  set(serviceName: string, answer: LoadAssignment | NoAssignment, source?: ConfigSource): void {
     // Istio answers for names that nobody asked for.
-    if (!service) return;
-    if (typeof answer === 'object' || (typeof service.last === 'string' && answer !== 'disconnected'))
-      service.last = answer;
-    for (const watcher of [...service.watchers]) if (service.watchers.has(watcher)) watcher(answer);
+    const bySource = this.#services.get(serviceName);
+    if (!bySource) return;
+    const key = source && sourceKey(source);
+    for (const [each, service] of [...bySource]) if (key === undefined || each === key) tell(service, answer);
   }
 }
 
-function sameSource(a: ConfigSource, b: ConfigSource): boolean {
-  return isDeepStrictEqual({ ...a, initialFetchTimeoutMs: 0 }, { ...b, initialFetchTimeoutMs: 0 });
+function tell(service: Service, answer: LoadAssignment | NoAssignment): void {
+  if (typeof answer === 'object' || (typeof service.last === 'string' && answer !== 'disconnected'))
+    service.last = answer;
+  for (const watcher of [...service.watchers]) if (service.watchers.has(watcher)) watcher(answer);
 }

@@ -45,13 +45,15 @@ export function createFileClient(options: FileClientOptions): AdsClient {
   });
   const file = new WatchedFile(options, {
     onContent(content) {
+      let decoded: Uint8Array;
       try {
-        bytes = Buffer.from(options.decode(content));
+        decoded = options.decode(content);
       } catch (error) {
         failed(error instanceof Error ? error.message : String(error));
         return;
       }
-      lastFailure = '';
+      bytes = Buffer.from(decoded);
+      failure = '';
       if (!connected) {
         connected = true;
         showConnected(true);
@@ -65,14 +67,19 @@ export function createFileClient(options: FileClientOptions): AdsClient {
   let connected = false;
   let asked: readonly string[] | undefined;
   let scheduled = false;
-  let lastFailure = '';
+  let failure = '';
 
-  /** Nothing that ran is touched by a file that can't be read. */
+  /**
+   * Nothing that ran is touched by a file that can't be read, and nothing waits for it: starting goes on, as in Envoy
+   * (https://github.com/envoyproxy/envoy/blob/main/source/extensions/config_subscription/filesystem/filesystem_subscription_impl.cc).
+   */
   function failed(reason: string): void {
-    const level = reason === lastFailure ? 'debug' : 'error';
-    log[level]({ path, reason }, 'an xDS file cannot be used; what it said before goes on');
-    lastFailure = reason;
+    const level = reason === failure ? 'debug' : 'error';
+    const goesOn = bytes ? 'what it said before goes on' : 'nothing waits for it; it is read again when it changes';
+    log[level]({ path, reason }, `an xDS file cannot be used: ${goesOn}`);
+    failure = reason;
     mux.attemptFailed();
+    if (!bytes) mux.giveUp(reason);
   }
   function deliver(): void {
     if (scheduled) return;
@@ -108,7 +115,19 @@ export function createFileClient(options: FileClientOptions): AdsClient {
       file.close();
     },
   };
-  return clientOver(mux, source, showConnected);
+  const client = clientOver(mux, source, showConnected);
+  return {
+    ...client,
+    get connected() {
+      return connected;
+    },
+    subscribe(type, names, watcher) {
+      const watch = client.subscribe(type, names, watcher);
+      // It was found out before: who comes later hears of it once it has its handle.
+      if (failure !== '' && !bytes) queueMicrotask(() => failure !== '' && !bytes && mux.giveUp(failure));
+      return watch;
+    },
+  };
 }
 
 interface FileHandlers {

@@ -138,6 +138,11 @@ export class Mux {
     for (const type of this.#types.values()) type.attemptFailed();
   }
 
+  /** What is waited for is not to be had: nobody is to wait for it. */
+  giveUp(reason: string): void {
+    for (const type of this.#types.values()) type.watches.giveUp(reason);
+  }
+
   writable(): void {
     this.#writable = true;
     this.flush();

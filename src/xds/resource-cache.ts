@@ -208,6 +208,7 @@ function stateOf<T>(name: string, { accepted, rejected, missing }: Entry<T>): Re
         : (missing?.status ?? 'requested'),
     version: accepted?.version ?? '',
     bytes: accepted?.bytes,
+    verdict: accepted?.verdict,
     lastUpdated: accepted?.lastUpdated ?? missing?.since,
     error: rejected && {
       version: rejected.version,

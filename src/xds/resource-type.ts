@@ -55,9 +55,11 @@ export interface ResourceUpdate<T> {
    * - `response`: the control plane sent something.
    * - `cache`: another watcher's subscription already holds what this one asked for.
    * - `initial_fetch_timeout`: nothing came in time; `removed` has the names (none for a wildcard).
+   * - `source_failure`: what they are to come from cannot be used, and nobody knows for how long; `rejected` has the names (none for a
+   *   wildcard). They may come later.
    * - `ttl`: the time to live of those in `removed` passed, and the control plane did not renew it.
    */
-  readonly cause: 'response' | 'cache' | 'initial_fetch_timeout' | 'ttl';
+  readonly cause: 'response' | 'cache' | 'initial_fetch_timeout' | 'source_failure' | 'ttl';
   /** `version_info`, for Delta `system_version_info`; '' where the control plane has none. */
   readonly version: string;
   readonly changed: readonly AcceptedResource<T>[];
@@ -74,6 +76,8 @@ export interface ResourceState {
   readonly status: 'requested' | 'active' | 'parked' | 'rejected' | 'does_not_exist' | 'timed_out';
   readonly version: string;
   readonly bytes: Uint8Array | undefined;
+  /** Of the last accepted version. */
+  readonly verdict: Verdict<unknown> | undefined;
   /** When the version was accepted, or when it was known that there is none. */
   readonly lastUpdated: Date | undefined;
   /** The last rejected version. */

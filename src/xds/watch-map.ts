@@ -141,6 +141,20 @@ export class WatchMap<T> {
     for (const watch of this.#watches) this.#contain(watch, () => watch.watcher.onConnectionFailure?.());
   }
 
+  /** Whoever still waits for something is told that it is not to be had for now. */
+  giveUp(reason: string): void {
+    for (const watch of [...this.#watches]) {
+      const names = [...watch.pending.keys()];
+      if (names.length === 0) continue;
+      for (const name of names) this.#settle(watch, name);
+      this.#untimed.delete(watch);
+      const problems = [{ path: '', message: reason }];
+      const rejected = watch.names === 'wildcard' ? [] : names.map((name) => ({ name, problems }));
+      const update = { cause: 'source_failure', version: '', changed: [], unchanged: [], removed: [] } as const;
+      this.#contain(watch, () => watch.watcher.onUpdate({ ...update, rejected }));
+    }
+  }
+
   close(): void {
     for (const watch of this.#watches) watch.closed = true;
     this.#stopTimers();

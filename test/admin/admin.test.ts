@@ -260,7 +260,7 @@ describe('admin', () => {
     });
     expect(byName.bad).to.include({ client_status: 'NACKED' });
     expect(byName.bad.error_state).to.include({
-      details: 'name: too bad',
+      details: 'rejected: name: too bad',
       version_info: '2',
     });
     expect(byName['bytes 3'].error_state.details).to.equal('parked: no bridge');

@@ -76,7 +76,7 @@ describe('bootstrap', () => {
 node: { id: n, cluster: c, locality: { region: r, zone: z, sub_zone: s }, metadata: { a: [1, { b: null }] } }
 admin: { address: { pipe: { path: /run/admin.sock } } }
 stats_flush_interval: 1s
-layered_runtime: { layers: [{ name: s, static_layer: { a: { b: 1 } } }, { name: a, admin_layer: {} }] }
+layered_runtime: { layers: [{ name: a, admin_layer: {} }] }
 flags_path: /etc/envoy/flags
 watchdogs: {}
 `),
@@ -97,7 +97,9 @@ watchdogs: {}
       'stats_sinks: [{ name: x, typed_config: { "@type": type.googleapis.com/google.protobuf.Struct, value: {} } }]',
     );
     expect(ok(loaded).admin).to.equal(undefined);
-    expect(bootstrapReport(loaded)).to.deep.equal(['stats_sinks: ignored: statistics are read at the admin address']);
+    expect(bootstrapReport(loaded)).to.deep.equal([
+      'bootstrap: warned: stats_sinks: ignored: statistics are read at the admin address',
+    ]);
   });
 
   it('lets flags win over node', () => {
@@ -127,21 +129,21 @@ watchdogs: {}
       const file = write('bad.yaml', 'nod: {}');
       const loaded = load('admin: { adress: {} }', { file });
       expect(bootstrapReport(loaded)).to.have.lengthOf(2);
-      expect(bootstrapReport(loaded)[0]).to.match(new RegExp(`^${file}: nod: unknown field of .*node`));
-      expect(bootstrapReport(loaded)[1]).to.match(/^--config-yaml: admin.adress: unknown field .*address/);
+      expect(bootstrapReport(loaded)[0]).to.match(new RegExp(`^${file}: rejected: nod: unknown field of .*node`));
+      expect(bootstrapReport(loaded)[1]).to.match(/^--config-yaml: rejected: admin.adress: unknown field .*address/);
     });
   });
 
   describe('YAML', () => {
     const cases: [title: string, text: string, expected: RegExp][] = [
-      ['a key twice', 'node: {}\nnode: {}', /^--config-yaml: line 2, column 1: Map keys must be unique$/],
-      ['a syntax error', 'node: [', /^--config-yaml: line 1, column 8: /],
-      ['nothing', '', /^--config-yaml: is empty$/],
+      ['a key twice', 'node: {}\nnode: {}', /^--config-yaml: rejected: line 2, column 1: Map keys must be unique$/],
+      ['a syntax error', 'node: [', /^--config-yaml: rejected: line 1, column 8: /],
+      ['nothing', '', /^--config-yaml: rejected: is empty$/],
       ['a list', '- a', /must be a map/],
       ['two documents', 'node: {}\n---\nnode: {}', /more than one YAML document/],
-      ['an unknown alias', 'node: *a', /^--config-yaml: .*[Uu]nresolved alias/],
-      ['an unknown tag', 'node: !x {}', /^--config-yaml: line 1, column 7: Unresolved tag: !x/],
-      ['aliases without end', 'node: &a { metadata: *a }', /^--config-yaml: /],
+      ['an unknown alias', 'node: *a', /^--config-yaml: rejected: .*[Uu]nresolved alias/],
+      ['an unknown tag', 'node: !x {}', /^--config-yaml: rejected: line 1, column 7: Unresolved tag: !x/],
+      ['aliases without end', 'node: &a { metadata: *a }', /^--config-yaml: rejected: /],
       [
         'an alias bomb',
         [
@@ -150,19 +152,19 @@ watchdogs: {}
         ].join('\n'),
         /expands to more than|Excessive alias/,
       ],
-      ['deep nesting', `node: ${'['.repeat(30_000)}`, /^--config-yaml: /],
+      ['deep nesting', `node: ${'['.repeat(30_000)}`, /^--config-yaml: rejected: /],
       [
         'an unknown field',
         'static_resources: { cluster: [] }',
-        /^--config-yaml: static_resources.cluster: unknown field .*did you mean clusters/,
+        /^--config-yaml: rejected: static_resources.cluster: unknown field .*did you mean clusters/,
       ],
-      ['a removed field', 'runtime: {}', /^--config-yaml: runtime: unknown field/],
+      ['a removed field', 'runtime: {}', /^--config-yaml: rejected: runtime: unknown field/],
       [
         'a hidden field',
         'static_resources: { clusters: [{ name: c, hidden_envoy_deprecated_hosts: [] }] }',
         /clusters\[0\].hidden_envoy_deprecated_hosts: unknown field/,
       ],
-      ['a wrong type', 'node: { id: 1 }', /^--config-yaml: node.id: /],
+      ['a wrong type', 'node: { id: 1 }', /^--config-yaml: rejected: node.id: /],
       [
         'an unknown enum name',
         'static_resources: { clusters: [{ name: c, type: DYNAMIC }] }',
@@ -202,7 +204,7 @@ watchdogs: {}
       );
     expect(listeners(0)).to.equal('');
     expect(listeners(8080)).to.equal(
-      '--config-yaml: static_resources.listeners[1].address: 127.0.0.1:8080 is the address of listener a already; give one of them another address',
+      '--config-yaml: rejected: static_resources.listeners[1].address: 127.0.0.1:8080 is the address of listener a already; give one of them another address',
     );
   });
 
@@ -372,12 +374,12 @@ stats_flush_interval: 0s
     it('must be there', () => {
       const file = join(folder, 'none.yaml');
       expect(bootstrapReport(loadBootstrap({ schema, file }))[0]).to.match(
-        new RegExp(`^${file}: cannot be read: ENOENT`),
+        new RegExp(`^${file}: rejected: cannot be read: ENOENT`),
       );
     });
     it('must be YAML or JSON', () => {
       expect(bootstrapReport(loadBootstrap({ schema, file: 'a.pb' }))[0]).to.equal(
-        'a.pb: protobuf files are not supported; use YAML or JSON',
+        'a.pb: rejected: protobuf files are not supported; use YAML or JSON',
       );
     });
   });

@@ -45,48 +45,52 @@ describe('bad input at the start', function () {
   const dynamic = (config: string) => `node: {id: a, cluster: b}\ndynamic_resources: {${config}}`;
 
   const cases: { name: string; bootstrap: () => string; says: string }[] = [
-    { name: 'an empty file', bootstrap: () => '', says: 'FILE: is empty' },
+    { name: 'an empty file', bootstrap: () => '', says: 'FILE: rejected: is empty' },
     {
       name: 'broken YAML',
       bootstrap: () => good.replace('type: STATIC', 'type: [STATIC'),
-      says: 'FILE: line \\d+, column \\d+: .+',
+      says: 'FILE: rejected: line \\d+, column \\d+: .+',
     },
-    { name: 'a list', bootstrap: () => '- a', says: 'FILE: must be a map of the fields of .*Bootstrap' },
-    { name: 'a key twice', bootstrap: () => `${good}\nadmin: {}`, says: 'FILE: line \\d+, column 1: .*unique.*' },
+    { name: 'a list', bootstrap: () => '- a', says: 'FILE: rejected: must be a map of the fields of .*Bootstrap' },
+    {
+      name: 'a key twice',
+      bootstrap: () => `${good}\nadmin: {}`,
+      says: 'FILE: rejected: line \\d+, column 1: .*unique.*',
+    },
     {
       name: 'an unknown field',
       bootstrap: () => good.replace('connect_timeout', 'connect_timeoot'),
-      says: 'FILE: static_resources\\.clusters\\[0\\]\\.connect_timeoot: unknown field of .*Cluster, did you mean connect_timeout\\?',
+      says: 'FILE: rejected: static_resources\\.clusters\\[0\\]\\.connect_timeoot: unknown field of .*Cluster, did you mean connect_timeout\\?',
     },
     {
       name: 'a value of the wrong type',
       bootstrap: () => good.replace('connect_timeout: 1s', 'connect_timeout: soon'),
-      says: 'FILE: static_resources\\.clusters\\[0\\]\\.connect_timeout: invalid duration "soon", expected seconds .*',
+      says: 'FILE: rejected: static_resources\\.clusters\\[0\\]\\.connect_timeout: invalid duration "soon", expected seconds .*',
     },
     {
       name: 'an unknown enum value',
       bootstrap: () => good.replace('type: STATIC', 'type: STATICAL'),
-      says: 'FILE: static_resources\\.clusters\\[0\\]\\.type: unknown value "STATICAL" .*, allowed: STATIC, .*',
+      says: 'FILE: rejected: static_resources\\.clusters\\[0\\]\\.type: unknown value "STATICAL" .*, allowed: STATIC, .*',
     },
     {
       name: 'an unknown @type',
       bootstrap: () => good.replace('golang.v3alpha.Config', 'golang.v3alpha.Confg'),
-      says: 'FILE: static_resources\\.clusters\\[0\\]\\.upstream_config\\.typed_config.*Confg.*',
+      says: 'FILE: rejected: static_resources\\.clusters\\[0\\]\\.upstream_config\\.typed_config.*Confg.*',
     },
     {
       name: 'a required field that is missing',
       bootstrap: () => good.replace('library_id: length_prefixed, ', ''),
-      says: 'FILE: static_resources\\.clusters\\[0\\]\\.upstream_config\\.typed_config\\.library_id: .*',
+      says: 'FILE: rejected: static_resources\\.clusters\\[0\\]\\.upstream_config\\.typed_config\\.library_id: .*',
     },
     {
       name: 'a value out of its range',
       bootstrap: () => good.replace('stat_prefix: ingress', 'stat_prefix: ""'),
-      says: `FILE: ${hcm}\\.stat_prefix: must be at least 1 character`,
+      says: `FILE: rejected: ${hcm}\\.stat_prefix: must be at least 1 character`,
     },
     {
       name: 'a regular expression that is none',
       bootstrap: () => good.replace('match: {prefix: /}', 'match: {safe_regex: {regex: "("}}'),
-      says: `FILE: ${hcm}\\.route_config\\.virtual_hosts\\[0\\]\\.routes\\[0\\]\\.match\\.safe_regex\\.regex: .*`,
+      says: `FILE: rejected: ${hcm}\\.route_config\\.virtual_hosts\\[0\\]\\.routes\\[0\\]\\.match\\.safe_regex\\.regex: .*`,
     },
     {
       name: 'an access log with a command that does not exist',
@@ -95,7 +99,7 @@ describe('bad input at the start', function () {
           'stat_prefix: ingress,',
           `stat_prefix: ingress, access_log: [{name: out, typed_config: {"@type": ${stdout}, log_format: {text_format_source: {inline_string: "%NOPE%"}}}}],`,
         ),
-      says: `FILE: ${hcm}\\.access_log\\[0\\]\\.typed_config\\.log_format\\.text_format: %NOPE% is no command operator .*`,
+      says: `FILE: rejected: ${hcm}\\.access_log\\[0\\]\\.typed_config\\.log_format\\.text_format: %NOPE% is no command operator .*`,
     },
     {
       name: 'two listeners of one address',
@@ -103,17 +107,17 @@ describe('bad input at the start', function () {
         const fixed = listener.replace('port_value: 0', `port_value: ${free}`);
         return staticBootstrap({ clusters: [bridge], listeners: [fixed, fixed.replace('name: http', 'name: other')] });
       },
-      says: 'FILE: static_resources\\.listeners\\[1\\]\\.address: 127\\.0\\.0\\.1:\\d+ is the address of listener http already; give one of them another address',
+      says: 'FILE: rejected: static_resources\\.listeners\\[1\\]\\.address: 127\\.0\\.0\\.1:\\d+ is the address of listener http already; give one of them another address',
     },
     {
       name: 'two clusters of one name',
       bootstrap: () => staticBootstrap({ clusters: [bridge, bridge] }),
-      says: 'FILE: static_resources\\.clusters\\[1\\]\\.name: duplicate name bridge',
+      says: 'FILE: rejected: static_resources\\.clusters\\[1\\]\\.name: duplicate name bridge',
     },
     {
       name: 'two listeners of one name',
       bootstrap: () => staticBootstrap({ clusters: [bridge], listeners: [listener, listener] }),
-      says: 'FILE: static_resources\\.listeners\\[1\\]\\.name: duplicate name http',
+      says: 'FILE: rejected: static_resources\\.listeners\\[1\\]\\.name: duplicate name http',
     },
     {
       name: 'a field that must not be ignored',
@@ -122,18 +126,18 @@ describe('bad input at the start', function () {
           'connect_timeout',
           `transport_socket: {name: tls, typed_config: {"@type": ${tls}}}, connect_timeout`,
         ),
-      says: 'FILE: static_resources\\.clusters\\[0\\]\\.transport_socket\\.typed_config: not supported: only plain text and TLS are; .*',
+      says: 'FILE: rejected: static_resources\\.clusters\\[0\\]\\.transport_socket\\.typed_config: not supported: only plain text and TLS are; .*',
     },
     {
       name: 'no cluster for the control plane',
       bootstrap: () =>
         `${good}\n${dynamic('ads_config: {api_type: GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: xds}}]}')}`,
-      says: 'FILE: dynamic_resources\\.ads_config\\.grpc_services\\[0\\]\\.envoy_grpc\\.cluster_name: unknown cluster xds; allowed are the static clusters \\(bridge\\)',
+      says: 'FILE: rejected: dynamic_resources\\.ads_config\\.grpc_services\\[0\\]\\.envoy_grpc\\.cluster_name: unknown cluster xds; allowed are the static clusters \\(bridge\\)',
     },
     {
       name: 'ads without ads_config',
       bootstrap: () => `${good}\n${dynamic('cds_config: {ads: {}, resource_api_version: V3}')}`,
-      says: 'FILE: dynamic_resources\\.cds_config\\.ads: needs dynamic_resources\\.ads_config',
+      says: 'FILE: rejected: dynamic_resources\\.cds_config\\.ads: needs dynamic_resources\\.ads_config',
     },
     {
       name: 'a library that does not exist',
@@ -212,7 +216,7 @@ describe('bad input at the start', function () {
     const { code, stderr } = await runChild(process.execPath, [cliPath, '-c', join(folder, 'nowhere.yaml')]);
     expect(code).to.equal(1);
     expect(stderr).to.equal(
-      `${join(folder, 'nowhere.yaml')}: cannot be read: ENOENT: no such file or directory, stat '${join(folder, 'nowhere.yaml')}'\n`,
+      `${join(folder, 'nowhere.yaml')}: rejected: cannot be read: ENOENT: no such file or directory, stat '${join(folder, 'nowhere.yaml')}'\n`,
     );
   });
 
@@ -238,6 +242,6 @@ describe('bad input at the start', function () {
   it('a mistake in --config-yaml is told as such', async () => {
     const { code, stderr } = await runChild(process.execPath, [cliPath, '--config-yaml', 'nodes: {}']);
     expect(code).to.equal(1);
-    expect(stderr).to.match(/^--config-yaml: nodes: unknown field of .*Bootstrap, did you mean node\?\n$/);
+    expect(stderr).to.match(/^--config-yaml: rejected: nodes: unknown field of .*Bootstrap, did you mean node\?\n$/);
   });
 });

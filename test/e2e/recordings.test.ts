@@ -32,7 +32,7 @@ function verdictsIn(dump: string): Map<string, Verdict> {
             ? 'rejected'
             : details.startsWith('parked')
               ? 'parked'
-              : details.startsWith('warnings')
+              : details.startsWith('warned')
                 ? 'warned'
                 : 'active';
         found.set(`${kind} ${name}`, verdict);

@@ -45,7 +45,7 @@ describe('pontoon --mode validate', function () {
       }),
     );
     expect(code).to.equal(0);
-    expect(lines[0]).to.match(/^header_prefix: /);
+    expect(lines[0]).to.match(/^bootstrap: warned: header_prefix: /);
     expect(lines[1]).to.match(/^cluster plain: parked: /);
     expect(lines[2]).to.equal(`configuration '${file}' OK`);
   });
@@ -62,10 +62,10 @@ describe('pontoon --mode validate', function () {
     expect(code).to.equal(1);
     expect(lines.at(-1)).to.equal('4 problems');
     expect(lines.slice(0, -1).sort()).to.deep.equal([
-      `${file}: static_resources.clusters[0].load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value: must be <= 65535`,
-      `${file}: static_resources.clusters[1].name: must be at least 1 character`,
-      `${file}: ${hcm}.route_config.virtual_hosts[0].domains: must have at least 1 item`,
-      `${file}: ${hcm}.stat_prefix: must be at least 1 character`,
+      `${file}: rejected: static_resources.clusters[0].load_assignment.endpoints[0].lb_endpoints[0].endpoint.address.socket_address.port_value: must be <= 65535`,
+      `${file}: rejected: static_resources.clusters[1].name: must be at least 1 character`,
+      `${file}: rejected: ${hcm}.route_config.virtual_hosts[0].domains: must have at least 1 item`,
+      `${file}: rejected: ${hcm}.stat_prefix: must be at least 1 character`,
     ]);
   });
 
@@ -86,7 +86,8 @@ describe('pontoon --mode validate', function () {
         ],
       }),
     );
-    const field = (index: number) => `${file}: static_resources.clusters[${index}].upstream_config.typed_config`;
+    const field = (index: number) =>
+      `${file}: rejected: static_resources.clusters[${index}].upstream_config.typed_config`;
     expect(code).to.equal(1);
     expect(lines).to.deep.equal([
       `${field(1)}.plugin_config: plugin "length_prefixed" rejects it: length_size must be one of 1, 2, 3, 4, 8, not 5`,

@@ -7,6 +7,7 @@ import { bootstrapReport } from '../../src/bootstrap/report.js';
 import { systemClock } from '../../src/clock.js';
 import type { ConfigSource } from '../../src/model/config-source.js';
 import type { Verdict } from '../../src/model/verdict.js';
+import { parseJson } from '../../src/protobuf/json.js';
 import { readNameField } from '../../src/protobuf/name-field.js';
 import { loadSchema } from '../../src/protobuf/schema.js';
 import { type ConfigSources, createConfigSources } from '../../src/server/config-sources.js';
@@ -214,6 +215,10 @@ ${clusters
       ...(type === eds ? { cluster_name: name } : { name, ...(value && { alt_stat_name: value }) }),
     });
     const json = (resources: readonly object[], version = '') => JSON.stringify({ version_info: version, resources });
+    const encoded = (text: string) => {
+      const parsed = parseJson(schema, 'envoy.service.discovery.v3.DiscoveryResponse', JSON.parse(text));
+      return parsed.ok ? parsed.bytes : Buffer.alloc(0);
+    };
     /** As configuration tools do: a complete file is moved to the name. */
     function swap(path: string, content: string | Uint8Array): void {
       writeFileSync(`${path}.tmp`, content);
@@ -307,6 +312,28 @@ ${clusters
       await until(() => watcher.updates.length === 2);
       expect(watcher.plain).to.deep.equal({ b: 'accepted' });
     });
+
+    for (const [what, name, content, said] of [
+      ['is no YAML', 'cds.yaml', 'resources: [', 'cds.yaml'],
+      ['has an unknown field', 'cds.yaml', 'resorces: []', 'resorces'],
+      ['is no message', 'cds.pb', '\u00ff\u00ff\u00ff', 'not a valid envoy.service.discovery.v3.DiscoveryResponse'],
+    ] as const)
+      it(`that ${what} from the beginning is told of at once, and nobody waits for it`, async () => {
+        const path = join(folder, name);
+        writeFileSync(path, content);
+        const { watcher, log, sources, source } = watch(path);
+        await until(() => watcher.updates.length === 1);
+        expect(watcher.updates[0]).to.deep.include({ cause: 'source_failure', changed: [], rejected: [], removed: [] });
+        expect(log.lines.join()).to.contain(said).and.to.contain('nothing waits for it');
+        const later = new RecordingWatcher();
+        sources.subscribe(cds, source, undefined, ['a'], later);
+        await until(() => later.updates.length === 1);
+        expect(later.updates[0]?.rejected.map((each) => each.name)).to.deep.equal(['a']);
+        const good = json([anyOf(cds, 'a')]);
+        swap(path, name.endsWith('.pb') ? encoded(good) : good);
+        await until(() => watcher.updates.length === 2 && later.updates.length === 2);
+        expect([watcher.plain, later.plain]).to.deep.equal([{ a: 'accepted' }, { a: 'accepted' }]);
+      });
 
     it('reject single resources, and apply the others', async () => {
       const path = join(folder, 'cds.yaml');

@@ -42,9 +42,9 @@ describe('what is logged of updates', () => {
       removed: ['r'],
     });
     expect(lines).to.deep.equal([
-      'debug cluster accepted (a)',
-      'warn cluster accepted with warnings: y: ignored (w)',
-      'debug cluster parked (p)',
+      'debug cluster active (a)',
+      'warn cluster warned: y: ignored (w)',
+      'debug cluster parked: no bridge (p)',
       'error cluster rejected, what ran before goes on: x: is bad (b)',
       'debug cluster removed, or there is none (r)',
       'info cluster update',

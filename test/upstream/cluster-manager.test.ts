@@ -221,7 +221,7 @@ describe('cluster manager', () => {
       expect(counter('cluster.echo.update_empty')).to.equal(1);
     });
 
-    it('a version that names another source of endpoints moves to it, with what is known until it answers', () => {
+    it('a version that names another source of endpoints moves to it once that has answered', () => {
       put(clusterModel(edsDiscovery('svc')));
       manager.setLoadAssignment('svc', assignment(here()));
       const own = edsDiscovery('svc') as Extract<Cluster['discovery'], { type: 'EDS' }>;
@@ -229,11 +229,31 @@ describe('cluster manager', () => {
       put(clusterModel(waiting), '2');
       expect(interest).to.deep.equal(['+svc']);
       const path = { kind: 'path', path: '/eds.yaml', watchedDirectory: undefined, pollIntervalMs: undefined } as const;
-      put(clusterModel({ ...own, source: { ...path, initialFetchTimeoutMs: 1 } }), '3');
+      const source = { ...path, initialFetchTimeoutMs: 1 };
+      put(clusterModel({ ...own, source }), '3');
       expect(interest).to.deep.equal(['+svc', '+svc']);
-      expect(shown()?.hosts).to.have.lengthOf(1);
-      manager.removeCluster('echo');
+      expect(active(manager).version).to.equal('2');
+      manager.setLoadAssignment('svc', assignment(here()), own.source);
+      expect(active(manager).version).to.equal('2');
+      manager.setLoadAssignment('svc', assignment([...here(), nobody]), source);
+      expect(active(manager).version).to.equal('3');
+      expect(shown()?.hosts).to.have.lengthOf(2);
       expect(interest).to.deep.equal(['+svc', '+svc', '-svc']);
+      manager.removeCluster('echo');
+      expect(interest).to.deep.equal(['+svc', '+svc', '-svc', '-svc']);
+    });
+
+    it('two clusters have the same service name of two sources', () => {
+      const own = edsDiscovery('svc') as Extract<Cluster['discovery'], { type: 'EDS' }>;
+      const path = { kind: 'path', path: '/eds.yaml', watchedDirectory: undefined, pollIntervalMs: undefined } as const;
+      const source = { ...path, initialFetchTimeoutMs: 1 };
+      put(clusterModel(own, { name: 'a' }));
+      put(clusterModel({ ...own, source }, { name: 'b' }));
+      manager.setLoadAssignment('svc', assignment(here()), own.source);
+      expect([manager.lookup('a').kind, manager.lookup('b').kind]).to.deep.equal(['active', 'warming']);
+      manager.setLoadAssignment('svc', assignment([...here(), nobody]), source);
+      manager.setLoadAssignment('svc', assignment([]), own.source);
+      expect([manager.status('a')?.hosts.length, manager.status('b')?.hosts.length]).to.deep.equal([0, 2]);
     });
 
     it('a newer version takes the place of the one that warms; EDS is not asked again', () => {

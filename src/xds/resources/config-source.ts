@@ -8,6 +8,7 @@ import { checkFields } from './support/check.js';
 import { configSourceSupport } from './support/common.js';
 import { pathConfigSourceSupport } from './support/control-plane.js';
 import type { Context } from './translate.js';
+import { readWatchedDirectory } from './watched-directory.js';
 
 /** As Envoy's: how long a resource may be absent before it counts as missing. */
 export const defaultInitialFetchTimeoutMs = 15_000;
@@ -25,10 +26,11 @@ function readPath(context: Context, source: ConfigSource__Output, path: string):
     });
     return undefined;
   }
-  const directory = config?.watched_directory?.path;
+  const watchedAt = join(path, 'path_config_source.watched_directory');
+  const directory = readWatchedDirectory(context, config?.watched_directory, watchedAt);
   if (directory !== undefined && !existsSync(directory)) {
     const message = `there is no folder ${directory}; it must exist before it is watched`;
-    context.findings.unsupported.push({ path: join(path, 'path_config_source.watched_directory.path'), message });
+    context.findings.unsupported.push({ path: join(watchedAt, 'path'), message });
     return undefined;
   }
   const pollAt = join(path, 'path_config_source.poll_interval');

@@ -2,6 +2,8 @@ import { readFileSync, statSync } from 'node:fs';
 import type { DataSource } from '../../model/data-source.js';
 import type { DataSource__Output } from '../../protobuf/generated/envoy/config/core/v3/DataSource.js';
 import { join } from './findings.js';
+import { checkFields } from './support/check.js';
+import { dataSourceSupport } from './support/common.js';
 import type { Context } from './translate.js';
 
 function readSpecified(source: DataSource__Output, maxBytes: number): Uint8Array {
@@ -34,6 +36,7 @@ export function readDataSource(
   path: string,
   maxBytes: number,
 ): Uint8Array | undefined {
+  checkFields(dataSourceSupport, source, path, context.findings);
   const at = join(path, source.specifier ?? '');
   try {
     const data = readSpecified(source, maxBytes);
@@ -52,7 +55,8 @@ export function readDataSource(
 }
 
 /** A DataSource as it is, to be read when it is needed. */
-export function dataSource(source: DataSource__Output): DataSource {
+export function dataSource({ findings }: Context, source: DataSource__Output, path: string): DataSource {
+  checkFields(dataSourceSupport, source, path, findings);
   switch (source.specifier) {
     case 'filename':
       return { kind: 'file', path: source.filename ?? '' };

@@ -3,8 +3,10 @@ import type { LoadAssignment } from '../../model/endpoint.js';
 import { isReachable } from '../../model/transport-socket.js';
 import type { Cluster__Output } from '../../protobuf/generated/envoy/config/cluster/v3/Cluster.js';
 import { readConfigSource } from './config-source.js';
-import { dnsClusterType, readClusterDns, readDnsCluster } from './dns-cluster.js';
+import { readClusterDns, readDnsCluster } from './dns-cluster.js';
 import { readLoadAssignment } from './endpoint.js';
+import { extensionRule, report } from './support/check.js';
+import { clusterTypeSupport } from './support/cluster-extensions.js';
 import { type Context, extensionType } from './translate.js';
 
 function readInlineAssignment(
@@ -66,11 +68,9 @@ function readCustom(context: Context, cluster: Cluster__Output): Discovery | und
   const any = cluster.cluster_type?.typed_config ?? null;
   const type = extensionType(context, any, path);
   if (type === undefined || any === null) return undefined;
-  if (type !== dnsClusterType) {
-    context.findings.parked.push({
-      path,
-      message: `not supported: clusters of type ${type} are not run`,
-    });
+  const rule = extensionRule(clusterTypeSupport, type);
+  if (rule !== undefined) {
+    report(context.findings, rule.treatment, path, `${rule.reason} (${type})`);
     return undefined;
   }
   const custom = readDnsCluster(context, any, path);

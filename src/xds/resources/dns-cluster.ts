@@ -1,16 +1,20 @@
 import type { DnsSettings } from '../../model/cluster.js';
-import { unpackAny } from '../../protobuf/any.js';
+import { typeNameOf, unpackAny } from '../../protobuf/any.js';
 import type { DurationValue } from '../../protobuf/duration.js';
 import type { Cluster__Output } from '../../protobuf/generated/envoy/config/cluster/v3/Cluster.js';
 import type { DnsCluster__Output } from '../../protobuf/generated/envoy/extensions/clusters/dns/v3/DnsCluster.js';
 import { DecodeError } from '../../protobuf/schema.js';
 import { join } from './findings.js';
 import { readDuration } from './read-duration.js';
-import { checkFields } from './support/check.js';
-import { dnsClusterSupport } from './support/cluster.js';
+import { checkFields, extensionRule, report } from './support/check.js';
+import {
+  appleResolverSupport,
+  caresResolverSupport,
+  dnsClusterSupport,
+  getaddrinfoResolverSupport,
+} from './support/cluster.js';
+import { dnsResolverSupport } from './support/cluster-extensions.js';
 import { type Context, readExtension } from './translate.js';
-
-export const dnsClusterType = 'envoy.extensions.clusters.dns.v3.DnsCluster';
 
 const defaultRefreshRateMs = 5_000;
 
@@ -63,9 +67,6 @@ function readDnsFields(context: Context, fields: DnsFields, path: string): DnsSe
   };
 }
 
-const otherServers =
-  'not supported: names would be asked of other servers than configured; the system resolver is used';
-
 interface TypedExtension {
   readonly typed_config: {
     readonly type_url: string;
@@ -73,19 +74,22 @@ interface TypedExtension {
   } | null;
 }
 
+const resolverSupports = [caresResolverSupport, getaddrinfoResolverSupport, appleResolverSupport];
+
 /** Resolver settings may be ignored as long as they don't name other servers to ask. */
 function checkResolver(context: Context, resolver: TypedExtension | null, path: string): void {
   if (!resolver?.typed_config) return;
   const at = join(path, 'typed_config');
+  const rule = extensionRule(dnsResolverSupport, typeNameOf(resolver.typed_config.type_url));
+  if (rule !== undefined) {
+    report(context.findings, rule.treatment, at, rule.reason);
+    return;
+  }
   try {
     // Not validated: what Envoy demands of it differs between versions, and nothing of it is used.
-    const config = unpackAny<{ readonly resolvers?: readonly unknown[] }>(context.schema, resolver.typed_config);
-    if (!config.known) context.findings.unsupported.push({ path: at, message: otherServers });
-    else if ((config.message.resolvers ?? []).length > 0)
-      context.findings.unsupported.push({
-        path: join(at, 'resolvers'),
-        message: otherServers,
-      });
+    const config = unpackAny<object>(context.schema, resolver.typed_config);
+    const support = config.known ? resolverSupports.find(({ message }) => message === config.typeName) : undefined;
+    if (config.known && support) checkFields(support, config.message, at, context.findings);
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     context.findings.malformed.push({ path: at, message: error.message });
@@ -95,11 +99,6 @@ function checkResolver(context: Context, resolver: TypedExtension | null, path: 
 /** Settings of a cluster of type STRICT_DNS or LOGICAL_DNS. */
 export function readClusterDns(context: Context, cluster: Cluster__Output): DnsSettings {
   checkResolver(context, cluster.typed_dns_resolver_config, 'typed_dns_resolver_config');
-  if ((cluster.dns_resolution_config?.resolvers.length ?? 0) > 0)
-    context.findings.unsupported.push({
-      path: 'dns_resolution_config.resolvers',
-      message: otherServers,
-    });
   return readDnsFields(context, cluster, '');
 }
 

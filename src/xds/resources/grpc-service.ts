@@ -15,6 +15,7 @@ import {
   channelCredentialsSupport,
   envoyGrpcSupport,
   googleGrpcSupport,
+  grpcRetrySupport,
   grpcServiceSupport,
   pluginCredentialsSupport,
   sslCredentialsSupport,
@@ -79,6 +80,7 @@ function readInitialMetadata(
 }
 
 function readRetry(context: Context, policy: RetryPolicy__Output | null, path: string): GrpcService['retry'] {
+  if (policy) checkFields(grpcRetrySupport, policy, join(path, 'retry_policy'), context.findings);
   const backOff = policy?.retry_back_off;
   if (!backOff) return undefined;
   const at = join(path, 'retry_policy.retry_back_off');
@@ -94,23 +96,20 @@ function readSecurity(context: Context, google: GoogleGrpc__Output, path: string
   if (credentials === null) return { kind: 'plain' };
   const at = join(path, 'channel_credentials');
   checkFields(channelCredentialsSupport, credentials, at, context.findings);
-  // It has no fields, which reads as not set.
-  if (credentials.credential_specifier === 'google_default')
-    context.findings.unsupported.push({
-      path: join(at, 'google_default'),
-      message: "not supported: Google's default credentials are not known here; use ssl_credentials",
-    });
   const ssl = credentials.ssl_credentials;
   if (!ssl) return { kind: 'plain' };
   checkFields(sslCredentialsSupport, ssl, join(at, 'ssl_credentials'), context.findings);
-  const source = (from: DataSource__Output | null) => (from === null ? undefined : dataSource(from));
-  const [privateKey, certChain] = [source(ssl.private_key), source(ssl.cert_chain)];
+  const source = (field: 'root_certs' | 'private_key' | 'cert_chain') => {
+    const from = ssl[field];
+    return from === null ? undefined : dataSource(context, from, join(at, `ssl_credentials.${field}`));
+  };
+  const [privateKey, certChain] = [source('private_key'), source('cert_chain')];
   if ((privateKey === undefined) !== (certChain === undefined))
     context.findings.malformed.push({
       path: join(at, 'ssl_credentials'),
       message: 'private_key and cert_chain belong together',
     });
-  return { kind: 'tls', rootCerts: source(ssl.root_certs), privateKey, certChain };
+  return { kind: 'tls', rootCerts: source('root_certs'), privateKey, certChain };
 }
 
 function readCallCredentials(context: Context, google: GoogleGrpc__Output, path: string): CallCredential[] {
@@ -122,11 +121,6 @@ function readCallCredentials(context: Context, google: GoogleGrpc__Output, path:
       const bytes = Buffer.from(credentials.access_token ?? '');
       return [{ header: 'authorization', prefix: 'Bearer ', secret: { kind: 'inline', bytes } }];
     }
-    if (credentials.credential_specifier === 'google_compute_engine')
-      findings.unsupported.push({
-        path: join(at, 'google_compute_engine'),
-        message: 'not supported: use access_token, or from_plugin with envoy.grpc_credentials.file_based_metadata',
-      });
     const plugin = credentials.from_plugin;
     if (!plugin) return [];
     checkFields(pluginCredentialsSupport, plugin, join(at, 'from_plugin'), findings);
@@ -145,7 +139,8 @@ function readCallCredentials(context: Context, google: GoogleGrpc__Output, path:
     }>(context, plugin.typed_config, configPath);
     if (!config?.secret_data) return [];
     const header = config.header_key || 'authorization';
-    return [{ header, prefix: config.header_prefix, secret: dataSource(config.secret_data) }];
+    const secret = dataSource(context, config.secret_data, join(configPath, 'secret_data'));
+    return [{ header, prefix: config.header_prefix, secret }];
   });
 }
 
@@ -182,15 +177,17 @@ function readGoogleGrpc(context: Context, google: GoogleGrpc__Output, path: stri
 export function readGrpcService(context: Context, service: GrpcService__Output, path: string): GrpcService | undefined {
   checkFields(grpcServiceSupport, service, path, context.findings);
   const initialMetadata = readInitialMetadata(context, service, path);
+  const retry = readRetry(context, service.retry_policy, path);
   const { envoy_grpc: envoy, google_grpc: google } = service;
   if (envoy) {
     const at = join(path, 'envoy_grpc');
     checkFields(envoyGrpcSupport, envoy, at, context.findings);
+    const own = readRetry(context, envoy.retry_policy, at);
     return {
       target: { kind: 'cluster', clusterName: envoy.cluster_name, authority: envoy.authority || undefined },
       initialMetadata,
       maxReceiveMessageLength: envoy.max_receive_message_length?.value || undefined,
-      retry: readRetry(context, envoy.retry_policy, at) ?? readRetry(context, service.retry_policy, path),
+      retry: own ?? retry,
     };
   }
   if (!google) return undefined;
@@ -198,6 +195,6 @@ export function readGrpcService(context: Context, service: GrpcService__Output, 
     target: readGoogleGrpc(context, google, join(path, 'google_grpc')),
     initialMetadata,
     maxReceiveMessageLength: undefined,
-    retry: readRetry(context, service.retry_policy, path),
+    retry,
   };
 }

@@ -9,6 +9,7 @@ import { readDuration } from './read-duration.js';
 import { readRouteConfiguration } from './route.js';
 import { checkFields, extensionRule, report } from './support/check.js';
 import {
+  clientCertDetailsSupport,
   connectionManagerSupport,
   downstreamHttpOptionsSupport,
   http1OptionsSupport,
@@ -158,6 +159,8 @@ function checkManager(context: Context, manager: HttpConnectionManager__Output, 
       path,
       message: 'only one of strip_matching_host_port and strip_any_host_port is allowed',
     });
+  const details = manager.set_current_client_cert_details;
+  if (details) checkFields(clientCertDetailsSupport, details, join(path, 'set_current_client_cert_details'), findings);
   checkUpgrades(context, manager, path);
   const requestId = manager.request_id_extension?.typed_config;
   if (!requestId) return;

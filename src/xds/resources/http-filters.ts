@@ -2,7 +2,8 @@ import type { Router__Output } from '../../protobuf/generated/envoy/extensions/f
 import type { HttpFilter__Output } from '../../protobuf/generated/envoy/extensions/filters/network/http_connection_manager/v3/HttpFilter.js';
 import { join } from './findings.js';
 import { checkFields, extensionRule, report } from './support/check.js';
-import { httpFilterFieldsSupport, httpFilterSupport, routerSupport } from './support/listener.js';
+import { httpFilterSupport } from './support/http-filters.js';
+import { httpFilterFieldsSupport, routerSupport } from './support/listener.js';
 import { type Context, extensionType, readExtension } from './translate.js';
 
 const routerType = 'envoy.extensions.filters.http.router.v3.Router';
@@ -11,7 +12,7 @@ function checkFilter(context: Context, filter: HttpFilter__Output, type: string,
   const rule = extensionRule(httpFilterSupport, type);
   if (rule === undefined || filter.disabled) return;
   // An optional filter may be ignored by who doesn't know it: that is what the field means.
-  const treatment = filter.is_optional && rule.treatment === 'parked' ? 'ignored' : rule.treatment;
+  const treatment = filter.is_optional && rule.treatment === 'parked' ? 'warned' : rule.treatment;
   report(context.findings, treatment, path, `HTTP filter ${filter.name} (${type}): ${rule.reason}`);
 }
 

@@ -5,6 +5,7 @@ import type { DownstreamTls } from '../../model/tls.js';
 import type { Address__Output } from '../../protobuf/generated/envoy/config/core/v3/Address.js';
 import type { FilterChain__Output } from '../../protobuf/generated/envoy/config/listener/v3/FilterChain.js';
 import type { Listener__Output } from '../../protobuf/generated/envoy/config/listener/v3/Listener.js';
+import type { TlsInspector__Output } from '../../protobuf/generated/envoy/extensions/filters/listener/tls_inspector/v3/TlsInspector.js';
 import type { HttpConnectionManager__Output } from '../../protobuf/generated/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.js';
 import type { DownstreamTlsContext__Output } from '../../protobuf/generated/envoy/extensions/transport_sockets/tls/v3/DownstreamTlsContext.js';
 import type { Schema } from '../../protobuf/schema.js';
@@ -16,12 +17,17 @@ import { readDuration } from './read-duration.js';
 import { checkFields, extensionRule, report } from './support/check.js';
 import {
   additionalAddressSupport,
-  downstreamTransportSocketSupport,
   filterChainSupport,
-  listenerFilterSupport,
+  filterSupport,
+  listenerFilterFieldsSupport,
   listenerSupport,
-  networkFilterSupport,
+  tlsInspectorSupport,
 } from './support/listener.js';
+import {
+  downstreamTransportSocketSupport,
+  listenerFilterSupport,
+  networkFilterSupport,
+} from './support/network-filters.js';
 import { noStaticSecrets, readDownstreamTls, type StaticSecrets } from './tls-context.js';
 import { type Context, extensionType, type ResourceTranslator, readExtension, translateResource } from './translate.js';
 
@@ -76,10 +82,17 @@ function checkIpv4Compat(context: Context, listener: Listener__Output): boolean 
 function checkListenerFilters(context: Context, listener: Listener__Output): void {
   for (const [index, filter] of listener.listener_filters.entries()) {
     const path = `listener_filters[${index}]`;
-    const type = filter.config_discovery ? 'config_discovery' : extensionType(context, filter.typed_config, path);
+    checkFields(listenerFilterFieldsSupport, filter, path, context.findings);
+    if (filter.config_discovery) continue;
+    const type = extensionType(context, filter.typed_config, path);
     const rule = type === undefined ? undefined : extensionRule(listenerFilterSupport, type);
     if (rule !== undefined)
       report(context.findings, rule.treatment, path, `listener filter ${filter.name}: ${rule.reason}`);
+    else if (type === tlsInspectorType && filter.typed_config) {
+      const at = join(path, 'typed_config');
+      const inspector = readExtension<TlsInspector__Output>(context, filter.typed_config, at);
+      if (inspector) checkFields(tlsInspectorSupport, inspector, at, context.findings);
+    }
   }
 }
 
@@ -115,8 +128,10 @@ function readFilters(context: Context, chain: FilterChain__Output, path: string)
   const { findings } = context;
   for (const [index, filter] of chain.filters.entries()) {
     const at = join(path, `filters[${index}]`);
+    checkFields(filterSupport, filter, at, findings);
+    if (filter.config_discovery) continue;
     const any = filter.typed_config ?? null;
-    const type = filter.config_discovery ? 'config_discovery' : extensionType(context, any, join(at, 'typed_config'));
+    const type = extensionType(context, any, join(at, 'typed_config'));
     if (type === undefined) return undefined;
     const rule = extensionRule(networkFilterSupport, type);
     if (rule !== undefined) {

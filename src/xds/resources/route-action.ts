@@ -12,7 +12,9 @@ import { readRegex } from './string-match.js';
 import { checkFields } from './support/check.js';
 import {
   clusterWeightSupport,
+  connectConfigSupport,
   directResponseSupport,
+  proxyProtocolSupport,
   redirectSupport,
   routeActionSupport,
   routeUpgradeSupport,
@@ -114,15 +116,13 @@ function readConnect(context: Context, action: RouteAction__Output, path: string
       });
     if (upgrade.enabled?.value === false) continue;
     if (type === 'connect') {
-      const version = config?.proxy_protocol_config?.version;
+      if (config) checkFields(connectConfigSupport, config, join(at, 'connect_config'), findings);
+      const header = config?.proxy_protocol_config;
+      if (header) checkFields(proxyProtocolSupport, header, join(at, 'connect_config.proxy_protocol_config'), findings);
+      const version = header?.version;
       connect = {
         proxyProtocol: version === 'V2' ? 'V2' : version === 'V1' ? 'V1' : undefined,
       };
-      if (config?.allow_post)
-        findings.warnings.push({
-          path: join(at, 'connect_config.allow_post'),
-          message: 'ignored: POST is routed like any method',
-        });
     } else {
       findings.warnings.push({
         path: at,

@@ -5,7 +5,12 @@ import type { RouteMatch__Output } from '../../protobuf/generated/envoy/config/r
 import { join } from './findings.js';
 import { readRegex, readStringMatch } from './string-match.js';
 import { checkFields } from './support/check.js';
-import { headerMatcherSupport, queryMatcherSupport, routeMatchSupport } from './support/route.js';
+import {
+  headerMatcherSupport,
+  queryMatcherSupport,
+  routeMatchSupport,
+  runtimeFractionSupport,
+} from './support/route.js';
 import type { Context } from './translate.js';
 
 const denominators: Readonly<Record<string, number>> = {
@@ -139,6 +144,8 @@ export function readRouteMatch(context: Context, match: RouteMatch__Output, path
     match.query_parameters.map((query, i) => readQueryMatch(context, query, join(path, `query_parameters[${i}]`))),
   );
   if (pathMatch === undefined) return undefined;
+  if (match.runtime_fraction)
+    checkFields(runtimeFractionSupport, match.runtime_fraction, join(path, 'runtime_fraction'), context.findings);
   const fraction = match.runtime_fraction?.default_value;
   return {
     path: pathMatch,

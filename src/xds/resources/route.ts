@@ -38,11 +38,6 @@ function readAction(
   if (route.redirect) return readRedirect(context, route.redirect, join(path, 'redirect'));
   if (route.direct_response)
     return readDirectResponse(context, route.direct_response, join(path, 'direct_response'), maxBodyBytes);
-  if (route.action === 'non_forwarding_action')
-    context.findings.unsupported.push({
-      path: join(path, 'non_forwarding_action'),
-      message: 'not supported: use route, redirect or direct_response',
-    });
   return undefined;
 }
 

@@ -10,6 +10,7 @@ import { readStringMatch } from './string-match.js';
 import { checkFields } from './support/check.js';
 import { sanMatcherSupport, secretSupport, tlsCertificateSupport, validationSupport } from './support/tls.js';
 import { type Context, type ResourceTranslator, translateResource } from './translate.js';
+import { readWatchedDirectory } from './watched-directory.js';
 
 const typeName = 'envoy.extensions.transport_sockets.tls.v3.Secret';
 
@@ -39,10 +40,10 @@ export function readTlsCertificate(
     return undefined;
   }
   const read: TlsCertificate = {
-    certificateChain: dataSource(certificate.certificate_chain),
-    privateKey: dataSource(certificate.private_key),
-    password: certificate.password ? dataSource(certificate.password) : undefined,
-    watchedDirectory: certificate.watched_directory?.path || undefined,
+    certificateChain: dataSource(context, certificate.certificate_chain, join(path, 'certificate_chain')),
+    privateKey: dataSource(context, certificate.private_key, join(path, 'private_key')),
+    password: certificate.password ? dataSource(context, certificate.password, join(path, 'password')) : undefined,
+    watchedDirectory: readWatchedDirectory(context, certificate.watched_directory, join(path, 'watched_directory')),
   };
   check(context, path, () => certificateMaterial(read));
   return read;
@@ -87,12 +88,12 @@ export function readValidation(
   checkFields(validationSupport, validation, path, context.findings);
   const read: CertificateValidation = {
     trustedCa: validation.trusted_ca
-      ? dataSource(validation.trusted_ca)
+      ? dataSource(context, validation.trusted_ca, join(path, 'trusted_ca'))
       : validation.system_root_certs
         ? 'system'
         : undefined,
-    crl: validation.crl ? dataSource(validation.crl) : undefined,
-    watchedDirectory: validation.watched_directory?.path || undefined,
+    crl: validation.crl ? dataSource(context, validation.crl, join(path, 'crl')) : undefined,
+    watchedDirectory: readWatchedDirectory(context, validation.watched_directory, join(path, 'watched_directory')),
     sanMatches: readSanMatches(context, validation, path),
     certificateHashes: readHashes(context, validation, path),
     publicKeyHashes: validation.verify_certificate_spki,

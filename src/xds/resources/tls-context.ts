@@ -246,7 +246,8 @@ export function readDownstreamTls(
   checkFields(downstreamTlsSupport, message, path, findings);
   const at = join(path, 'common_tls_context');
   const tls = readCommon(context, message.common_tls_context, at, secrets, 'TLSv1.3');
-  if (tls.certificates.length === 0 && findings.malformed.length === 0)
+  const toldWhy = findings.malformed.length + findings.unsupported.length > 0;
+  if (tls.certificates.length === 0 && !toldWhy)
     findings.malformed.push({ path: join(at, 'tls_certificates'), message: 'a server needs a certificate' });
   const requireClientCertificate = message.require_client_certificate?.value ?? false;
   if (requireClientCertificate && tls.validation === undefined && tls.defaultValidation === undefined)

@@ -6,7 +6,7 @@ import type { TransportSocket__Output } from '../../protobuf/generated/envoy/con
 import type { UpstreamTlsContext__Output } from '../../protobuf/generated/envoy/extensions/transport_sockets/tls/v3/UpstreamTlsContext.js';
 import { join, newFindings } from './findings.js';
 import { extensionRule, report } from './support/check.js';
-import { transportSocketSupport } from './support/cluster.js';
+import { transportSocketSupport } from './support/network-filters.js';
 import { readUpstreamTls, type StaticSecrets } from './tls-context.js';
 import { type Context, extensionType, readExtension } from './translate.js';
 

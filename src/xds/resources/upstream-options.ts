@@ -8,15 +8,15 @@ import { checkFields, extensionRule, report } from './support/check.js';
 import {
   circuitBreakersSupport,
   clusterCommonHttpOptionsSupport,
-  clusterFilterSupport,
+  clusterFilterFieldsSupport,
   clusterHttpOptionsSupport,
-  lbPolicySupport,
-  protocolOptionsSupport,
   retryBudgetSupport,
   roundRobinSupport,
   tcpOptionsSupport,
   thresholdsSupport,
 } from './support/cluster.js';
+import { lbPolicySupport, protocolOptionsSupport } from './support/cluster-extensions.js';
+import { clusterFilterSupport } from './support/network-filters.js';
 import { type Context, extensionType, readExtension } from './translate.js';
 
 const defaultIdleTimeoutMs = 3_600_000;
@@ -63,7 +63,8 @@ function readProtocolOptions(context: Context, cluster: Cluster__Output): IdleTi
       );
       found.http = common.idle_timeout;
     } else if (type !== undefined) {
-      report(context.findings, protocolOptionsSupport.others.treatment, path, protocolOptionsSupport.others.reason);
+      const { treatment, reason } = extensionRule(protocolOptionsSupport, type) ?? protocolOptionsSupport.others;
+      report(context.findings, treatment, path, `${reason} (${type})`);
     }
   }
   return found;
@@ -142,7 +143,9 @@ export function checkLbPolicy(context: Context, cluster: Cluster__Output): void 
 export function checkNetworkFilters(context: Context, cluster: Cluster__Output): void {
   for (const [index, filter] of cluster.filters.entries()) {
     const path = `filters[${index}]`;
-    const type = filter.config_discovery ? 'config_discovery' : extensionType(context, filter.typed_config, path);
+    checkFields(clusterFilterFieldsSupport, filter, path, context.findings);
+    if (filter.config_discovery) continue;
+    const type = extensionType(context, filter.typed_config, path);
     const rule = type === undefined ? undefined : extensionRule(clusterFilterSupport, type);
     if (rule !== undefined) report(context.findings, rule.treatment, path, `${rule.reason} (${type})`);
   }

@@ -1,12 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { newFindings } from '../../../src/xds/resources/findings.js';
-import { checkFields } from '../../../src/xds/resources/support/check.js';
-import { type SupportSection, supportSections } from '../../../src/xds/resources/support/index.js';
+import { checkFields, mapFields } from '../../../src/xds/resources/support/check.js';
+import { type SupportSection, supportCategories, supportSections } from '../../../src/xds/resources/support/index.js';
+import type { CategorySupport } from '../../../src/xds/resources/support/rules.js';
 import { schema } from './translators.js';
 
 const root = new URL('../../../../', import.meta.url);
 const messages = supportSections.flatMap((section) => section.messages);
+const extensions = supportSections.flatMap((section) => section.extensions);
 
 describe('xds/resources support', () => {
   for (const support of messages) {
@@ -34,18 +36,28 @@ describe('xds/resources support', () => {
         const value = rule.values === undefined ? [1] : { value: rule.values[0] };
         checkFields({ ...rest, rules: [rule] }, { [rule.field]: value }, 'a', findings);
         const filed = {
-          ignored: findings.warnings,
+          warned: findings.warnings,
           parked: findings.parked,
           rejected: findings.unsupported,
-          silent: [{ path: `a.${rule.field}` }],
+          active: [{ path: `a.${rule.field}` }],
         }[rule.treatment];
         expect(filed.map((problem) => problem.path)).to.deep.equal([`a.${rule.field}`]);
       }
   });
 
-  it('has a reason wherever a user is told of it', () => {
-    for (const { rules } of messages)
-      for (const { treatment, reason } of rules) expect(reason !== '' || treatment === 'silent').to.equal(true);
+  it('knows which fields are maps', () => {
+    const maps = messages.flatMap(({ message, rules }) =>
+      rules.filter(({ field }) => schema.type(message).fields[field]?.map).map(({ field }) => field),
+    );
+    expect(new Set(maps)).to.deep.equal(mapFields);
+  });
+
+  it('has a reason for everything that is not simply active', () => {
+    for (const { message, rules } of messages)
+      for (const { field, reason } of rules) expect(reason, `${message}.${field}`).to.not.equal('');
+    for (const { point, rules, others } of extensions)
+      for (const { reason } of [...rules, others]) expect(reason, point).to.not.equal('');
+    for (const { category, reason } of supportCategories) expect(reason, category).to.not.equal('');
   });
 
   it('names values that the schema knows', () => {
@@ -59,8 +71,9 @@ describe('xds/resources support', () => {
 
   it('is what docs/support.md says (else run: node .build/support.mjs)', async () => {
     const generator = (await import(new URL('.build/support.mjs', root).href)) as {
-      supportMarkdown(sections: readonly SupportSection[]): string;
+      supportMarkdown(sections: readonly SupportSection[], categories: readonly CategorySupport[]): string;
     };
-    expect(readFileSync(new URL('docs/support.md', root), 'utf8')).to.equal(generator.supportMarkdown(supportSections));
+    const markdown = generator.supportMarkdown(supportSections, supportCategories);
+    expect(readFileSync(new URL('docs/support.md', root), 'utf8')).to.equal(markdown);
   });
 });

@@ -1,34 +1,32 @@
-import { ignored, type MessageSupport, message, rejected, silent } from './rules.js';
+import { active, type ExtensionSupport, type MessageSupport, message, rejected, types, warned } from './rules.js';
 
 export const bootstrapSupport: MessageSupport = message(
   'envoy.config.bootstrap.v3.Bootstrap',
-  'node static_resources dynamic_resources stats_flush_interval admin layered_runtime',
+  'node static_resources dynamic_resources stats_flush_interval admin layered_runtime default_regex_engine',
   [
     ...rejected('hds_config', 'hosts are not probed for a control plane'),
-    ...rejected('default_regex_engine', 'regular expressions are those of RE2'),
     ...rejected('config_sources default_config_source', 'use ads_config'),
-    ...ignored('cluster_manager', 'its settings are not used'),
-    ...ignored('stats_sinks', 'statistics are read at the admin address'),
-    ...ignored('stats_config', 'all statistics are kept, without tags of their own'),
-    ...ignored('stats_flush_on_admin', 'statistics are always current'),
-    ...ignored('tracing', 'requests are not traced'),
-    ...ignored('overload_manager', 'there are no overload actions'),
-    ...ignored('header_prefix', 'headers begin with x-envoy-'),
-    ...ignored(
-      'use_tcp_for_dns_lookups dns_resolution_config typed_dns_resolver_config',
-      'the system resolver is used',
+    ...warned('cluster_manager', 'its settings are not used'),
+    ...warned('stats_sinks', 'statistics are read at the admin address'),
+    ...warned('stats_config', 'all statistics are kept, without tags of their own'),
+    ...warned('stats_flush_on_admin', 'statistics are always current'),
+    ...warned('tracing', 'requests are not traced'),
+    ...warned('overload_manager', 'there are no overload actions'),
+    ...warned('header_prefix', 'headers begin with x-envoy-'),
+    ...warned('use_tcp_for_dns_lookups dns_resolution_config typed_dns_resolver_config', 'the system resolver is used'),
+    ...warned('bootstrap_extensions', 'they are not loaded'),
+    ...warned('application_log_config', 'the log is JSON lines'),
+    ...warned('certificate_provider_instances xds_delegate_extension xds_config_tracker_extension', 'it is not loaded'),
+    ...warned('enable_worker_cpu_affinity stats_eviction_interval', 'it is not used'),
+    ...warned('default_socket_interface fatal_actions perf_tracing_file_path', 'it is not used'),
+    ...active('flags_path stats_server_version_override', 'it changes only what Envoy tells of itself'),
+    ...active('watchdog watchdogs enable_dispatcher_stats', 'there are no dispatcher threads to watch'),
+    ...active(
+      'inline_headers deferred_stat_options grpc_async_client_manager_config memory_allocator_manager',
+      'it tunes how Envoy uses memory',
     ),
-    ...ignored('bootstrap_extensions', 'they are not loaded'),
-    ...ignored('application_log_config', 'the log is JSON lines'),
-    ...ignored(
-      'certificate_provider_instances xds_delegate_extension xds_config_tracker_extension',
-      'it is not loaded',
-    ),
-    ...ignored('enable_worker_cpu_affinity stats_eviction_interval', 'it is not used'),
-    ...ignored('default_socket_interface fatal_actions perf_tracing_file_path', 'it is not used'),
-    ...silent('flags_path watchdog watchdogs enable_dispatcher_stats stats_server_version_override inline_headers'),
-    ...silent('deferred_stat_options grpc_async_client_manager_config memory_allocator_manager listener_manager'),
-    ...silent('node_context_params'),
+    ...active('listener_manager', 'there is one'),
+    ...active('node_context_params', 'names are sent as they are'),
   ],
 );
 
@@ -44,9 +42,12 @@ export const dynamicResourcesSupport: MessageSupport = message(
 );
 
 export const nodeSupport: MessageSupport = message('envoy.config.core.v3.Node', 'id cluster metadata locality', [
-  ...ignored('dynamic_parameters', 'they are not sent'),
-  ...ignored('listening_addresses', 'they are not sent'),
-  ...silent('user_agent_name user_agent_version user_agent_build_version extensions client_features'),
+  ...warned('dynamic_parameters', 'they are not sent'),
+  ...warned('listening_addresses', 'they are not sent'),
+  ...active(
+    'user_agent_name user_agent_version user_agent_build_version extensions client_features',
+    'the program tells its own',
+  ),
 ]);
 
 export const adminSupport: MessageSupport = message(
@@ -54,16 +55,33 @@ export const adminSupport: MessageSupport = message(
   'address access_log access_log_path',
   [
     ...rejected('allow_paths', 'all admin paths would be open; bind admin where only operators are'),
-    ...ignored('socket_options', 'the socket has the system defaults'),
-    ...silent('profile_path ignore_global_conn_limit'),
+    ...warned('socket_options', 'the socket has the system defaults'),
+    ...active('profile_path', 'there is no profiler'),
+    ...active('ignore_global_conn_limit', 'there is no limit of connections over all listeners'),
   ],
 );
 
-export const layeredRuntimeSupport: MessageSupport = message(
-  'envoy.config.bootstrap.v3.RuntimeLayer',
-  'name static_layer admin_layer',
-  ignored('disk_layer rtds_layer', 'runtime keys have no effect'),
-);
+export const layeredRuntimeSupport: MessageSupport = message('envoy.config.bootstrap.v3.RuntimeLayer', '', [
+  ...active('name admin_layer', 'nothing reads runtime keys'),
+  ...warned('static_layer disk_layer rtds_layer', 'runtime keys have no effect'),
+]);
+
+export const runtimeSupport: MessageSupport = message('envoy.config.bootstrap.v3.LayeredRuntime', 'layers');
+
+export const regexEngineSupport: ExtensionSupport = {
+  point: '`default_regex_engine` of the bootstrap',
+  categories: ['envoy.regex_engines'],
+  implemented: ['envoy.extensions.regex_engines.v3.GoogleRE2'],
+  rules: [
+    types(
+      'rejected',
+      'envoy.extensions.regex_engines',
+      'hyperscan.v3alpha.Hyperscan',
+      'regular expressions are those of RE2',
+    ),
+  ],
+  others: { treatment: 'rejected', reason: 'regular expressions are those of RE2' },
+};
 
 export const bootstrapMessages: readonly MessageSupport[] = [
   bootstrapSupport,
@@ -71,5 +89,6 @@ export const bootstrapMessages: readonly MessageSupport[] = [
   adminSupport,
   staticResourcesSupport,
   dynamicResourcesSupport,
+  runtimeSupport,
   layeredRuntimeSupport,
 ];

@@ -1,4 +1,4 @@
-import { ignored, type MessageSupport, message, rejected, silent } from './rules.js';
+import { active, type MessageSupport, message, rejected, warned } from './rules.js';
 
 export const loadAssignmentSupport: MessageSupport = message(
   'envoy.config.endpoint.v3.ClusterLoadAssignment',
@@ -10,9 +10,9 @@ export const policySupport: MessageSupport = message(
   'envoy.config.endpoint.v3.ClusterLoadAssignment.Policy',
   'overprovisioning_factor',
   [
-    ...ignored('drop_overloads', 'no request is dropped'),
-    ...ignored('endpoint_stale_after', 'endpoints stay until they are replaced'),
-    ...ignored('weighted_priority_health', 'hosts count equally for the health of a priority'),
+    ...warned('drop_overloads', 'no request is dropped'),
+    ...warned('endpoint_stale_after', 'endpoints stay until they are replaced'),
+    ...warned('weighted_priority_health', 'hosts count equally for the health of a priority'),
   ],
 );
 
@@ -21,7 +21,7 @@ export const localitySupport: MessageSupport = message(
   'locality lb_endpoints load_balancing_weight priority',
   [
     ...rejected('load_balancer_endpoints leds_cluster_locality_config', 'put the endpoints into lb_endpoints'),
-    ...silent('metadata proximity'),
+    ...active('metadata proximity', 'nothing that runs reads it'),
   ],
 );
 
@@ -32,9 +32,17 @@ export const lbEndpointSupport: MessageSupport = message(
 );
 
 export const endpointSupport: MessageSupport = message('envoy.config.endpoint.v3.Endpoint', 'address hostname', [
-  ...ignored('additional_addresses', 'only the first address is tried'),
-  ...silent('health_check_config observability_name'),
+  ...warned('additional_addresses', 'only the first address is tried'),
+  ...active('health_check_config', 'hosts are not probed'),
+  ...active('observability_name', 'hosts are shown by their address'),
 ]);
+
+export const endpointMetadataSupport: MessageSupport = message(
+  'envoy.config.core.v3.Metadata',
+  'filter_metadata',
+  active('typed_filter_metadata', 'nothing that runs reads it'),
+  'of an endpoint: `envoy.transport_socket_match` of filter_metadata is read',
+);
 
 export const endpointMessages: readonly MessageSupport[] = [
   loadAssignmentSupport,
@@ -42,4 +50,5 @@ export const endpointMessages: readonly MessageSupport[] = [
   localitySupport,
   lbEndpointSupport,
   endpointSupport,
+  endpointMetadataSupport,
 ];

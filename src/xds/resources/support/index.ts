@@ -1,12 +1,15 @@
-import { bootstrapMessages } from './bootstrap.js';
-import { clusterExtensions, clusterMessages } from './cluster.js';
+import { bootstrapMessages, regexEngineSupport } from './bootstrap.js';
+import { categorySupport } from './categories.js';
+import { clusterMessages } from './cluster.js';
+import { clusterExtensions } from './cluster-extensions.js';
 import { commonMessages } from './common.js';
 import { controlPlaneMessages } from './control-plane.js';
 import { endpointMessages } from './endpoint.js';
 import { listenerExtensions, listenerMessages } from './listener.js';
+import { clusterFilterSupport, transportSocketSupport } from './network-filters.js';
 import { retryOnSupport } from './retry.js';
 import { routeExtensions, routeMessages } from './route.js';
-import type { ExtensionSupport, MessageSupport } from './rules.js';
+import type { CategorySupport, ExtensionSupport, MessageSupport } from './rules.js';
 import { tlsMessages } from './tls.js';
 
 export interface SupportSection {
@@ -25,9 +28,9 @@ export const supportSections: readonly SupportSection[] = [
     about:
       'A cluster is ours when its `upstream_config` is the HTTP-TCP bridge; the rules are for those. Any other well-formed ' +
       'cluster is parked, whatever else it has set; a static one can still be the address of the control plane. ' +
-      'Discovery: STATIC, STRICT_DNS, LOGICAL_DNS, EDS and `cluster_type` DnsCluster; other types are parked.',
+      '`type` is STATIC, STRICT_DNS, LOGICAL_DNS or EDS.',
     messages: clusterMessages,
-    extensions: clusterExtensions,
+    extensions: [...clusterExtensions, transportSocketSupport, clusterFilterSupport],
   },
   {
     title: 'Endpoints (EDS)',
@@ -55,8 +58,8 @@ export const supportSections: readonly SupportSection[] = [
   {
     title: 'TLS, and its secrets (SDS)',
     about:
-      'A listener whose TLS has a rejected field is parked. An entry of `transport_socket_matches` with one is ignored, and hosts ' +
-      'that it fits are left out. Session ticket keys and generic secrets are parked: nothing uses them.',
+      'A listener whose TLS has a rejected field is parked. An entry of `transport_socket_matches` with one is left out, and so are the hosts ' +
+      'that it fits. Session ticket keys and generic secrets are parked: nothing uses them.',
     messages: tlsMessages,
     extensions: [],
   },
@@ -64,7 +67,7 @@ export const supportSections: readonly SupportSection[] = [
     title: 'Bootstrap',
     about: 'A rejected field fails the file, and so does an unknown one.',
     messages: bootstrapMessages,
-    extensions: [],
+    extensions: [regexEngineSupport],
   },
   {
     title: 'Control planes (`ads_config`, `api_config_source`)',
@@ -81,3 +84,6 @@ export const supportSections: readonly SupportSection[] = [
     extensions: [],
   },
 ];
+
+/** Extensions that stand in what has one treatment whatever it holds. */
+export const supportCategories: readonly CategorySupport[] = categorySupport;

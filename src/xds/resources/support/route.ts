@@ -1,11 +1,16 @@
-import { retryBackOffSupport, retryHostPredicateSupport, retryPolicySupport } from './retry.js';
-import { type ExtensionSupport, ignored, type MessageSupport, message, rejected, silent } from './rules.js';
+import {
+  retryBackOffSupport,
+  retryHostPredicateFieldsSupport,
+  retryHostPredicateSupport,
+  retryPolicySupport,
+} from './retry.js';
+import { active, type ExtensionSupport, type MessageSupport, message, rejected, warned } from './rules.js';
 
 const headers = 'request_headers_to_add request_headers_to_remove response_headers_to_add response_headers_to_remove';
 const noFilterReadsIt = 'there is no filter that reads it';
-const perFilter = ignored('typed_per_filter_config', noFilterReadsIt);
-const notMirrored = ignored('request_mirror_policies', 'requests are not mirrored');
-const typedRetryPolicy = ignored('retry_policy_typed_config', 'use retry_policy');
+const perFilter = warned('typed_per_filter_config', noFilterReadsIt);
+const notMirrored = warned('request_mirror_policies', 'requests are not mirrored');
+const typedRetryPolicy = warned('retry_policy_typed_config', 'use retry_policy');
 
 export const routeConfigurationSupport: MessageSupport = message(
   'envoy.config.route.v3.RouteConfiguration',
@@ -16,14 +21,15 @@ export const routeConfigurationSupport: MessageSupport = message(
     ...rejected('route_specifiers', 'a specifier may choose another cluster'),
     ...rejected('internal_only_headers', 'clients could send headers that are for internal use'),
     ...rejected('ignore_path_parameters_in_path_matching', 'paths with parameters would match other routes'),
-    ...ignored('validate_clusters=true', 'a route to an unknown cluster answers 503'),
-    ...ignored(
+    ...warned('validate_clusters=true', 'a route to an unknown cluster answers 503'),
+    ...warned(
       'most_specific_header_mutations_wins',
       'headers are changed by the route, then the virtual host, then the whole',
     ),
     ...notMirrored,
     ...perFilter,
-    ...silent('cluster_specifier_plugins metadata'),
+    ...active('cluster_specifier_plugins', 'a route that uses one is rejected'),
+    ...active('metadata', 'nothing that runs reads it'),
   ],
 );
 
@@ -35,12 +41,12 @@ export const virtualHostSupport: MessageSupport = message(
     ...rejected('matcher', 'use routes'),
     ...rejected('route_specifiers', 'a specifier may choose another cluster'),
     ...typedRetryPolicy,
-    ...ignored('hedge_policy', 'requests are not hedged'),
-    ...ignored('rate_limits cors', noFilterReadsIt),
-    ...ignored('virtual_clusters', 'these statistics are not kept'),
+    ...warned('hedge_policy', 'requests are not hedged'),
+    ...warned('rate_limits cors', noFilterReadsIt),
+    ...warned('virtual_clusters', 'these statistics are not kept'),
     ...notMirrored,
     ...perFilter,
-    ...silent('metadata'),
+    ...active('metadata', 'nothing that runs reads it'),
   ],
 );
 
@@ -51,10 +57,11 @@ export const routeSupport: MessageSupport = message(
   [
     ...rejected('route_specifiers', 'a specifier may choose another cluster'),
     ...rejected('filter_action', 'use route, redirect or direct_response'),
-    ...ignored('tracing', 'requests are not traced'),
-    ...ignored('stat_prefix', 'these statistics are not kept'),
+    ...warned('tracing', 'requests are not traced'),
+    ...warned('stat_prefix', 'these statistics are not kept'),
     ...perFilter,
-    ...silent('metadata decorator'),
+    ...active('metadata', 'nothing that runs reads it'),
+    ...active('decorator', 'requests are not traced'),
     ...rejected('non_forwarding_action', 'use route, redirect or direct_response'),
   ],
 );
@@ -81,18 +88,18 @@ export const routeActionSupport: MessageSupport = message(
     ),
     ...rejected('path_rewrite_policy path_rewrite', 'the plugin would see another path'),
     ...rejected('host_rewrite host_rewrite_header host_rewrite_path_regex', 'the plugin would see another host'),
-    ...ignored('auto_host_rewrite=true', ':authority is left as the client sent it'),
-    ...ignored('append_x_forwarded_host', 'x-forwarded-host is not set'),
-    ...ignored('metadata_match', 'hosts are not divided into subsets'),
+    ...warned('auto_host_rewrite=true', ':authority is left as the client sent it'),
+    ...warned('append_x_forwarded_host', 'x-forwarded-host is not set'),
+    ...warned('metadata_match', 'hosts are not divided into subsets'),
     ...typedRetryPolicy,
-    ...ignored('hedge_policy', 'requests are not hedged'),
-    ...ignored('rate_limits include_vh_rate_limits cors', noFilterReadsIt),
-    ...ignored('hash_policy', 'requests do not stick to a host'),
-    ...ignored('max_stream_duration max_grpc_timeout grpc_timeout_offset', 'timeout applies'),
-    ...ignored('internal_redirect_policy max_internal_redirects', 'redirects are passed to the client'),
-    ...ignored('internal_redirect_action=HANDLE_INTERNAL_REDIRECT', 'redirects are passed to the client'),
-    ...ignored('flush_timeout', 'idle_timeout applies'),
-    ...ignored('early_data_policy', 'there is no early data'),
+    ...warned('hedge_policy', 'requests are not hedged'),
+    ...warned('rate_limits include_vh_rate_limits cors', noFilterReadsIt),
+    ...warned('hash_policy', 'requests do not stick to a host'),
+    ...warned('max_stream_duration max_grpc_timeout grpc_timeout_offset', 'timeout applies'),
+    ...warned('internal_redirect_policy max_internal_redirects', 'redirects are passed to the client'),
+    ...warned('internal_redirect_action=HANDLE_INTERNAL_REDIRECT', 'redirects are passed to the client'),
+    ...warned('flush_timeout', 'idle_timeout applies'),
+    ...warned('early_data_policy', 'there is no early data'),
     ...notMirrored,
   ],
 );
@@ -103,8 +110,9 @@ export const routeUpgradeSupport: MessageSupport = message(
 );
 
 export const weightedClusterSupport: MessageSupport = message('envoy.config.route.v3.WeightedCluster', 'clusters', [
-  ...ignored('header_name use_hash_policy', 'the choice is random'),
-  ...silent('total_weight runtime_key_prefix'),
+  ...warned('header_name use_hash_policy', 'the choice is random'),
+  ...active('total_weight', 'it is the sum of the weights'),
+  ...active('runtime_key_prefix', 'runtime keys have no effect'),
 ]);
 
 export const clusterWeightSupport: MessageSupport = message(
@@ -112,8 +120,8 @@ export const clusterWeightSupport: MessageSupport = message(
   'name weight',
   [
     ...rejected('cluster_header', 'use name'),
-    ...ignored('metadata_match', 'hosts are not divided into subsets'),
-    ...ignored(`${headers} host_rewrite_literal`, 'headers change only with the route, the virtual host and the whole'),
+    ...warned('metadata_match', 'hosts are not divided into subsets'),
+    ...warned(`${headers} host_rewrite_literal`, 'headers change only with the route, the virtual host and the whole'),
     ...perFilter,
   ],
 );
@@ -128,7 +136,7 @@ export const redirectSupport: MessageSupport = message(
 export const directResponseSupport: MessageSupport = message(
   'envoy.config.route.v3.DirectResponseAction',
   'status body',
-  ignored('body_format', 'the body is sent as it is'),
+  warned('body_format', 'the body is sent as it is'),
 );
 
 export const headerMatcherSupport: MessageSupport = message(
@@ -148,6 +156,42 @@ export const stringMatcherSupport: MessageSupport = message(
   rejected('custom', 'use exact, prefix, suffix, contains or safe_regex'),
 );
 
+export const regexMatcherSupport: MessageSupport = message(
+  'envoy.type.matcher.v3.RegexMatcher',
+  'regex',
+  active('google_re2', 'expressions are those of RE2, up to 16 KiB long'),
+);
+
+export const regexSubstituteSupport: MessageSupport = message(
+  'envoy.type.matcher.v3.RegexMatchAndSubstitute',
+  'pattern substitution',
+);
+
+export const runtimeFractionSupport: MessageSupport = message(
+  'envoy.config.core.v3.RuntimeFractionalPercent',
+  'default_value',
+  warned('runtime_key', 'runtime keys have no effect'),
+);
+
+export const fractionalPercentSupport: MessageSupport = message(
+  'envoy.type.v3.FractionalPercent',
+  'numerator denominator',
+);
+
+export const rangeSupport: MessageSupport = message('envoy.type.v3.Int64Range', 'start end');
+
+export const connectConfigSupport: MessageSupport = message(
+  'envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig',
+  'proxy_protocol_config',
+  warned('allow_post', 'POST is routed like any method'),
+);
+
+export const proxyProtocolSupport: MessageSupport = message(
+  'envoy.config.core.v3.ProxyProtocolConfig',
+  'version',
+  warned('pass_through_tlvs added_tlvs', 'the header has addresses alone'),
+);
+
 export const routeMessages: readonly MessageSupport[] = [
   routeConfigurationSupport,
   virtualHostSupport,
@@ -156,10 +200,18 @@ export const routeMessages: readonly MessageSupport[] = [
   headerMatcherSupport,
   queryMatcherSupport,
   stringMatcherSupport,
+  regexMatcherSupport,
+  regexSubstituteSupport,
+  rangeSupport,
+  runtimeFractionSupport,
+  fractionalPercentSupport,
   routeActionSupport,
   routeUpgradeSupport,
+  connectConfigSupport,
+  proxyProtocolSupport,
   retryPolicySupport,
   retryBackOffSupport,
+  retryHostPredicateFieldsSupport,
   weightedClusterSupport,
   clusterWeightSupport,
   redirectSupport,

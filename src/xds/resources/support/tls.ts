@@ -1,4 +1,4 @@
-import { ignored, type MessageSupport, message, rejected, silent } from './rules.js';
+import { active, type MessageSupport, message, rejected, warned } from './rules.js';
 
 const noProvider = 'certificate providers are not loaded; use files, inline values or SDS';
 
@@ -14,7 +14,7 @@ export const commonTlsSupport: MessageSupport = message(
       noProvider,
     ),
     ...rejected('custom_handshaker custom_tls_certificate_selector', 'it is not loaded'),
-    ...ignored('key_log', 'session keys are never written'),
+    ...warned('key_log', 'session keys are never written'),
   ],
 );
 
@@ -28,16 +28,17 @@ export const downstreamTlsSupport: MessageSupport = message(
   'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext',
   'common_tls_context require_client_certificate disable_stateless_session_resumption',
   [
-    ...ignored('require_sni', 'Envoy does not look at it either'),
-    ...ignored(
+    ...warned('require_sni', 'Envoy does not look at it either'),
+    ...warned(
       'session_ticket_keys session_ticket_keys_sds_secret_config',
       'sessions are resumed only where they began, until a secret changes',
     ),
-    ...ignored('session_timeout', "the TLS library's limit applies"),
-    ...ignored('ocsp_staple_policy=STRICT_STAPLING', 'responses of OCSP are not sent'),
+    ...warned('session_timeout', "the TLS library's limit applies"),
+    ...warned('ocsp_staple_policy=STRICT_STAPLING', 'responses of OCSP are not sent'),
     ...rejected('ocsp_staple_policy=MUST_STAPLE', 'responses of OCSP are not sent'),
-    ...ignored('prefer_client_ciphers=true', 'the order of cipher_suites is preferred'),
-    ...silent('disable_stateful_session_resumption full_scan_certs_on_sni_mismatch'),
+    ...warned('prefer_client_ciphers=true', 'the order of cipher_suites is preferred'),
+    ...active('disable_stateful_session_resumption', 'there are no stateful sessions'),
+    ...active('full_scan_certs_on_sni_mismatch', 'all certificates are looked at'),
   ],
 );
 
@@ -45,9 +46,9 @@ export const upstreamTlsSupport: MessageSupport = message(
   'envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext',
   'common_tls_context sni auto_host_sni auto_sni_san_validation',
   [
-    ...ignored('allow_renegotiation=true', 'renegotiation is never allowed'),
-    ...ignored('enforce_rsa_key_usage=true', 'the usage of keys is checked by the rules of the TLS library'),
-    ...silent('max_session_keys'),
+    ...warned('allow_renegotiation=true', 'renegotiation is never allowed'),
+    ...warned('enforce_rsa_key_usage=true', 'the usage of keys is checked by the rules of the TLS library'),
+    ...active('max_session_keys', 'sessions are kept per host'),
   ],
 );
 
@@ -64,7 +65,7 @@ export const tlsCertificateSupport: MessageSupport = message(
     ...rejected('pkcs12', 'use PEM: certificate_chain and private_key'),
     ...rejected('private_key_provider', 'it is not loaded'),
     ...rejected('tls_params', 'use those of common_tls_context'),
-    ...ignored('ocsp_staple signed_certificate_timestamp', 'they are not sent'),
+    ...warned('ocsp_staple signed_certificate_timestamp', 'they are not sent'),
   ],
 );
 
@@ -79,7 +80,7 @@ export const validationSupport: MessageSupport = message(
     ...rejected('custom_validator_config', 'it is not loaded'),
     ...rejected('only_verify_leaf_cert_crl=true', 'every certificate of a chain is looked up in the lists'),
     ...rejected('max_verify_depth', 'chains have the limit of the TLS library'),
-    ...ignored('suppress_client_ca_list=true', 'clients are told which authorities are trusted'),
+    ...warned('suppress_client_ca_list=true', 'clients are told which authorities are trusted'),
   ],
 );
 
