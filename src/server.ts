@@ -29,6 +29,7 @@ import { createAdminAccessLog } from './server/admin-access-log.js';
 import { createAdminSources } from './server/admin-sources.js';
 import { createBridgeReload, reloadEndpoint } from './server/bridge-reload.js';
 import { checkSources } from './server/check-sources.js';
+import { startCsds } from './server/csds.js';
 import { createDynamicConfig, type DynamicConfig } from './server/dynamic-config.js';
 import { createLocalPlane } from './server/local-plane.js';
 import type { Plane } from './server/plane.js';
@@ -61,6 +62,8 @@ export interface ServerOptions {
   readonly sockets: SocketsName;
   /** For /server_info. */
   readonly commandLine: Readonly<Record<string, unknown>>;
+  /** Where CSDS is served; undefined: nowhere. */
+  readonly csdsAddress: SocketAddress | undefined;
   /** `POST /quitquitquit`. */
   readonly onQuit: () => void;
 }
@@ -233,6 +236,10 @@ async function startWith<B extends JudgedBridge>(
       },
     }),
   ]);
+  const csds = await startCsds({ ...options, version, dump: adminSources.dump }).catch(async (error) => {
+    await admin?.close();
+    throw error;
+  });
 
   async function stop(): Promise<void> {
     readiness.drain();
@@ -243,6 +250,7 @@ async function startWith<B extends JudgedBridge>(
     await plane.close();
     secrets.close();
     await accessLogs.close();
+    csds?.close();
     await admin?.close();
   }
   // Whoever serves starts while the plugins are judged.
