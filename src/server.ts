@@ -31,6 +31,8 @@ import { createBridgeReload, reloadEndpoint } from './server/bridge-reload.js';
 import { checkSources } from './server/check-sources.js';
 import { startCsds } from './server/csds.js';
 import { createDynamicConfig, type DynamicConfig } from './server/dynamic-config.js';
+import type { LoadReporter } from './server/load-reports/load-reporter.js';
+import { startLoadReports } from './server/load-reports/start-load-reports.js';
 import { createLocalPlane } from './server/local-plane.js';
 import type { Plane } from './server/plane.js';
 import { createReadiness } from './server/readiness.js';
@@ -132,6 +134,7 @@ async function startWith<B extends JudgedBridge>(
 
   // The cluster manager asks for endpoints, the listeners for routes: both of the control plane, which needs both to give them what it brings.
   let dynamic: DynamicConfig | undefined;
+  let loadReports: LoadReporter | undefined;
   const secrets = createSecretStore({
     subscribe: (name, source, watcher) =>
       dynamic?.subscribeSecrets(name, source, watcher) ?? { close: () => undefined },
@@ -246,6 +249,7 @@ async function startWith<B extends JudgedBridge>(
     serverStats.close();
     config.close();
     await listeners.close();
+    loadReports?.close();
     await clusters.close();
     await plane.close();
     secrets.close();
@@ -273,6 +277,15 @@ async function startWith<B extends JudgedBridge>(
     throw error;
   }
   config.start();
+  loadReports = startLoadReports({
+    ...options,
+    version,
+    clock,
+    stats,
+    log: logging.logger('load_report'),
+    clusters,
+    collect: plane.collect,
+  });
   startUp.staticApplied();
   return {
     adminAddress: admin?.address,

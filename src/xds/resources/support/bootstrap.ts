@@ -2,12 +2,11 @@ import { ignored, type MessageSupport, message, rejected, silent } from './rules
 
 export const bootstrapSupport: MessageSupport = message(
   'envoy.config.bootstrap.v3.Bootstrap',
-  'node static_resources dynamic_resources stats_flush_interval admin layered_runtime',
+  'node static_resources dynamic_resources stats_flush_interval admin layered_runtime cluster_manager',
   [
     ...rejected('hds_config', 'hosts are not probed for a control plane'),
     ...rejected('default_regex_engine', 'regular expressions are those of RE2'),
     ...rejected('config_sources default_config_source', 'use ads_config'),
-    ...ignored('cluster_manager', 'its settings are not used'),
     ...ignored('stats_sinks', 'statistics are read at the admin address'),
     ...ignored('stats_config', 'all statistics are kept, without tags of their own'),
     ...ignored('stats_flush_on_admin', 'statistics are always current'),
@@ -43,6 +42,17 @@ export const dynamicResourcesSupport: MessageSupport = message(
   rejected('lds_resources_locator cds_resources_locator', 'use cds_config and lds_config with ads'),
 );
 
+export const clusterManagerSupport: MessageSupport = message(
+  'envoy.config.bootstrap.v3.ClusterManager',
+  'load_stats_config',
+  [
+    ...ignored('local_cluster_name', 'zones have no part in load balancing'),
+    ...ignored('outlier_detection', 'hosts are not ejected, so that nothing is logged of it'),
+    ...ignored('upstream_bind_config', 'the system chooses the local address'),
+    ...silent('enable_deferred_cluster_creation'),
+  ],
+);
+
 export const nodeSupport: MessageSupport = message('envoy.config.core.v3.Node', 'id cluster metadata locality', [
   ...ignored('dynamic_parameters', 'they are not sent'),
   ...ignored('listening_addresses', 'they are not sent'),
@@ -71,5 +81,6 @@ export const bootstrapMessages: readonly MessageSupport[] = [
   adminSupport,
   staticResourcesSupport,
   dynamicResourcesSupport,
+  clusterManagerSupport,
   layeredRuntimeSupport,
 ];
