@@ -123,6 +123,7 @@ static_resources:
     http1Codec: 'own',
     pluginRoots: [folder, fileURLToPath(new URL('.', import.meta.url))],
     commandLine: {},
+    csdsAddress: undefined,
     onQuit: () => undefined,
   });
 }

@@ -147,6 +147,7 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
     http1Codec: commandLine.http1Codec,
     sockets: commandLine.sockets,
     commandLine: commandLineOptions(commandLine),
+    csdsAddress: commandLine.csdsAddress,
     onQuit: quit,
   }).catch((error: Error) => {
     throw new Error(`${sourceOf(commandLine)}: ${error.message}`);

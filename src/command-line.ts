@@ -1,6 +1,8 @@
+import { isIP } from 'node:net';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Http1CodecName, http1CodecNames } from './http/http1-codec.js';
 import { type LogLevel, logLevels } from './log.js';
+import type { SocketAddress } from './model/endpoint.js';
 import { type SocketsName, socketsNames } from './sockets/open-sockets.js';
 
 /** The command line, checked. Names follow Envoy's flags: https://www.envoyproxy.io/docs/envoy/latest/operations/cli */
@@ -20,6 +22,8 @@ export interface CommandLine {
   readonly componentLogLevel: Readonly<Record<string, LogLevel>>;
   readonly logPath?: string;
   readonly adminAddressPath?: string;
+  /** Where CSDS is served; undefined: nowhere. */
+  readonly csdsAddress?: SocketAddress;
   readonly drainTimeS: number;
   readonly shutdownDelayS: number;
   readonly pluginRoot: readonly string[];
@@ -87,6 +91,21 @@ function componentLevels(value: string): Record<string, LogLevel> {
   );
 }
 
+/** `127.0.0.1:18001`, `[::1]:18001`, `unix:/run/pontoon/csds`. */
+function socketAddress(value: string): SocketAddress {
+  const wrong = 'It must be IP:PORT, [IPv6]:PORT or unix:PATH.';
+  if (value.startsWith('unix:')) {
+    const path = value.slice('unix:'.length);
+    if (path === '' || path.startsWith('@')) throw new InvalidArgumentError(wrong);
+    return { kind: 'pipe', path };
+  }
+  const [, ipv6, ipv4, digits] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(value) ?? [];
+  const address = ipv6 ?? ipv4 ?? '';
+  const port = Number(digits);
+  if (isIP(address) !== (ipv6 === undefined ? 4 : 6) || port > 65_535) throw new InvalidArgumentError(wrong);
+  return { kind: 'tcp', address, port };
+}
+
 function wholeNumber(least: number): (value: string) => number {
   return (value) => {
     const parsed = Number(value);
@@ -140,6 +159,11 @@ export function parseCommandLine(
     )
     .option('--log-path <file>', 'where logs go; stderr unless set')
     .option('--admin-address-path <file>', 'receives the address of the admin interface, as host:port')
+    .option(
+      '--csds-address <address>',
+      'where to serve CSDS by gRPC, IP:PORT or unix:PATH, without TLS; nowhere unless set',
+      socketAddress,
+    )
     .option(
       '--drain-time-s <seconds>',
       'how long running requests may take to end, at the end of the process or of a version',

@@ -29,7 +29,10 @@ import { createAdminAccessLog } from './server/admin-access-log.js';
 import { createAdminSources } from './server/admin-sources.js';
 import { createBridgeReload, reloadEndpoint } from './server/bridge-reload.js';
 import { checkSources } from './server/check-sources.js';
+import { startCsds } from './server/csds.js';
 import { createDynamicConfig, type DynamicConfig } from './server/dynamic-config.js';
+import type { LoadReporter } from './server/load-reports/load-reporter.js';
+import { startLoadReports } from './server/load-reports/start-load-reports.js';
 import { createLocalPlane } from './server/local-plane.js';
 import type { Plane } from './server/plane.js';
 import { createReadiness } from './server/readiness.js';
@@ -64,6 +67,8 @@ export interface ServerOptions {
   readonly sockets: SocketsName;
   /** For /server_info. */
   readonly commandLine: Readonly<Record<string, unknown>>;
+  /** Where CSDS is served; undefined: nowhere. */
+  readonly csdsAddress: SocketAddress | undefined;
   /** `POST /quitquitquit`. */
   readonly onQuit: () => void;
 }
@@ -132,6 +137,7 @@ async function startWith<B extends JudgedBridge>(
 
   // The cluster manager asks for endpoints, the listeners for routes: both of the control plane, which needs both to give them what it brings.
   let dynamic: DynamicConfig | undefined;
+  let loadReports: LoadReporter | undefined;
   const secrets = createSecretStore({
     subscribe: (name, source, watcher) =>
       dynamic?.subscribeSecrets(name, source, watcher) ?? { close: () => undefined },
@@ -239,16 +245,22 @@ async function startWith<B extends JudgedBridge>(
       },
     }),
   ]);
+  const csds = await startCsds({ ...options, version, dump: adminSources.dump }).catch(async (error) => {
+    await admin?.close();
+    throw error;
+  });
 
   async function stop(): Promise<void> {
     readiness.drain();
     serverStats.close();
     config.close();
     await listeners.close();
+    loadReports?.close();
     await clusters.close();
     await plane.close();
     secrets.close();
     await accessLogs.close();
+    csds?.close();
     await admin?.close();
   }
   // Whoever serves starts while the plugins are judged.
@@ -271,6 +283,15 @@ async function startWith<B extends JudgedBridge>(
     throw error;
   }
   config.start();
+  loadReports = startLoadReports({
+    ...options,
+    version,
+    clock,
+    stats,
+    log: logging.logger('load_report'),
+    clusters,
+    collect: plane.collect,
+  });
   startUp.staticApplied();
   return {
     adminAddress: admin?.address,

@@ -1,9 +1,10 @@
 import type { Bootstrap, Node } from '../model/bootstrap.js';
+import type { ApiSource } from '../model/config-source.js';
 import type { Bootstrap__Output } from '../protobuf/generated/envoy/config/bootstrap/v3/Bootstrap.js';
 import { readApiSource } from '../xds/resources/api-source.js';
 import { readConfigSource } from '../xds/resources/config-source.js';
 import { join } from '../xds/resources/findings.js';
-import { dynamicResourcesSupport } from '../xds/resources/support/bootstrap.js';
+import { clusterManagerSupport, dynamicResourcesSupport } from '../xds/resources/support/bootstrap.js';
 import { checkFields } from '../xds/resources/support/check.js';
 import type { Context } from '../xds/resources/translate.js';
 import type { ControlPlanes } from './control-planes.js';
@@ -51,4 +52,33 @@ export function readDynamicResources(
   const streams = [cds, lds].some((source) => source !== undefined && source.kind !== 'path');
   if (dynamic.ads_config !== null || streams) checkNode(context, node);
   return { ads, cds, lds };
+}
+
+/** Who gets load reports. Envoy asks only the first service, too. */
+export function readLoadReporting(
+  context: Context,
+  bootstrap: Bootstrap__Output,
+  node: Node,
+  controlPlanes: ControlPlanes,
+): ApiSource | undefined {
+  const manager = bootstrap.cluster_manager;
+  if (manager === null) return undefined;
+  checkFields(clusterManagerSupport, manager, 'cluster_manager', context.findings);
+  if (manager.load_stats_config === null) return undefined;
+  const path = 'cluster_manager.load_stats_config';
+  const source = readApiSource(context, manager.load_stats_config, path);
+  if (source === undefined) return undefined;
+  if (source.services.length > 1)
+    context.findings.warnings.push({
+      path: join(path, 'grpc_services'),
+      message: 'load is reported to the first; the others are ignored',
+    });
+  if (source.rateLimit !== undefined)
+    context.findings.warnings.push({
+      path: join(path, 'rate_limit_settings'),
+      message: 'is ignored: the server says how often load is reported',
+    });
+  controlPlanes.check(source, path);
+  checkNode(context, node);
+  return source;
 }

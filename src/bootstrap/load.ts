@@ -23,7 +23,7 @@ import {
 import { checkFields, extensionRule, report } from '../xds/resources/support/check.js';
 import { type Context, extensionType } from '../xds/resources/translate.js';
 import { checkStaticSources, readControlPlanes } from './control-planes.js';
-import { readDynamicResources } from './dynamic-resources.js';
+import { readDynamicResources, readLoadReporting } from './dynamic-resources.js';
 import { readStaticResources, secretsByName } from './static-resources.js';
 import { maxBytes, parseYaml } from './yaml.js';
 
@@ -157,6 +157,7 @@ function judge(options: LoadOptions, file: string, bytes: Uint8Array): LoadedBoo
   const resources = readStaticResources(schema, message);
   const controlPlanes = readControlPlanes(context, message, resources.clusters, secretsByName(resources.secrets));
   const dynamic = readDynamicResources(context, message, node, controlPlanes);
+  const loadReporting = readLoadReporting(context, message, node, controlPlanes);
   checkStaticSources(controlPlanes, resources.clusters, resources.listeners);
   const problems = distinct([...context.findings.malformed, ...context.findings.unsupported, ...resources.problems]);
   if (problems.length > 0) return failed(file, problems);
@@ -170,6 +171,7 @@ function judge(options: LoadOptions, file: string, bytes: Uint8Array): LoadedBoo
       listeners: resources.listeners,
       secrets: resources.secrets,
       ...dynamic,
+      loadReporting,
       grpcClusters: controlPlanes.usable,
       statsFlushIntervalMs: readDuration(
         context,

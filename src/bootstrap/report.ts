@@ -12,8 +12,8 @@ function resourceNotes(kind: string, name: string, verdict: Verdict<unknown>): s
 }
 
 /** The clusters that are used as control planes: they are parked, and that is nothing to tell. */
-function controlPlanesOf({ ads, cds, lds }: Bootstrap): ReadonlySet<string> {
-  const services = [ads, cds, lds].flatMap((source) => (source?.kind === 'api' ? source.services : []));
+function controlPlanesOf({ ads, cds, lds, loadReporting }: Bootstrap): ReadonlySet<string> {
+  const services = [ads, cds, lds, loadReporting].flatMap((source) => (source?.kind === 'api' ? source.services : []));
   return new Set(services.flatMap(({ target }) => (target.kind === 'cluster' ? [target.clusterName] : [])));
 }
 

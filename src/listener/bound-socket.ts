@@ -69,7 +69,7 @@ async function listen(server: Server, address: SocketAddress, { backlog, ipv4Com
 }
 
 /** What a process that ended without cleaning up left behind; as Envoy, which unlinks the path before it binds. */
-async function removeStaleSocket(path: string): Promise<void> {
+export async function removeStaleSocket(path: string): Promise<void> {
   const stats = path.startsWith('@') ? undefined : await lstat(path).catch(() => undefined);
   if (stats?.isSocket()) await unlink(path).catch(() => {});
 }

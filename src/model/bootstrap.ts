@@ -34,6 +34,8 @@ export interface Bootstrap {
   /** undefined: no dynamic clusters (listeners). */
   readonly cds: ConfigSource | undefined;
   readonly lds: ConfigSource | undefined;
+  /** Who is told how much load there was (`cluster_manager.load_stats_config`); undefined: nobody. Only its first service is. */
+  readonly loadReporting: ApiSource | undefined;
   /** The static clusters that can be control planes, by name. */
   readonly grpcClusters: ReadonlyMap<string, GrpcCluster>;
   readonly statsFlushIntervalMs: number;

@@ -70,7 +70,7 @@ export interface UpstreamConnectionHandler {
 export type PoolFailure =
   | { readonly kind: 'no_healthy_upstream' }
   /** Circuit breaker: max_connections, max_pending_requests or max_requests. */
-  | { readonly kind: 'overflow' }
+  | { readonly kind: 'overflow'; readonly host: Host }
   | {
       readonly kind: 'connect_failure';
       readonly host: Host;

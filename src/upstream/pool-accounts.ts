@@ -52,7 +52,7 @@ export class PoolAccounts {
     const { breakers, stats } = this.#context;
     if (!breakers.pendingRequests.canCreate()) {
       stats.rqPendingOverflow.value++;
-      request.fail({ kind: 'overflow' });
+      request.fail({ kind: 'overflow', host: this.host });
       return false;
     }
     this.pending.add(request);
@@ -80,7 +80,7 @@ export class PoolAccounts {
     const { breakers, stats } = this.#context;
     if (!breakers.requests.canCreate()) {
       stats.rqPendingOverflow.value++;
-      request.fail({ kind: 'overflow' });
+      request.fail({ kind: 'overflow', host: this.host });
       return false;
     }
     this.exchanges++;

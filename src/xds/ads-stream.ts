@@ -18,8 +18,8 @@ export interface StreamHandlers {
   onMessage(bytes: Buffer): void;
   /** `send` returned false before; now there is room. */
   onWritable(): void;
-  /** The stream is gone; another attempt follows. Also called for attempts that failed. */
-  onDisconnected(): void;
+  /** The stream is gone; another attempt follows. Also called for attempts that failed. `ended`: the server ended it, without an error. */
+  onDisconnected(ended: boolean): void;
 }
 
 /** The time between attempts: any part of an interval that doubles. */
@@ -153,7 +153,9 @@ export class AdsStream {
     attempt.call.on('drain', () => {
       if (this.#isConnected(attempt)) this.#options.handlers.onWritable();
     });
-    attempt.call.on('status', ({ code, details }) => this.#failed(attempt, `${status[code]}: ${details}`));
+    attempt.call.on('status', ({ code, details }) =>
+      this.#failed(attempt, `${status[code]}: ${details}`, code === status.OK),
+    );
     attempt.whenReady(() => this.#opened(attempt));
   }
 
@@ -199,15 +201,15 @@ export class AdsStream {
     this.#leave(state);
     this.#choice.returned();
     this.#attempts = 0;
-    this.#options.handlers.onDisconnected();
+    this.#options.handlers.onDisconnected(false);
     if (this.#state.kind === 'waiting') this.#connect();
   }
 
-  #failed(attempt: StreamCall, reason: string): void {
+  #failed(attempt: StreamCall, reason: string, ended = false): void {
     const state = this.#state;
     if ((state.kind !== 'connecting' && state.kind !== 'connected') || state.attempt !== attempt) return;
     this.#leave(state);
-    this.#retry(reason, attempt.address);
+    this.#retry(reason, attempt.address, ended);
   }
 
   #leave(state: Extract<State, { kind: 'connecting' | 'connected' }>): void {
@@ -218,7 +220,7 @@ export class AdsStream {
     state.attempt.release();
   }
 
-  #retry(reason: string, address?: string): void {
+  #retry(reason: string, address?: string, ended = false): void {
     const { clock, handlers, log, somethingMissing } = this.#options;
     const delay = this.#backOff.next();
     // Said once at `warn`; an outage is not a flood of lines.
@@ -232,7 +234,7 @@ export class AdsStream {
       kind: 'waiting',
       timer: clock.setTimeout(() => this.#connect(), delay),
     };
-    handlers.onDisconnected();
+    handlers.onDisconnected(ended);
   }
 }
 

@@ -73,8 +73,9 @@ export const wildcardName = '*';
  * Overprovisioning factors are honoured, so `envoy.lb.does_not_support_overprovisioning` is not claimed.
  *
  * @param version of the program, `major.minor.patch`
+ * @param features that only some of the control plane's services ask for
  */
-export function nodeMessage(node: Node, version: string): object {
+export function nodeMessage(node: Node, version: string, features: readonly string[] = []): object {
   const { region, zone, subZone } = node.locality;
   const [major = 0, minor = 0, patch = 0] = version.split('.').map((part) => Number.parseInt(part, 10) || 0);
   return {
@@ -86,7 +87,7 @@ export function nodeMessage(node: Node, version: string): object {
     user_agent_build_version: {
       version: { major_number: major, minor_number: minor, patch },
     },
-    client_features: ['xds.config.resource-in-sotw', 'xds.config.supports-resource-ttl'],
+    client_features: ['xds.config.resource-in-sotw', 'xds.config.supports-resource-ttl', ...features],
   };
 }
 

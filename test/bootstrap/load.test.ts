@@ -367,6 +367,60 @@ stats_flush_interval: 0s
     });
   });
 
+  describe('load reports', () => {
+    const withReports = (config: string, node = '{ id: a, cluster: b }') => `
+node: ${node}
+cluster_manager:
+  ${config}
+static_resources:
+  clusters:
+  - name: lrs
+    load_assignment: { cluster_name: lrs, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: 127.0.0.1, port_value: 18000 } } } }] }] }
+    typed_extension_protocol_options:
+      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
+        '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
+        explicit_http_config: { http2_protocol_options: {} }
+`;
+    const to = (name: string) => `grpc_services: [{ envoy_grpc: { cluster_name: ${name} } }]`;
+    const config = (more: string) => withReports(`load_stats_config: { transport_api_version: V3, ${more} }`);
+
+    it('go to a static cluster', () => {
+      const loaded = load(config(`api_type: GRPC, ${to('lrs')}`));
+      expect(bootstrapReport(loaded)).to.deep.equal([]);
+      expect(ok(loaded).loadReporting?.services[0].target).to.deep.include({ kind: 'cluster', clusterName: 'lrs' });
+      expect(ok(load(withReports('{}'))).loadReporting).to.equal(undefined);
+    });
+
+    it('go to the first service, as often as it says', () => {
+      const services = 'grpc_services: [{ envoy_grpc: { cluster_name: lrs } }, { envoy_grpc: { cluster_name: lrs } }]';
+      const loaded = load(config(`api_type: GRPC, rate_limit_settings: {}, ${services}`));
+      expect(ok(loaded).loadReporting?.services).to.have.length(2);
+      expect(bootstrapReport(loaded).join('\n'))
+        .to.match(/load_stats_config.grpc_services: load is reported to the first/)
+        .and.match(/load_stats_config.rate_limit_settings: is ignored/);
+    });
+
+    const wrong: [string, string, RegExp][] = [
+      ['over REST', config(`api_type: REST, ${to('lrs')}`), /load_stats_config.api_type: REST is not supported/],
+      ['to nobody', config('api_type: GRPC'), /load_stats_config.grpc_services: has 0 entries/],
+      ['to a cluster that is not there', config(`api_type: GRPC, ${to('x')}`), /cluster_name: unknown cluster x/],
+      [
+        'without a node',
+        withReports(`load_stats_config: { api_type: GRPC, transport_api_version: V3, ${to('lrs')} }`, '{ cluster: c }'),
+        /node.id: is required with a control plane/,
+      ],
+    ];
+    for (const [title, text, expected] of wrong)
+      it(`do not go ${title}`, () => {
+        expect(report(text)).to.match(expected);
+      });
+
+    it('are the one setting of the cluster manager that counts', () => {
+      const loaded = load(withReports('local_cluster_name: lrs'));
+      expect(bootstrapReport(loaded).join('\n')).to.match(/cluster_manager.local_cluster_name: /);
+    });
+  });
+
   describe('files', () => {
     it('are needed', () => {
       expect(bootstrapReport(loadBootstrap({ schema }))[0]).to.match(/--config-path FILE or --config-yaml TEXT/);

@@ -266,7 +266,7 @@ describe('exchange, whatever happens in whatever order', () => {
             case 'pool_failure': {
               const { acquisition } = world;
               world.acquisition = undefined;
-              acquisition?.onFailure({ kind: 'overflow' });
+              acquisition?.onFailure({ kind: 'no_healthy_upstream' });
               break;
             }
             case 'request': {

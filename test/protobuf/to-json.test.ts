@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { parseJson, toJson } from '../../src/protobuf/json.js';
+import { redact } from '../../src/protobuf/redact.js';
 import { DecodeError, loadSchema } from '../../src/protobuf/schema.js';
 
 const schema = loadSchema();
@@ -153,6 +154,48 @@ describe('toJson', () => {
         value: hidden,
       });
     }
+  });
+
+  const wholes: [string, string, unknown][] = [
+    ['a secret', SECRET, secret],
+    ['a secret in an Any', EXTENSION, { typed_config: { '@type': url(SECRET), ...secret } }],
+    ['a TypedStruct', 'xds.type.v3.TypedStruct', { type_url: url(SECRET), value: secret }],
+    [
+      'a listener',
+      'envoy.config.listener.v3.Listener',
+      {
+        name: 'tls',
+        filter_chains: [
+          {
+            transport_socket: {
+              name: 'envoy.transport_sockets.tls',
+              typed_config: {
+                '@type': url('envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'),
+                common_tls_context: { tls_certificates: [secret.tls_certificate, hidden.tls_certificate] },
+                session_ticket_keys: { keys: [{ inline_string: 'TICKET' }] },
+              },
+            },
+          },
+        ],
+      },
+    ],
+    ['a generic secret', SECRET, { name: 'a', generic_secret: { secret: { inline_bytes: 'S0VZ' } } }],
+  ];
+  for (const [what, typeName, json] of wholes) {
+    it(`hides in the bytes of ${what} what it hides in the JSON`, () => {
+      const bytes = parsed(typeName, json);
+      const shown = redact(schema, typeName, bytes);
+      expect(toJson(schema, typeName, shown)).to.deep.equal(toJson(schema, typeName, bytes, { redact: true }));
+      expect(Buffer.from(shown).toString('latin1')).not.to.match(/KEY|TICKET/);
+      expect(redact(schema, typeName, shown), 'again').to.deep.equal(shown);
+    });
+  }
+
+  it('gives bytes without secrets back as they came, with fields that nobody knows', () => {
+    const unknownField = Buffer.from([0xf8, 0xff, 0x07, 0x01]);
+    const bytes = Buffer.concat([parsed(CLUSTER, { name: 'a' }), unknownField]);
+    expect(redact(schema, CLUSTER, bytes)).to.equal(bytes);
+    expect(() => redact(schema, CLUSTER, Buffer.from([0xff]))).to.throw(DecodeError);
   });
 });
 

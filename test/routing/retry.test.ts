@@ -98,7 +98,7 @@ describe('router: retries', () => {
       'grpc 14': (bed) => bed.respond(200, ['grpc-status', '14']),
       'grpc 1': (bed) => bed.respond(200, ['grpc-status', '1']),
       // Never retried.
-      overflow: (bed) => bed.fail({ kind: 'pool', failure: { kind: 'overflow' } }),
+      overflow: (bed) => bed.fail({ kind: 'pool', failure: { kind: 'overflow', host: testHost() } }),
       'no host': (bed) => bed.fail({ kind: 'pool', failure: { kind: 'no_healthy_upstream' } }),
       'plugin error': (bed) => bed.fail({ kind: 'plugin_error', plugin: 'p', error: new Error('x') }),
       'too large': (bed) => bed.fail({ kind: 'request_too_large' }),

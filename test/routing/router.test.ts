@@ -457,7 +457,7 @@ describe('router: failures', () => {
   const cases: [string, ExchangeFailure, number, string, number, string][] = [
     ['no host', pool({ kind: 'no_healthy_upstream' }), 503, 'no healthy upstream', UH, 'no_healthy_upstream'],
     ['cluster removed', pool({ kind: 'cluster_removed' }), 503, 'no healthy upstream', UH, 'no_healthy_upstream'],
-    ['overflow', pool({ kind: 'overflow' }), 503, `${before}overflow`, UO, `${early}{overflow}`],
+    ['overflow', pool({ kind: 'overflow', host }), 503, `${before}overflow`, UO, `${early}{overflow}`],
     [
       'refused',
       pool({ kind: 'connect_failure', host, reason: 'connect ECONNREFUSED' }),

@@ -471,7 +471,9 @@ const behaviour = (sockets: SocketsName) => () => {
       const cluster = setUp({ limits: { maxPendingRequests: 1 } });
       const [first, second] = [attempt(cluster), attempt(cluster)];
       expect(gauge('circuit_breakers.default.rq_pending_open')).to.equal(1);
-      expect(await second.result).to.deep.equal({ kind: 'overflow' });
+      expect(await second.result)
+        .to.deep.include({ kind: 'overflow' })
+        .and.have.property('host');
       expect(await first.result).to.have.property('host');
       expect(counter('upstream_rq_pending_overflow')).to.equal(1);
       expect(gauge('circuit_breakers.default.rq_pending_open')).to.equal(0);
@@ -481,7 +483,7 @@ const behaviour = (sockets: SocketsName) => () => {
       const cluster = setUp({ limits: { maxRequests: 1 } });
       const only = await connected(cluster);
       expect(gauge('circuit_breakers.default.rq_open')).to.equal(1);
-      expect(await attempt(cluster).result).to.deep.equal({ kind: 'overflow' });
+      expect(await attempt(cluster).result).to.deep.include({ kind: 'overflow' });
       expect(gauge('circuit_breakers.high.rq_open')).to.equal(0);
       const urgent = attempt(cluster, 'high');
       await urgent.result;

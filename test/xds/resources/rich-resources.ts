@@ -339,6 +339,9 @@ export const richResources: readonly RichResource[] = [
         ads_config: { api_type: 'GRPC', transport_api_version: 'V3', grpc_services: [grpcService] },
         cds_config: { ads: {} },
       },
+      cluster_manager: {
+        load_stats_config: { api_type: 'GRPC', transport_api_version: 'V3', grpc_services: [grpcService] },
+      },
       static_resources: {
         clusters: [{ name: 'xds', load_assignment: { ...assignment, cluster_name: 'xds' } }],
       },

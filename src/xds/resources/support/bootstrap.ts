@@ -2,11 +2,11 @@ import { active, type ExtensionSupport, type MessageSupport, message, rejected, 
 
 export const bootstrapSupport: MessageSupport = message(
   'envoy.config.bootstrap.v3.Bootstrap',
-  'node static_resources dynamic_resources stats_flush_interval admin layered_runtime default_regex_engine',
+  `node static_resources dynamic_resources stats_flush_interval admin layered_runtime default_regex_engine
+   cluster_manager`,
   [
     ...rejected('hds_config', 'hosts are not probed for a control plane'),
     ...rejected('config_sources default_config_source', 'use ads_config'),
-    ...warned('cluster_manager', 'its settings are not used'),
     ...warned('stats_sinks', 'statistics are read at the admin address'),
     ...warned('stats_config', 'all statistics are kept, without tags of their own'),
     ...warned('stats_flush_on_admin', 'statistics are always current'),
@@ -39,6 +39,17 @@ export const dynamicResourcesSupport: MessageSupport = message(
   'envoy.config.bootstrap.v3.Bootstrap.DynamicResources',
   'ads_config cds_config lds_config',
   rejected('lds_resources_locator cds_resources_locator', 'use cds_config and lds_config with ads'),
+);
+
+export const clusterManagerSupport: MessageSupport = message(
+  'envoy.config.bootstrap.v3.ClusterManager',
+  'load_stats_config',
+  [
+    ...warned('local_cluster_name', 'zones have no part in load balancing'),
+    ...warned('outlier_detection', 'hosts are not ejected, so that nothing is logged of it'),
+    ...warned('upstream_bind_config', 'the system chooses the local address'),
+    ...active('enable_deferred_cluster_creation', 'clusters without requests hold little anyway'),
+  ],
 );
 
 export const nodeSupport: MessageSupport = message('envoy.config.core.v3.Node', 'id cluster metadata locality', [
@@ -89,6 +100,7 @@ export const bootstrapMessages: readonly MessageSupport[] = [
   adminSupport,
   staticResourcesSupport,
   dynamicResourcesSupport,
+  clusterManagerSupport,
   runtimeSupport,
   layeredRuntimeSupport,
 ];

@@ -36,7 +36,8 @@ export const clusterSupport: MessageSupport = message(
     ...warned('preconnect_policy', 'connections are opened when they are needed'),
     ...warned('close_connections_on_host_health_failure', 'there is no health check that could fail'),
     ...warned('ignore_health_on_host_removal', 'removed hosts leave at once'),
-    ...warned('lrs_server lrs_report_endpoint_metrics', 'load is not reported'),
+    ...warned('lrs_server', 'load is reported to `cluster_manager.load_stats_config` of the bootstrap alone'),
+    ...warned('lrs_report_endpoint_metrics', 'servers that speak TCP send no load reports of their own'),
     ...warned('track_timeout_budgets track_cluster_stats', 'these statistics are not kept'),
     ...warned('wait_for_warm_on_init', 'start-up waits for every cluster'),
     ...active(
