@@ -144,6 +144,15 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
     workers: commandLine.isolate || commandLine.concurrency > 1 ? commandLine.concurrency : 0,
     http1Codec: commandLine.http1Codec,
     sockets: commandLine.sockets,
+    snapshots:
+      commandLine.snapshotDir === undefined
+        ? undefined
+        : {
+            folder: commandLine.snapshotDir,
+            waitMs: commandLine.snapshotWaitS * 1000,
+            intervalMs: commandLine.snapshotIntervalS * 1000,
+            secrets: commandLine.snapshotSecrets,
+          },
     commandLine: commandLineOptions(commandLine),
     onQuit: quit,
   }).catch((error: Error) => {

@@ -24,6 +24,11 @@ export interface CommandLine {
   readonly pluginRoot: readonly string[];
   readonly http1Codec: Http1CodecName;
   readonly sockets: SocketsName;
+  /** Where the last good configuration is kept; undefined: nowhere. */
+  readonly snapshotDir?: string;
+  readonly snapshotWaitS: number;
+  readonly snapshotIntervalS: number;
+  readonly snapshotSecrets: boolean;
   /** Envoy's flags that were given and mean nothing here. */
   readonly ignored: readonly string[];
 }
@@ -159,6 +164,15 @@ export function parseCommandLine(
         .choices(socketsNames)
         .default('own', 'own; node where the native part could not be built'),
     )
+    .option('--snapshot-dir <dir>', 'keep the last good configuration here, for starts without a control plane')
+    .option(
+      '--snapshot-wait-s <seconds>',
+      'how long control planes may be silent at the start before what was kept is used',
+      wholeNumber(0),
+      5,
+    )
+    .option('--snapshot-interval-s <seconds>', 'the least time between two writes of it', wholeNumber(0), 5)
+    .option('--no-snapshot-secrets', 'keep no secrets that came by SDS: what needs them waits for a control plane')
     .option('--version', 'print the version and exit')
     .addHelpText('after', "\nEnvoy's other flags are accepted where ignoring them is harmless: the log names them.")
     .allowExcessArguments(false)

@@ -65,12 +65,21 @@ function dumpOf(
     ...(serving && { active: shown(serving), ...warningsOf(serving) }),
     ...(warming && { warming: { ...shown(warming), waitingFor: warming.waitingFor } }),
     ...(parked && { parked: { reason: parked.reason } }),
+    ...(state?.stale && { stale: true }),
     ...(error && { error }),
   };
 }
 
 /** A resource that only the client knows: endpoints and routes, whatever came of them. */
-function dumpOfState({ name, version, bytes, lastUpdated, status, error }: ResourceState): DumpedResource | undefined {
+function dumpOfState({
+  name,
+  version,
+  bytes,
+  lastUpdated,
+  status,
+  stale,
+  error,
+}: ResourceState): DumpedResource | undefined {
   if (status === 'requested' || status === 'does_not_exist' || status === 'timed_out')
     return { name, origin: 'dynamic', missing: { status, since: lastUpdated }, ...(error && { error }) };
   if (bytes === undefined && error === undefined) return undefined;
@@ -78,6 +87,7 @@ function dumpOfState({ name, version, bytes, lastUpdated, status, error }: Resou
     name,
     origin: 'dynamic',
     ...(bytes && { active: { version, bytes, lastUpdated: lastUpdated ?? new Date(0) } }),
+    stale,
     ...(status === 'parked' && { parked: { reason: 'it is not for a bridge' } }),
     ...(error && { error }),
   };
@@ -96,7 +106,7 @@ function shownCertificates(secret: GivenSecret): ShownCertificates {
 /** Puts together what the admin interface shows. */
 export function createAdminSources(options: AdminSourcesOptions): AdminSources {
   const { bootstrap, types, clusters, listeners, dynamic, readiness } = options;
-  const statesOf = (kind: DumpedKind): readonly ResourceState[] => dynamic.client?.states(types[kind].typeUrl) ?? [];
+  const statesOf = (kind: DumpedKind): readonly ResourceState[] => dynamic.client.states(types[kind].typeUrl) ?? [];
 
   function* dumpRunning(kind: 'clusters' | 'listeners'): Generator<DumpedResource> {
     const states = new Map(statesOf(kind).map((state) => [state.name, state]));
@@ -135,7 +145,7 @@ export function createAdminSources(options: AdminSourcesOptions): AdminSources {
         .secrets()
         .map(shownCertificates)
         .filter(({ caCertificates, chain }) => caCertificates.length + chain.length > 0),
-    versionInfo: (kind) => dynamic.client?.version(types[kind].typeUrl) ?? '',
+    versionInfo: (kind) => dynamic.client.version(types[kind].typeUrl),
     dump: (kind) => (kind === 'clusters' || kind === 'listeners' ? dumpRunning(kind) : dumpKnown(kind)),
     waitingFor: () => [
       ...readiness.waiting,

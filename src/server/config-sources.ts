@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Bootstrap } from '../model/bootstrap.js';
 import type { ApiSource, ConfigSource, PathSource } from '../model/config-source.js';
 import type { Schema } from '../protobuf/schema.js';
+import type { SavedResource } from '../snapshot/format.js';
 import type { StatsStore } from '../stats/store.js';
 import {
   type AdsClient,
@@ -16,6 +18,7 @@ import { createFileClient } from '../xds/file-client.js';
 import type { ResourceState, ResourceType } from '../xds/resource-type.js';
 import { createSecretFiles, decodeDiscoveryFile } from './discovery-file.js';
 import { type GrpcChannelContext, grpcChannel } from './grpc-channel.js';
+import type { KeptConfig } from './snapshots.js';
 
 export interface ConfigSourcesOptions {
   readonly bootstrap: Bootstrap;
@@ -24,6 +27,8 @@ export interface ConfigSourcesOptions {
   readonly clock: Clock;
   readonly stats: StatsStore;
   readonly log: Logger;
+  /** Remembers what sources say, for the next process. */
+  readonly kept?: KeptConfig | undefined;
 }
 
 /** Every place that resources come from: the aggregated stream, streams of one type, files. */
@@ -40,10 +45,18 @@ export interface ConfigSources {
   ): WatchedResources;
   states(typeUrl: string): ResourceState[];
   version(typeUrl: string): string;
+  /** What control planes said that would be good for a later process. What files say is on disk anyway. */
+  keepable(): SavedResource[];
+  /** How many resources run as an earlier process knew them. */
+  stale(): number;
+  /** The server has what it needs. */
+  serverIsUp(): void;
   close(): void;
 }
 
 interface Shared {
+  /** What it is called from one process to the next; undefined: a file. */
+  readonly name: string | undefined;
   readonly client: AdsClient;
   users: number;
 }
@@ -53,10 +66,12 @@ function statPrefixOf(type: ResourceType<unknown>): string {
   return type.statPrefix ?? `xds.${type.shortName}`;
 }
 
+const adsName = 'ads';
+
 const nowhere: WatchedResources = { update: () => undefined, close: () => undefined };
 
 export function createConfigSources(options: ConfigSourcesOptions): ConfigSources {
-  const { bootstrap, schema, version, clock, stats, log } = options;
+  const { bootstrap, schema, version, clock, stats, log, kept } = options;
   const hold = new ApplyHold(clock);
   const channels: GrpcChannelContext = {
     clusters: bootstrap.grpcClusters,
@@ -65,11 +80,14 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
   };
   const shared = new Map<string, Shared>();
   let started = false;
+  let serverIsUp = false;
 
-  function apiClient(source: ApiSource, onlyType: ResourceType<unknown> | undefined): AdsClient {
+  function apiClient(source: ApiSource, name: string, onlyType: ResourceType<unknown> | undefined): AdsClient {
     const [first, ...others] = source.services;
     return createAdsClient({
       ...common(onlyType && statPrefixOf(onlyType)),
+      lastKnown: serverIsUp ? undefined : kept?.lastKnown(name),
+      onChanged: kept?.changed,
       variant: source.variant,
       onlyType: onlyType?.typeUrl,
       channel: grpcChannel(first, channels),
@@ -93,7 +111,7 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
       decode: (content) => decodeDiscoveryFile(schema, source.path, content),
     });
   }
-  const ads = bootstrap.ads && apiClient(bootstrap.ads, undefined);
+  const ads = bootstrap.ads && apiClient(bootstrap.ads, adsName, undefined);
 
   /** The client of a source, made when its first user comes. It goes with its last one. */
   function use(source: ApiSource | PathSource, type: ResourceType<unknown>): { client: AdsClient; leave(): void } {
@@ -101,7 +119,11 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
     const key = JSON.stringify([type.typeUrl, kind, { ...rest, initialFetchTimeoutMs: undefined }]);
     let entry = shared.get(key);
     if (entry === undefined) {
-      entry = { client: source.kind === 'api' ? apiClient(source, type) : fileClient(source, type), users: 0 };
+      const name = createHash('sha256').update(key).digest('hex').slice(0, 16);
+      entry =
+        source.kind === 'api'
+          ? { name, client: apiClient(source, name, type), users: 0 }
+          : { name: undefined, client: fileClient(source, type), users: 0 };
       shared.set(key, entry);
       if (started) entry.client.start();
     }
@@ -145,6 +167,17 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
       clients()
         .map((client) => client.version(typeUrl))
         .find((text) => text !== '') ?? '',
+    keepable() {
+      const named = [...(ads ? [{ name: adsName, client: ads }] : []), ...shared.values()];
+      return named.flatMap(({ name: source, client }) =>
+        source === undefined ? [] : [...client.keepable()].map((resource) => ({ ...resource, source })),
+      );
+    },
+    stale: () => clients().reduce((sum, { stale }) => sum + stale, 0),
+    serverIsUp() {
+      serverIsUp = true;
+      for (const client of clients()) client.serverIsUp();
+    },
     close() {
       for (const client of clients()) client.close();
       hold.close();

@@ -56,8 +56,9 @@ export interface ResourceUpdate<T> {
    * - `cache`: another watcher's subscription already holds what this one asked for.
    * - `initial_fetch_timeout`: nothing came in time; `removed` has the names (none for a wildcard).
    * - `ttl`: the time to live of those in `removed` passed, and the control plane did not renew it.
+   * - `last_known`: the control plane was silent for too long; this is what it said to an earlier process.
    */
-  readonly cause: 'response' | 'cache' | 'initial_fetch_timeout' | 'ttl';
+  readonly cause: 'response' | 'cache' | 'initial_fetch_timeout' | 'ttl' | 'last_known';
   /** `version_info`, for Delta `system_version_info`; '' where the control plane has none. */
   readonly version: string;
   readonly changed: readonly AcceptedResource<T>[];
@@ -76,6 +77,8 @@ export interface ResourceState {
   readonly bytes: Uint8Array | undefined;
   /** When the version was accepted, or when it was known that there is none. */
   readonly lastUpdated: Date | undefined;
+  /** The version is what an earlier process knew, and the control plane has said nothing about it to this one. */
+  readonly stale: boolean;
   /** The last rejected version. */
   readonly error:
     | {

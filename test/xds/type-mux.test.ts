@@ -108,6 +108,7 @@ for (const variant of variants) {
               stats,
               onProgress: () => {},
               onApplying: () => {},
+              onChanged: () => {},
             });
             const watcher = new RecordingWatcher();
             const watch = mux.watches.add(everything ? 'wildcard' : [], watcher);
