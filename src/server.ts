@@ -208,7 +208,7 @@ async function startWith<B extends JudgedBridge>(
   dynamic = config;
   readiness.onLive(() => config.client.serverIsUp());
   snapshots?.begin({
-    keepable: () => config.client.keepable(),
+    keepable: (isKept) => config.client.keepable(isKept),
     stale: () => config.client.stale(),
     readiness() {
       if (readiness.state() === 'INITIALIZING') return 'no';

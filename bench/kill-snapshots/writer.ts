@@ -17,7 +17,7 @@ const writer = createSnapshotWriter({
     ...store,
     async save(next) {
       const size = await store.save(next);
-      process.stdout.write(`${generationOf(next.resources)}\n`);
+      process.stdout.write(`${generationOf([...next.resources])}\n`);
       writer.changed();
       return size;
     },

@@ -4,7 +4,7 @@ import type { Logger } from '../log.js';
 import type { Bootstrap } from '../model/bootstrap.js';
 import type { ApiSource, ConfigSource, PathSource } from '../model/config-source.js';
 import type { Schema } from '../protobuf/schema.js';
-import type { SavedResource } from '../snapshot/format.js';
+import type { UnsavedSnapshot } from '../snapshot/format.js';
 import type { StatsStore } from '../stats/store.js';
 import {
   type AdsClient,
@@ -15,6 +15,7 @@ import {
 } from '../xds/ads-client.js';
 import { ApplyHold } from '../xds/apply-hold.js';
 import { createFileClient } from '../xds/file-client.js';
+import type { KeepableType } from '../xds/last-known.js';
 import type { ResourceState, ResourceType } from '../xds/resource-type.js';
 import { createSecretFiles, decodeDiscoveryFile } from './discovery-file.js';
 import { type GrpcChannelContext, grpcChannel } from './grpc-channel.js';
@@ -46,7 +47,7 @@ export interface ConfigSources {
   states(typeUrl: string): ResourceState[];
   version(typeUrl: string): string;
   /** What control planes said that would be good for a later process. What files say is on disk anyway. */
-  keepable(): SavedResource[];
+  keepable(isKept: (typeUrl: string) => boolean): UnsavedSnapshot['resources'];
   /** How many resources run as an earlier process knew them. */
   stale(): number;
   /** The server has what it needs. */
@@ -69,6 +70,18 @@ function statPrefixOf(type: ResourceType<unknown>): string {
 const adsName = 'ads';
 
 const nowhere: WatchedResources = { update: () => undefined, close: () => undefined };
+
+/** Each resource as it is saved, made when it is its turn: there may be tens of thousands. */
+function saved(types: readonly (KeepableType & { readonly source: string })[]): UnsavedSnapshot['resources'] {
+  return {
+    length: types.reduce((sum, { resources }) => sum + resources.length, 0),
+    *[Symbol.iterator]() {
+      for (const { source, typeUrl, resources } of types)
+        for (const { name, version, bytes, lastUpdated } of resources)
+          yield { source, typeUrl, name, version, bytes, acceptedAt: lastUpdated };
+    },
+  };
+}
 
 export function createConfigSources(options: ConfigSourcesOptions): ConfigSources {
   const { bootstrap, schema, version, clock, stats, log, kept } = options;
@@ -167,10 +180,14 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
       clients()
         .map((client) => client.version(typeUrl))
         .find((text) => text !== '') ?? '',
-    keepable() {
+    keepable(isKept) {
       const named = [...(ads ? [{ name: adsName, client: ads }] : []), ...shared.values()];
-      return named.flatMap(({ name: source, client }) =>
-        source === undefined ? [] : [...client.keepable()].map((resource) => ({ ...resource, source })),
+      return saved(
+        named.flatMap(({ name: source, client }) =>
+          source === undefined
+            ? []
+            : client.keepable().flatMap((type) => (isKept(type.typeUrl) ? [{ source, ...type }] : [])),
+        ),
       );
     },
     stale: () => clients().reduce((sum, { stale }) => sum + stale, 0),

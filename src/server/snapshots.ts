@@ -2,7 +2,7 @@ import type { SnapshotStatus } from '../admin/snapshot.js';
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Bootstrap } from '../model/bootstrap.js';
-import type { SavedResource } from '../snapshot/format.js';
+import type { UnsavedSnapshot } from '../snapshot/format.js';
 import { createSnapshotStore, type LoadedSnapshot, type SnapshotStore } from '../snapshot/store.js';
 import { createSnapshotWriter, type SnapshotWriter } from '../snapshot/writer.js';
 import type { StatsStore } from '../stats/store.js';
@@ -35,7 +35,8 @@ export interface Snapshots extends KeptConfig {
 }
 
 export interface RunningConfig {
-  keepable(): readonly SavedResource[];
+  /** @param isKept which types */
+  keepable(isKept: (typeUrl: string) => boolean): UnsavedSnapshot['resources'];
   /** How many resources run that no control plane has spoken of. */
   readonly stale: () => number;
   readonly readiness: () => 'no' | 'settling' | 'yes';
@@ -83,7 +84,7 @@ function createSnapshots(
   const scope = context.stats.scope('server.snapshot');
   const { snapshot } = loaded;
   const waitMs = effectiveWait(options.waitMs, bootstrap);
-  const isKept = ({ typeUrl }: { readonly typeUrl: string }) => options.secrets || typeUrl !== types.secrets.typeUrl;
+  const isKept = (typeUrl: string) => options.secrets || typeUrl !== types.secrets.typeUrl;
   const staleResources = scope.gauge('stale_resources');
   const active = scope.gauge('active');
   scope.counter('load_success').value = snapshot ? 1 : 0;
@@ -108,7 +109,7 @@ function createSnapshots(
   return {
     lastKnown(source) {
       if (!snapshot) return undefined;
-      const resources = snapshot.resources.filter((resource) => resource.source === source && isKept(resource));
+      const resources = snapshot.resources.filter((resource) => resource.source === source && isKept(resource.typeUrl));
       return { resources, waitMs, onSilence: () => log.debug({ source, waitMs }, 'the control plane says nothing') };
     },
     changed(cause) {
@@ -122,7 +123,7 @@ function createSnapshots(
         store,
         owner,
         writtenBy,
-        collect: () => config.keepable().filter(isKept),
+        collect: () => config.keepable(isKept),
         readiness: config.readiness,
         intervalMs: options.intervalMs,
         clock,

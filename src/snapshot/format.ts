@@ -26,6 +26,11 @@ export interface Snapshot {
   readonly resources: readonly SavedResource[];
 }
 
+/** What a file is made from. Resources may be made one at a time, too. */
+export type UnsavedSnapshot = Omit<Snapshot, 'resources'> & {
+  readonly resources: Iterable<SavedResource> & { readonly length: number };
+};
+
 /** A snapshot that can't be used; the message says why, without the file's name. */
 export class SnapshotError extends Error {}
 
@@ -38,7 +43,7 @@ const magic = 'pontoon-snapshot ';
 const formatVersion = 1;
 const trailerLength = 'sha256:'.length + 64 + 1;
 /** Bytes that are put together in one turn. */
-const pieceSize = 128 * 1024;
+const pieceSize = 64 * 1024;
 const newline = 0x0a;
 
 /** The bytes of a resource follow its line, and a newline follows them. */
@@ -65,7 +70,7 @@ interface HeaderLine {
  *
  * @throws SnapshotError when it would be too large to be read again
  */
-export function* encodeSnapshot({ owner, savedAt, writtenBy, resources }: Snapshot): Generator<Buffer> {
+export function* encodeSnapshot({ owner, savedAt, writtenBy, resources }: UnsavedSnapshot): Generator<Buffer> {
   const hash = createHash('sha256');
   let total = trailerLength;
   let parts: Uint8Array[] = [];

@@ -9,6 +9,7 @@ import {
   type Snapshot,
   SnapshotError,
   type SnapshotOwner,
+  type UnsavedSnapshot,
 } from './format.js';
 
 /** What a folder had for its owner. */
@@ -31,7 +32,7 @@ export interface SnapshotStore {
    * @returns the size, bytes
    * @throws Error of the file system, and SnapshotError: the one before stays
    */
-  save(snapshot: Snapshot): Promise<number>;
+  save(snapshot: UnsavedSnapshot): Promise<number>;
   /** It is still the newest: it does not count as left behind. */
   touch(): Promise<void>;
   /** Removes what processes that ended in the middle left, and files of nodes that have been away for 30 days. */
@@ -135,7 +136,7 @@ export function createSnapshotStore(folder: string, owner: SnapshotOwner): Snaps
     }
   }
 
-  async function writeDraft(draft: FileHandle, snapshot: Snapshot): Promise<number> {
+  async function writeDraft(draft: FileHandle, snapshot: UnsavedSnapshot): Promise<number> {
     let size = 0;
     for (const piece of encodeSnapshot(snapshot)) {
       await draft.writeFile(piece);

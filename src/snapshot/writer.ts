@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { StatsStore } from '../stats/store.js';
-import type { SavedResource, Snapshot, SnapshotOwner } from './format.js';
+import type { SnapshotOwner, UnsavedSnapshot } from './format.js';
 import type { SnapshotStore } from './store.js';
 
 export interface SnapshotWriterOptions {
@@ -9,7 +9,7 @@ export interface SnapshotWriterOptions {
   readonly owner: SnapshotOwner;
   readonly writtenBy: string;
   /** All that is accepted now; quick, because it only refers to it. */
-  readonly collect: () => readonly SavedResource[];
+  readonly collect: () => UnsavedSnapshot['resources'];
   /** `no`: a snapshot now would lack what is still to come. `settling`: a little later it would be a better one. */
   readonly readiness: () => 'no' | 'settling' | 'yes';
   /** The least time between two writes. */
@@ -93,7 +93,7 @@ export function createSnapshotWriter(options: SnapshotWriterOptions): SnapshotWr
   async function writeNow(resources = options.collect()): Promise<void> {
     const at = new Date(clock.now());
     try {
-      const snapshot: Snapshot = { owner: options.owner, writtenBy: options.writtenBy, savedAt: at, resources };
+      const snapshot: UnsavedSnapshot = { owner: options.owner, writtenBy: options.writtenBy, savedAt: at, resources };
       const bytes = await store.save(snapshot);
       failuresInARow = 0;
       notBefore = clock.monotonic() + intervalMs;

@@ -7,7 +7,7 @@ import { ApplyHold } from './apply-hold.js';
 import type { ChannelConfig } from './channel.js';
 import { delta } from './delta-subscription.js';
 import { type MessageCodec, nodeMessage, wildcardName } from './discovery.js';
-import type { KeptResource, LastKnownOptions } from './last-known.js';
+import type { KeepableType, LastKnownOptions } from './last-known.js';
 import { Mux } from './mux.js';
 import { type RateLimit, RequestRate } from './request-rate.js';
 import type { ResourceState, ResourceType } from './resource-type.js';
@@ -78,7 +78,7 @@ export interface AdsClient {
   version(typeUrl: string): string;
   readonly connected: boolean;
   /** What is accepted now and would be good for a later process. */
-  keepable(): Iterable<KeptResource>;
+  keepable(): KeepableType[];
   /** How many resources run that are known from before, and that the source has not mentioned. */
   readonly stale: number;
   /** The server has what it needs: what is asked for from now on is not looked up in what is known from before. */

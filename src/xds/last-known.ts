@@ -9,6 +9,12 @@ export interface KeptResource {
   readonly acceptedAt: Date;
 }
 
+/** What is accepted of one type, as it is at one moment. It only refers to it, so that it is quick to have. */
+export interface KeepableType {
+  readonly typeUrl: string;
+  readonly resources: readonly (Pick<KeptResource, 'name' | 'version' | 'bytes'> & { readonly lastUpdated: Date })[];
+}
+
 /** What a source said to an earlier process, for when it says nothing to this one. */
 export interface LastKnownOptions {
   /** All of it: what is not in there did not exist. */

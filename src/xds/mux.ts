@@ -5,7 +5,7 @@ import { NackPacer } from './back-off.js';
 import type { MessageCodec } from './discovery.js';
 import { statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
-import { type KeptResource, LastKnown, type LastKnownOptions } from './last-known.js';
+import { type KeepableType, LastKnown, type LastKnownOptions } from './last-known.js';
 import type { RequestRate } from './request-rate.js';
 import type { ResourceType } from './resource-type.js';
 import type { ReceivedResponse, Variant } from './subscription.js';
@@ -126,8 +126,8 @@ export class Mux {
     return stale;
   }
 
-  *keepable(): Iterable<KeptResource> {
-    for (const type of this.#types.values()) yield* type.keepable();
+  keepable(): KeepableType[] {
+    return [...this.#types.values()].map((type) => type.keepable());
   }
 
   /** Interest changed: a request follows at the end of this turn, one for all changes of the turn. */

@@ -7,7 +7,7 @@ import type { Status } from './discovery.js';
 import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
 import { judgePlan } from './judge-plan.js';
-import type { KeptResource } from './last-known.js';
+import type { KeepableType, KeptResource } from './last-known.js';
 import { type Plan, planResponse } from './plan-response.js';
 import { ResourceCache } from './resource-cache.js';
 import type { ResourceState, ResourceType, ResourceUpdate } from './resource-type.js';
@@ -114,12 +114,12 @@ export class TypeMux<T> {
   }
 
   /** What is accepted and would be good for another process: not what ends unless it is renewed. */
-  *keepable(): Iterable<KeptResource> {
-    const { typeUrl } = this;
-    for (const { name, version, bytes, lastUpdated } of this.#cache.acceptedResources()) {
-      if (this.#interest.has(name) && !this.#ttls.has(name))
-        yield { typeUrl, name, version, bytes, acceptedAt: lastUpdated };
+  keepable(): KeepableType {
+    const resources: KeepableType['resources'][number][] = [];
+    for (const resource of this.#cache.acceptedResources()) {
+      if (this.#interest.has(resource.name) && !this.#ttls.has(resource.name)) resources.push(resource);
     }
+    return { typeUrl: this.typeUrl, resources };
   }
 
   /** Takes of what is known from before that which is wanted and which nothing is known of now. It is judged like all else. */

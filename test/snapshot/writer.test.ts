@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import type { SavedResource, Snapshot } from '../../src/snapshot/format.js';
+import type { SavedResource, UnsavedSnapshot } from '../../src/snapshot/format.js';
 import { createSnapshotWriter } from '../../src/snapshot/writer.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import { FakeClock } from '../support/fake-clock.js';
@@ -11,7 +11,7 @@ function setUp(intervalMs = 5_000) {
   const clock = new FakeClock();
   const log = recordingLog();
   const stats = createStatsStore();
-  const saved: Snapshot[] = [];
+  const saved: UnsavedSnapshot[] = [];
   const world = {
     readiness: 'yes' as 'no' | 'settling' | 'yes',
     failure: undefined as string | undefined,

@@ -286,9 +286,11 @@ for (const variant of variants) {
       await watcher.count(1);
       expect(watcher.plain).to.deep.equal({ a: '1', mortal: '1' });
       const now = h.clock.now();
-      expect([...h.client.keepable()].map(({ name, acceptedAt: at }) => [name, at.getTime()])).to.deep.equal([
-        ['a', now],
-      ]);
+      expect(
+        h.client
+          .keepable()
+          .flatMap(({ resources }) => resources.map(({ name, lastUpdated }) => [name, lastUpdated.getTime()])),
+      ).to.deep.equal([['a', now]]);
     });
   });
 }
