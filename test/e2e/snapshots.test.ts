@@ -24,6 +24,8 @@ import { until } from '../support/until.js';
 
 const library = 'test/fixtures/plugins/recorded.ts';
 const nodeId = 'kept/node';
+/** Machines that have other work are slow. */
+const patienceMs = 30_000;
 
 interface Status {
   readonly in_use: boolean;
@@ -35,7 +37,7 @@ interface Status {
 }
 
 describe('a snapshot of the last good configuration', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let controlPlane: GoControlPlane;
   let server: TcpServer;
   let folder: string;
@@ -79,16 +81,22 @@ describe('a snapshot of the last good configuration', function () {
   }
   const status = async (pontoon: Pontoon) => JSON.parse(await pontoon.get('/snapshot')) as Status;
   const written = (pontoon: Pontoon, resources: number) =>
-    until(`a snapshot of ${resources} resources`, async () =>
-      (await status(pontoon)).last_write?.resources === resources ? true : undefined,
+    until(
+      `a snapshot of ${resources} resources`,
+      async () => ((await status(pontoon)).last_write?.resources === resources ? true : undefined),
+      patienceMs,
     );
   const serves = (pontoon: Pontoon, path = '/kept') =>
-    until(`an answer to ${path}`, async () => {
-      const response = await fetch(`${await pontoon.listener('in')}${path}`);
-      return (await response.text()) === `served ${path}\n` ? true : undefined;
-    });
+    until(
+      `an answer to ${path}`,
+      async () => {
+        const response = await fetch(`${await pontoon.listener('in')}${path}`);
+        return (await response.text()) === `served ${path}\n` ? true : undefined;
+      },
+      patienceMs,
+    );
   const live = (pontoon: Pontoon) =>
-    until('LIVE', async () => ((await pontoon.get('/ready')) === 'LIVE\n' ? true : undefined));
+    until('LIVE', async () => ((await pontoon.get('/ready')) === 'LIVE\n' ? true : undefined), patienceMs);
   const file = () => join(folder, readdirSync(folder).find((name) => name.endsWith('.snapshot')) ?? 'none');
 
   /** Snapshot files that instances left, by how they were told. */
@@ -97,8 +105,8 @@ describe('a snapshot of the last good configuration', function () {
   /** A snapshot as an instance leaves it that had seven resources. */
   async function leaveSnapshot(variant: 'SOTW' | 'DELTA' = 'SOTW'): Promise<void> {
     const known = left.get(variant);
+    await publishAll('1');
     if (known === undefined) {
-      await publishAll('1');
       const first = await start(variant);
       await serves(first);
       await written(first, 7);
