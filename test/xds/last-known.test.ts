@@ -113,18 +113,46 @@ for (const variant of variants) {
       expect(watcher.updates).to.have.length(1);
     });
 
-    it('says of a type that had nothing that there is nothing, before initial_fetch_timeout does', async () => {
-      const { watcher } = await begin([], 1);
-      h.clock.advance(0);
-      h.close();
-      const second = await begin([]);
+    it('says of a type that had nothing that there is nothing', async () => {
+      const { watcher } = await begin([]);
       h.clock.advance(waitMs);
-      await second.watcher.count(1);
-      expect(second.watcher.updates[0]).to.include({ cause: 'last_known' });
+      await watcher.count(1);
+      expect(watcher.updates[0]).to.deep.include({ cause: 'last_known', changed: [], removed: [] });
       h.clock.advance(60_000);
       await setImmediate();
-      expect(second.watcher.updates).to.have.length(1);
+      expect(watcher.updates).to.have.length(1);
+    });
+
+    it('is waited for once it is judged, whatever initial_fetch_timeout says', async () => {
+      const { watcher } = await begin(clusters({ a: '1' }));
+      let release = () => {};
+      h.cds.hold = new Promise((resolve) => {
+        release = resolve;
+      });
+      h.clock.advance(waitMs);
+      await until(() => h.cds.judged.length === 1);
+      h.clock.advance(60_000);
       expect(watcher.updates).to.have.length(0);
+      release();
+      await watcher.count(1);
+      expect(watcher.updates[0]).to.include({ cause: 'last_known' });
+    });
+
+    it('gives way to an answer that comes while it is judged', async () => {
+      const { watcher, stream } = await begin(clusters({ a: '1', b: '1' }));
+      let release = () => {};
+      h.cds.hold = new Promise((resolve) => {
+        release = resolve;
+      });
+      h.clock.advance(waitMs);
+      await until(() => h.cds.judged.length > 0);
+      respond(stream, { nonce: 'n', resources: { a: '2' } });
+      await setImmediate();
+      release();
+      await answered(stream, 'n');
+      h.clock.advance(1_000);
+      await until(() => watcher.plain.b === undefined);
+      expect(watcher.plain).to.deep.equal({ a: '2' });
     });
 
     it('is not claimed to be held', async () => {
