@@ -193,6 +193,7 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
     stale: () => clients().reduce((sum, { stale }) => sum + stale, 0),
     serverIsUp() {
       serverIsUp = true;
+      kept?.forget();
       for (const client of clients()) client.serverIsUp();
     },
     close() {

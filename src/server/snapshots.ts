@@ -24,6 +24,8 @@ export interface KeptConfig {
   /** What a source said to an earlier process; undefined: nothing is known. */
   lastKnown(source: string): LastKnownOptions | undefined;
   changed(cause: 'response' | 'last_known'): void;
+  /** The server is up: no more sources will want to know. */
+  forget(): void;
 }
 
 /** The last good configuration, on disk. */
@@ -70,26 +72,28 @@ export async function openSnapshots(context: Context): Promise<Snapshots> {
   await store.clean();
   const loaded = await store.load();
   for (const problem of loaded.problems) log.error({ problem }, 'a snapshot cannot be used');
-  return createSnapshots({ ...context, store, owner, loaded });
+  return createSnapshots({ ...context, store, owner }, loaded);
 }
 
 function createSnapshots(
   context: Context & {
     readonly store: SnapshotStore;
     readonly owner: { readonly nodeId: string; readonly nodeCluster: string };
-    readonly loaded: LoadedSnapshot;
   },
+  { snapshot, path, problems }: LoadedSnapshot,
 ): Snapshots {
-  const { options, bootstrap, types, writtenBy, clock, log, store, owner, loaded } = context;
+  const { options, bootstrap, types, writtenBy, clock, log, store, owner } = context;
   const scope = context.stats.scope('server.snapshot');
-  const { snapshot } = loaded;
+  // They are a large part of the memory of a start, and nothing below may hold them longer than `known` does.
+  let known = snapshot?.resources;
+  const loaded = snapshot && { path, savedAt: snapshot.savedAt, resources: snapshot.resources.length };
   const waitMs = effectiveWait(options.waitMs, bootstrap);
   const isKept = (typeUrl: string) => options.secrets || typeUrl !== types.secrets.typeUrl;
   const staleResources = scope.gauge('stale_resources');
   const active = scope.gauge('active');
-  scope.counter('load_success').value = snapshot ? 1 : 0;
-  scope.counter('load_failure').value = loaded.problems.length;
-  if (snapshot) scope.gauge('update_time').value = snapshot.savedAt.getTime();
+  scope.counter('load_success').value = loaded ? 1 : 0;
+  scope.counter('load_failure').value = problems.length;
+  if (loaded) scope.gauge('update_time').value = loaded.savedAt.getTime();
   let running: RunningConfig | undefined;
   let writer: SnapshotWriter | undefined;
 
@@ -100,7 +104,7 @@ function createSnapshots(
     active.value = now > 0 ? 1 : 0;
     if (before === 0 && now > 0)
       log.warn(
-        { path: loaded.path, savedAt: snapshot?.savedAt.toISOString(), waitMs },
+        { path: loaded?.path, savedAt: loaded?.savedAt.toISOString(), waitMs },
         'the control plane says nothing: what it said to an earlier process is used until it does',
       );
     if (before > 0 && now === 0) log.info('the control plane has spoken of all that was taken from the snapshot');
@@ -108,14 +112,17 @@ function createSnapshots(
 
   return {
     lastKnown(source) {
-      if (!snapshot) return undefined;
-      const resources = snapshot.resources.filter((resource) => resource.source === source && isKept(resource.typeUrl));
+      if (!known) return undefined;
+      const resources = () => known?.filter((resource) => resource.source === source && isKept(resource.typeUrl)) ?? [];
       return { resources, waitMs, onSilence: () => log.debug({ source, waitMs }, 'the control plane says nothing') };
     },
     changed(cause) {
       showStale();
       // What was read is not written again: it would look newer than it is.
       if (cause === 'response') writer?.changed();
+    },
+    forget() {
+      known = undefined;
     },
     begin(config) {
       running = config;
@@ -133,8 +140,8 @@ function createSnapshots(
     },
     status: () => ({
       path: store.path,
-      loaded: snapshot && { path: loaded.path, savedAt: snapshot.savedAt, resources: snapshot.resources.length },
-      problems: loaded.problems,
+      loaded,
+      problems,
       staleResources: staleResources.value,
       lastWrite: writer?.lastWrite,
       lastFailure: writer?.lastFailure,

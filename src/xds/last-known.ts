@@ -17,8 +17,8 @@ export interface KeepableType {
 
 /** What a source said to an earlier process, for when it says nothing to this one. */
 export interface LastKnownOptions {
-  /** All of it: what is not in there did not exist. */
-  readonly resources: readonly KeptResource[];
+  /** All of it: what is not in there did not exist. Asked once, and not held for longer than it is needed. */
+  readonly resources: () => readonly KeptResource[];
   /** How long the source may be silent. */
   readonly waitMs: number;
   /** It was silent for that long. */
@@ -51,7 +51,7 @@ export class LastKnown {
     this.#options = options;
     this.#clock = clock;
     this.#recipients = recipients;
-    this.#resources = groupByType(options.resources);
+    this.#resources = groupByType(options.resources());
   }
 
   start(): void {

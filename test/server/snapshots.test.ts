@@ -54,9 +54,11 @@ describe('snapshots of a server', () => {
   it('give each source what it said', async () => {
     await save(saved);
     const { snapshots, stats } = await open();
-    expect(names(snapshots.lastKnown('ads')?.resources)).to.deep.equal(['ads-cluster', 'ads-secret']);
-    expect(names(snapshots.lastKnown('other')?.resources)).to.deep.equal(['other-secret']);
-    expect(names(snapshots.lastKnown('new')?.resources)).to.deep.equal([]);
+    expect(names(snapshots.lastKnown('ads')?.resources())).to.deep.equal(['ads-cluster', 'ads-secret']);
+    expect(names(snapshots.lastKnown('other')?.resources())).to.deep.equal(['other-secret']);
+    expect(names(snapshots.lastKnown('new')?.resources())).to.deep.equal([]);
+    snapshots.forget();
+    expect(snapshots.lastKnown('ads')).to.equal(undefined);
     expect(stats.gauge('server.snapshot.update_time').value).to.equal(5);
     expect(stats.counter('server.snapshot.load_success').value).to.equal(1);
   });
@@ -80,7 +82,7 @@ describe('snapshots of a server', () => {
     expect(names((await createSnapshotStore(folder, owner).load()).snapshot?.resources)).to.deep.equal(['ads-cluster']);
     await save(saved);
     const again = await open({ secrets: false });
-    expect(names(again.snapshots.lastKnown('ads')?.resources)).to.deep.equal(['ads-cluster']);
+    expect(names(again.snapshots.lastKnown('ads')?.resources())).to.deep.equal(['ads-cluster']);
   });
 
   for (const [waitMs, timeouts, expected] of [

@@ -40,7 +40,7 @@ for (const variant of variants) {
       silences = 0;
       changes.length = 0;
       h = await createHarness(variant, {
-        lastKnown: { resources, waitMs, onSilence: () => silences++ },
+        lastKnown: { resources: () => resources, waitMs, onSilence: () => silences++ },
         onChanged: (cause) => changes.push(cause),
       });
       const watcher = new RecordingWatcher(initialFetchTimeoutMs);
