@@ -4,11 +4,12 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { loadBootstrap } from './bootstrap/load.js';
 import { bootstrapReport } from './bootstrap/report.js';
 import { ensureNativeHost } from './bridge/go/native-host.js';
-import { type CommandLine, type PluginCheck, parseCommandLine } from './command-line.js';
+import { type CommandLine, type ConfigInspection, type PluginCheck, parseCommandLine } from './command-line.js';
 import { createLogging, type Logger, type Logging } from './log.js';
 import { formatAddress } from './model/endpoint.js';
 import { loadSchema, type Schema } from './protobuf/schema.js';
 import { checkPlugin } from './server/check-plugin.js';
+import { type CommandResult, configDiff, configExplain } from './server/inspect/command.js';
 import { newPlugin } from './server/new-plugin.js';
 import { validateBootstrap } from './server/validate.js';
 import { type Server, startServer } from './server.js';
@@ -64,6 +65,23 @@ async function check(schema: Schema, { file, name, config, pluginRoot }: PluginC
   });
   for (const line of lines) console.log(line);
   return ok ? 0 : 1;
+}
+
+async function inspect(inspection: ConfigInspection): Promise<number> {
+  const { configPath, pluginRoot: pluginRoots, json } = inspection;
+  const common = { schema: loadSchema(), configPath, pluginRoots, json };
+  const run = (): Promise<CommandResult> =>
+    inspection.mode === 'config_diff'
+      ? configDiff({ ...common, before: inspection.before, after: inspection.after })
+      : configExplain({ ...common, name: inspection.name, source: inspection.source, kind: inspection.type });
+  const { code, stdout, stderr } = await run().catch((error: Error) => ({
+    code: 2,
+    stdout: [],
+    stderr: [`pontoon: ${error.message}`],
+  }));
+  for (const line of stdout) console.log(line);
+  for (const line of stderr) console.error(line);
+  return code;
 }
 
 /** What --version says of Go libraries. */
@@ -146,6 +164,15 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
     workers: commandLine.isolate || commandLine.concurrency > 1 ? commandLine.concurrency : 0,
     http1Codec: commandLine.http1Codec,
     sockets: commandLine.sockets,
+    snapshots:
+      commandLine.snapshotDir === undefined
+        ? undefined
+        : {
+            folder: commandLine.snapshotDir,
+            waitMs: commandLine.snapshotWaitS * 1000,
+            intervalMs: commandLine.snapshotIntervalS * 1000,
+            secrets: commandLine.snapshotSecrets,
+          },
     commandLine: commandLineOptions(commandLine),
     csdsAddress: commandLine.csdsAddress,
     onQuit: quit,
@@ -189,6 +216,7 @@ async function main(): Promise<number> {
     for (const line of lines) (ok ? console.log : console.error)(line);
     return ok ? 0 : 1;
   }
+  if (commandLine.mode === 'config_diff' || commandLine.mode === 'config_explain') return inspect(commandLine);
   const logging = openLogging(commandLine);
   const run = commandLine.mode === 'validate' ? validate : serve;
   return run(loadSchema(), logging, commandLine);

@@ -29,6 +29,11 @@ export interface CommandLine {
   readonly pluginRoot: readonly string[];
   readonly http1Codec: Http1CodecName;
   readonly sockets: SocketsName;
+  /** Where the last good configuration is kept; undefined: nowhere. */
+  readonly snapshotDir?: string;
+  readonly snapshotWaitS: number;
+  readonly snapshotIntervalS: number;
+  readonly snapshotSecrets: boolean;
   /** Envoy's flags that were given and mean nothing here. */
   readonly ignored: readonly string[];
 }
@@ -51,6 +56,20 @@ export interface PluginNew {
   /** The folder to write; NAME unless set. */
   readonly directory: string;
 }
+
+/** `pontoon config diff BEFORE AFTER` and `pontoon config explain NAME SOURCE` */
+export type ConfigInspection = {
+  /** The bootstrap of the instance that resources are judged for. */
+  readonly configPath?: string;
+  readonly pluginRoot: readonly string[];
+  readonly json: boolean;
+} & (
+  | { readonly mode: 'config_diff'; readonly before: string; readonly after: string }
+  | { readonly mode: 'config_explain'; readonly name: string; readonly source: string; readonly type?: ResourceKind }
+);
+
+const resourceKinds = ['cluster', 'endpoints', 'listener', 'route', 'secret'] as const;
+type ResourceKind = (typeof resourceKinds)[number];
 
 /** Flags that Envoy's users have in their start scripts and that have nothing to do here: accepted, so that the scripts go on working. */
 const ignoredFlags: readonly (readonly [string, string])[] = [
@@ -125,7 +144,7 @@ const pluginRootFlag = () =>
  */
 export function parseCommandLine(
   argv: readonly string[],
-): CommandLine | PluginCheck | PluginNew | { readonly mode: 'version' } {
+): CommandLine | PluginCheck | PluginNew | ConfigInspection | { readonly mode: 'version' } {
   const command = new Command('pontoon')
     .description('An Envoy-compatible data plane that bridges HTTP to TCP protocols by plugins.')
     .option('-c, --config-path <file>', "Envoy's bootstrap, in YAML or JSON")
@@ -190,12 +209,21 @@ export function parseCommandLine(
         .choices(socketsNames)
         .default('own', 'own; node where the native part could not be built'),
     )
+    .option('--snapshot-dir <dir>', 'keep the last good configuration here, for starts without a control plane')
+    .option(
+      '--snapshot-wait-s <seconds>',
+      'how long control planes may be silent at the start before what was kept is used',
+      wholeNumber(0),
+      5,
+    )
+    .option('--snapshot-interval-s <seconds>', 'the least time between two writes of it', wholeNumber(0), 5)
+    .option('--no-snapshot-secrets', 'keep no secrets that came by SDS: what needs them waits for a control plane')
     .option('--version', 'print the version and exit')
     .addHelpText('after', "\nEnvoy's other flags are accepted where ignoring them is harmless: the log names them.")
     .allowExcessArguments(false)
     .enablePositionalOptions()
     .action(() => undefined);
-  let chosen: PluginCheck | PluginNew | undefined;
+  let chosen: PluginCheck | PluginNew | ConfigInspection | undefined;
   const plugin = command.command('plugin').description('look at plugin libraries, or begin one');
   plugin
     .command('check <file>')
@@ -213,6 +241,9 @@ export function parseCommandLine(
     .action((name: string, { directory = name }: { directory?: string }) => {
       chosen = { mode: 'plugin_new', name, directory };
     });
+  addConfigCommands(command, (inspection) => {
+    chosen = inspection;
+  });
   for (const [flags, why] of ignoredFlags)
     command.addOption(new Option(flags, `accepted and ignored: ${why}`).hideHelp());
   command.parse([...argv]);
@@ -226,4 +257,34 @@ export function parseCommandLine(
     .filter((option) => option.hidden && command.getOptionValueSource(option.attributeName()) === 'cli')
     .map((option) => option.long as string);
   return { ...options, ignored };
+}
+
+type InspectionFlags = Pick<ConfigInspection, 'configPath' | 'pluginRoot' | 'json'>;
+
+/** Their exit codes are those of diff: 1 is an answer, so that mistakes of the command line are 2. */
+function addConfigCommands(command: Command, choose: (inspection: ConfigInspection) => void): void {
+  const config = command.command('config').description('compare configurations, and say why a resource is as it is');
+  const sources = `
+A source is the address of a running instance's admin interface (http://HOST:PORT or HOST:PORT), or a file: a bootstrap, a snapshot (or
+the folder that has one), a DiscoveryResponse (YAML, JSON, .pb), or what /config_dump answered.`;
+  const flags = (one: Command): Command =>
+    one
+      .option('-c, --config-path <file>', 'the bootstrap of the instance that the resources of files are judged for')
+      .addOption(pluginRootFlag())
+      .option('--json', 'print JSON', false)
+      .addHelpText('after', sources)
+      .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
+  flags(config.command('diff <before> <after>'))
+    .description(
+      'what would change if AFTER were applied where BEFORE is; exits with 0 for nothing, 1 for something, 2 for trouble',
+    )
+    .action((before: string, after: string, options: InspectionFlags) =>
+      choose({ mode: 'config_diff', before, after, ...options }),
+    );
+  flags(config.command('explain <name> <source>'))
+    .description('why a resource has its verdict, who refers to it and what is missing; exits with 1 when something is')
+    .addOption(new Option('--type <type>', 'of this type only').choices(resourceKinds))
+    .action((name: string, source: string, options: InspectionFlags & { readonly type?: ResourceKind }) =>
+      choose({ mode: 'config_explain', name, source, ...options }),
+    );
 }

@@ -7,6 +7,7 @@ import type { AdminEndpoint } from './admin/endpoint.js';
 import { lifecycleEndpoints } from './admin/lifecycle.js';
 import { listenersEndpoint } from './admin/listeners.js';
 import { loggingEndpoint } from './admin/logging.js';
+import { snapshotEndpoint } from './admin/snapshot.js';
 import type { AdminSources } from './admin/sources.js';
 import { statsEndpoints } from './admin/stats.js';
 import { workersEndpoints } from './admin/workers.js';
@@ -40,6 +41,7 @@ import { createResourceTypes, judgeBridge, judgeListener } from './server/resour
 import { createRouteConfigs } from './server/route-configs.js';
 import { createSecretStore } from './server/secret-store.js';
 import { createServerStats } from './server/server-stats.js';
+import { openSnapshots, type SnapshotOptions } from './server/snapshots.js';
 import { createStartUp } from './server/start-up.js';
 import { createTextReadouts } from './server/text-readouts.js';
 import { inStatic } from './server/validate.js';
@@ -65,6 +67,8 @@ export interface ServerOptions {
   readonly workers: number;
   readonly http1Codec: Http1CodecName;
   readonly sockets: SocketsName;
+  /** undefined: nothing is kept on disk. */
+  readonly snapshots?: SnapshotOptions | undefined;
   /** For /server_info. */
   readonly commandLine: Readonly<Record<string, unknown>>;
   /** Where CSDS is served; undefined: nowhere. */
@@ -134,6 +138,17 @@ async function startWith<B extends JudgedBridge>(
   const { bootstrap, schema, drainTimeMs } = options;
   const { judge, logging } = plane;
   const types = checkSources(createResourceTypes(schema, judge, secretsByName(bootstrap.secrets)), bootstrap);
+  const snapshots =
+    options.snapshots &&
+    (await openSnapshots({
+      options: options.snapshots,
+      bootstrap,
+      types,
+      writtenBy: `pontoon/${version}`,
+      clock,
+      log: logging.logger('snapshot'),
+      stats,
+    }));
 
   // The cluster manager asks for endpoints, the listeners for routes: both of the control plane, which needs both to give them what it brings.
   let dynamic: DynamicConfig | undefined;
@@ -200,8 +215,18 @@ async function startWith<B extends JudgedBridge>(
     clusters,
     listeners,
     onFirstAnswer: startUp.answered,
+    kept: snapshots,
   });
   dynamic = config;
+  readiness.onLive(() => config.client.serverIsUp());
+  snapshots?.begin({
+    keepable: (isKept) => config.client.keepable(isKept),
+    stale: () => config.client.stale(),
+    readiness() {
+      if (readiness.state() === 'INITIALIZING') return 'no';
+      return clusters.warming + listeners.warming > 0 ? 'settling' : 'yes';
+    },
+  });
   const reload = createBridgeReload({
     clusters,
     judge,
@@ -226,6 +251,7 @@ async function startWith<B extends JudgedBridge>(
   const admin = await startAdmin({ ...options, logging }, plane, adminSources, createAdminAccessLog(adminLog, clock), [
     ...statsEndpoints(stats, createTextReadouts({ types, dynamic: config, clusters, listeners })),
     ...workersEndpoints(plane.workers),
+    snapshotEndpoint(snapshots?.status),
     reloadEndpoint(async () => {
       await reload();
       await plane.retryRolledBack();
@@ -251,6 +277,7 @@ async function startWith<B extends JudgedBridge>(
   });
 
   async function stop(): Promise<void> {
+    const saved = snapshots?.close();
     readiness.drain();
     serverStats.close();
     config.close();
@@ -262,6 +289,7 @@ async function startWith<B extends JudgedBridge>(
     await accessLogs.close();
     csds?.close();
     await admin?.close();
+    await saved;
   }
   // Whoever serves starts while the plugins are judged.
   const planeStarted = plane.start();

@@ -112,15 +112,15 @@ function errorState(section: Section, resource: DumpedResource, toJson: ToJson):
       client_status: 'NACKED',
     };
   }
-  if (parked)
+  const details = [
+    ...(resource.stale ? ['stale: from a snapshot, no control plane has spoken of it since'] : []),
+    ...(parked ? [`parked: ${parked.reason}`] : []),
+    ...(warnings && warnings.length > 0 ? [`warned: ${warnings.join('; ')}`] : []),
+  ];
+  if (details.length > 0)
     return {
-      error_state: { details: `parked: ${parked.reason}` },
-      client_status: 'ACKED',
-    };
-  if (warnings && warnings.length > 0)
-    return {
-      error_state: { details: `warned: ${warnings.join('; ')}` },
-      client_status: 'ACKED',
+      error_state: { details: details.join('; ') },
+      client_status: resource.stale ? 'REQUESTED' : 'ACKED',
     };
   return resource.origin === 'dynamic' ? { client_status: 'ACKED' } : {};
 }

@@ -22,6 +22,8 @@ export interface DumpedResource {
   /** Accepted, but not ours to run. */
   readonly parked?: { readonly reason: string };
   readonly warnings?: readonly string[];
+  /** It is what an earlier process knew, and no control plane has spoken of it since. */
+  readonly stale?: boolean;
   /** Nothing is there: asked for and not answered yet, known not to exist, or not told of in time. */
   readonly missing?: {
     readonly status: 'requested' | 'does_not_exist' | 'timed_out';

@@ -64,13 +64,14 @@ function dumpOf(
     ...(serving && { active: shown(serving), ...warningsOf(serving.resource.verdict) }),
     ...(warming && { warming: { ...shown(warming), waitingFor: warming.waitingFor } }),
     ...(parked && { parked: { reason: parked.reason } }),
+    ...(state?.stale && { stale: true }),
     ...(error && { error }),
   };
 }
 
 /** A resource that only the client knows: endpoints and routes, whatever came of them. */
 function dumpOfState(state: ResourceState): DumpedResource | undefined {
-  const { name, version, bytes, lastUpdated, status, verdict, error } = state;
+  const { name, version, bytes, lastUpdated, status, verdict, stale, error } = state;
   if (status === 'requested' || status === 'does_not_exist' || status === 'timed_out')
     return { name, origin: 'dynamic', missing: { status, since: lastUpdated }, ...(error && { error }) };
   if (bytes === undefined && error === undefined) return undefined;
@@ -78,6 +79,7 @@ function dumpOfState(state: ResourceState): DumpedResource | undefined {
     name,
     origin: 'dynamic',
     ...(bytes && { active: { version, bytes, lastUpdated: lastUpdated ?? new Date(0) } }),
+    stale,
     ...(verdict?.kind === 'parked' && { parked: { reason: verdict.reason } }),
     ...warningsOf(verdict),
     ...(error && { error }),
@@ -97,7 +99,7 @@ function shownCertificates(secret: GivenSecret): ShownCertificates {
 /** Puts together what the admin interface shows. */
 export function createAdminSources(options: AdminSourcesOptions): AdminSources {
   const { bootstrap, types, clusters, listeners, dynamic, readiness } = options;
-  const statesOf = (kind: DumpedKind): readonly ResourceState[] => dynamic.client?.states(types[kind].typeUrl) ?? [];
+  const statesOf = (kind: DumpedKind): readonly ResourceState[] => dynamic.client.states(types[kind].typeUrl) ?? [];
 
   function* dumpRunning(kind: 'clusters' | 'listeners'): Generator<DumpedResource> {
     const states = new Map(statesOf(kind).map((state) => [state.name, state]));
@@ -138,7 +140,7 @@ export function createAdminSources(options: AdminSourcesOptions): AdminSources {
         .secrets()
         .map(shownCertificates)
         .filter(({ caCertificates, chain }) => caCertificates.length + chain.length > 0),
-    versionInfo: (kind) => dynamic.client?.version(types[kind].typeUrl) ?? '',
+    versionInfo: (kind) => dynamic.client.version(types[kind].typeUrl),
     dump: (kind) => (kind === 'clusters' || kind === 'listeners' ? dumpRunning(kind) : dumpKnown(kind)),
     waitingFor: () => [
       ...readiness.waiting,

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Bootstrap } from '../model/bootstrap.js';
 import { type ApiSource, type ConfigSource, type PathSource, sourceKey } from '../model/config-source.js';
 import type { Schema } from '../protobuf/schema.js';
+import type { UnsavedSnapshot } from '../snapshot/format.js';
 import type { StatsStore } from '../stats/store.js';
 import {
   type AdsClient,
@@ -13,9 +15,11 @@ import {
 } from '../xds/ads-client.js';
 import { ApplyHold } from '../xds/apply-hold.js';
 import { createFileClient } from '../xds/file-client.js';
+import type { KeepableType } from '../xds/last-known.js';
 import type { ResourceState, ResourceType } from '../xds/resource-type.js';
 import { createSecretFiles, decodeDiscoveryFile } from './discovery-file.js';
 import { type GrpcChannelContext, grpcChannel } from './grpc-channel.js';
+import type { KeptConfig } from './snapshots.js';
 
 export interface ConfigSourcesOptions {
   readonly bootstrap: Bootstrap;
@@ -24,6 +28,8 @@ export interface ConfigSourcesOptions {
   readonly clock: Clock;
   readonly stats: StatsStore;
   readonly log: Logger;
+  /** Remembers what sources say, for the next process. */
+  readonly kept?: KeptConfig | undefined;
 }
 
 /** Every place that resources come from: the aggregated stream, streams of one type, files. */
@@ -40,10 +46,18 @@ export interface ConfigSources {
   ): WatchedResources;
   states(typeUrl: string): ResourceState[];
   version(typeUrl: string): string;
+  /** What control planes said that would be good for a later process. What files say is on disk anyway. */
+  keepable(isKept: (typeUrl: string) => boolean): UnsavedSnapshot['resources'];
+  /** How many resources run as an earlier process knew them. */
+  stale(): number;
+  /** The server has what it needs. */
+  serverIsUp(): void;
   close(): void;
 }
 
 interface Shared {
+  /** What it is called from one process to the next; undefined: a file. */
+  readonly name: string | undefined;
   readonly client: AdsClient;
   users: number;
 }
@@ -53,10 +67,24 @@ function statPrefixOf(type: ResourceType<unknown>): string {
   return type.statPrefix ?? `xds.${type.shortName}`;
 }
 
+const adsName = 'ads';
+
 const nowhere: WatchedResources = { update: () => undefined, close: () => undefined };
 
+/** Each resource as it is saved, made when it is its turn: there may be tens of thousands. */
+function saved(types: readonly (KeepableType & { readonly source: string })[]): UnsavedSnapshot['resources'] {
+  return {
+    length: types.reduce((sum, { resources }) => sum + resources.length, 0),
+    *[Symbol.iterator]() {
+      for (const { source, typeUrl, resources } of types)
+        for (const { name, version, bytes, lastUpdated } of resources)
+          yield { source, typeUrl, name, version, bytes, acceptedAt: lastUpdated };
+    },
+  };
+}
+
 export function createConfigSources(options: ConfigSourcesOptions): ConfigSources {
-  const { bootstrap, schema, version, clock, stats, log } = options;
+  const { bootstrap, schema, version, clock, stats, log, kept } = options;
   const hold = new ApplyHold(clock);
   const channels: GrpcChannelContext = {
     clusters: bootstrap.grpcClusters,
@@ -65,11 +93,14 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
   };
   const shared = new Map<string, Shared>();
   let started = false;
+  let serverIsUp = false;
 
-  function apiClient(source: ApiSource, onlyType: ResourceType<unknown> | undefined): AdsClient {
+  function apiClient(source: ApiSource, name: string, onlyType: ResourceType<unknown> | undefined): AdsClient {
     const [first, ...others] = source.services;
     return createAdsClient({
       ...common(onlyType && statPrefixOf(onlyType)),
+      lastKnown: serverIsUp ? undefined : kept?.lastKnown(name),
+      onChanged: kept?.changed,
       variant: source.variant,
       onlyType: onlyType?.typeUrl,
       channel: grpcChannel(first, channels),
@@ -93,7 +124,7 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
       decode: (content) => decodeDiscoveryFile(schema, source.path, content),
     });
   }
-  const ads = bootstrap.ads && apiClient(bootstrap.ads, undefined);
+  const ads = bootstrap.ads && apiClient(bootstrap.ads, adsName, undefined);
 
   /** The client of a source, made when its first user comes. It goes with its last one. */
   function use(
@@ -103,7 +134,11 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
     const key = `${type.typeUrl} ${sourceKey(source)}`;
     let entry = shared.get(key);
     if (entry === undefined) {
-      entry = { client: source.kind === 'api' ? apiClient(source, type) : fileClient(source, type), users: 0 };
+      const name = createHash('sha256').update(key).digest('hex').slice(0, 16);
+      entry =
+        source.kind === 'api'
+          ? { name, client: apiClient(source, name, type), users: 0 }
+          : { name: undefined, client: fileClient(source, type), users: 0 };
       shared.set(key, entry);
       if (started) entry.client.start();
     }
@@ -147,6 +182,22 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
       clients()
         .map((client) => client.version(typeUrl))
         .find((text) => text !== '') ?? '',
+    keepable(isKept) {
+      const named = [...(ads ? [{ name: adsName, client: ads }] : []), ...shared.values()];
+      return saved(
+        named.flatMap(({ name: source, client }) =>
+          source === undefined
+            ? []
+            : client.keepable().flatMap((type) => (isKept(type.typeUrl) ? [{ source, ...type }] : [])),
+        ),
+      );
+    },
+    stale: () => clients().reduce((sum, { stale }) => sum + stale, 0),
+    serverIsUp() {
+      serverIsUp = true;
+      kept?.forget();
+      for (const client of clients()) client.serverIsUp();
+    },
     close() {
       for (const client of clients()) client.close();
       hold.close();

@@ -17,6 +17,7 @@ import { type ConfigSources, createConfigSources } from './config-sources.js';
 import { createUpdateLog } from './log-update.js';
 import type { JudgedCluster, JudgedRoutes, ResourceTypes } from './resource-types.js';
 import type { SubscribeSecrets } from './secret-store.js';
+import type { KeptConfig } from './snapshots.js';
 
 export interface DynamicConfigOptions<B extends JudgedBridge> {
   readonly bootstrap: Bootstrap;
@@ -30,12 +31,14 @@ export interface DynamicConfigOptions<B extends JudgedBridge> {
   readonly listeners: ListenerManager;
   /** A whole type was answered for the first time, or didn't come in time. */
   readonly onFirstAnswer: (shortName: 'cds' | 'lds') => void;
+  /** Remembers what control planes say, for the next process. */
+  readonly kept?: KeptConfig | undefined;
 }
 
 /** What the control plane gives: clusters and listeners by wildcard, endpoints and routes by the names that those need. */
 export interface DynamicConfig {
   /** What is known of single resources. */
-  readonly client: Pick<ConfigSources, 'states' | 'version'> | undefined;
+  readonly client: Pick<ConfigSources, 'states' | 'version' | 'keepable' | 'stale' | 'serverIsUp'>;
   /** Connects and asks for clusters. */
   start(): void;
   /** Asks for listeners: once the first clusters can carry what their routes send. */

@@ -7,6 +7,7 @@ import { ApplyHold } from './apply-hold.js';
 import type { ChannelConfig } from './channel.js';
 import { delta } from './delta-subscription.js';
 import { type MessageCodec, nodeMessage, wildcardName } from './discovery.js';
+import type { KeepableType, LastKnownOptions } from './last-known.js';
 import { Mux } from './mux.js';
 import { type RateLimit, RequestRate } from './request-rate.js';
 import type { ResourceState, ResourceType } from './resource-type.js';
@@ -30,6 +31,10 @@ export interface ClientOptions {
   readonly clock: Clock;
   /** Shared by the clients of a process, so that one applies a batch while the others wait. A client without it has one of its own. */
   readonly hold?: ApplyHold;
+  /** What the source said to an earlier process. */
+  readonly lastKnown?: LastKnownOptions | undefined;
+  /** What is accepted is not what it was (`response`), or it is what is known from before (`last_known`). */
+  readonly onChanged?: ((cause: 'response' | 'last_known') => void) | undefined;
 }
 
 export interface AdsClientOptions extends ClientOptions {
@@ -72,6 +77,12 @@ export interface AdsClient {
   /** `version_info` (`system_version_info`) of the last response of a type that was accepted as a whole, '' when there is none. */
   version(typeUrl: string): string;
   readonly connected: boolean;
+  /** What is accepted now and would be good for a later process. */
+  keepable(): KeepableType[];
+  /** How many resources run that are known from before, and that the source has not mentioned. */
+  readonly stale: number;
+  /** The server has what it needs: what is asked for from now on is not looked up in what is known from before. */
+  serverIsUp(): void;
   /** Ends the stream and all timers. Watchers are not called any more. */
   close(): void;
 }
@@ -114,7 +125,16 @@ export function createAdsClient(options: AdsClientOptions): AdsClient {
 
 /** The part of a client that does not depend on where its responses come from. */
 export function createMux(
-  { codec, stats, statPrefix = '', log, clock, hold = new ApplyHold(clock) }: ClientOptions,
+  {
+    codec,
+    stats,
+    statPrefix = '',
+    log,
+    clock,
+    hold = new ApplyHold(clock),
+    lastKnown,
+    onChanged = () => undefined,
+  }: ClientOptions,
   {
     variant,
     onlyType,
@@ -145,6 +165,8 @@ export function createMux(
     clock,
     log,
     hold,
+    lastKnown,
+    onChanged,
     rate: rateLimit && ((onFilled) => new RequestRate(rateLimit, clock, onFilled, onEnforced)),
     typeStats: (type) => createTypeStats(type, stats, clock),
     onPendingRequests: (count) => {
@@ -164,7 +186,10 @@ export function clientOver(
   showConnected: (connected: boolean) => void,
 ): AdsClient {
   return {
-    start: () => stream.start(),
+    start() {
+      mux.started();
+      stream.start();
+    },
     subscribe<T>(type: ResourceType<T>, names: readonly string[] | 'wildcard', watcher: Watcher<T>) {
       if (names !== 'wildcard') checkNames(names);
       const { watches, attempted } = mux.type(type);
@@ -189,6 +214,11 @@ export function clientOver(
     get connected() {
       return stream.connected;
     },
+    keepable: () => mux.keepable(),
+    get stale() {
+      return mux.stale;
+    },
+    serverIsUp: () => mux.serverIsUp(),
     close() {
       showConnected(false);
       stream.close();

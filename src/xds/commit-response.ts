@@ -16,7 +16,7 @@ export interface Committed<T> {
 
 /** Takes the verdicts into the cache. From here on they are what we have, and say so to the next stream. */
 export function commitResponse<T>(
-  response: ReceivedResponse,
+  { version }: Pick<ReceivedResponse, 'version'>,
   plan: Plan<T>,
   judged: Judged<T>,
   { cache, interest, clock }: { cache: ResourceCache<T>; interest: Interest; clock: Clock },
@@ -26,11 +26,11 @@ export function commitResponse<T>(
   const changed: AcceptedResource<T>[] = [];
   const unwanted: Verdict<T>[] = [];
   for (const { candidate, verdict } of judged.verdicts) {
-    const { name, version, bytes } = candidate;
+    const { name, version, bytes, acceptedAt = now } = candidate;
     if (verdict.kind === 'rejected') {
       const { problems } = verdict;
       rejections.push({ name, label: name, version, bytes, problems, judgedAt: undefined });
-    } else if (interest.has(name)) changed.push(cache.accept(name, version, bytes, verdict, now));
+    } else if (interest.has(name)) changed.push(cache.accept(name, version, bytes, verdict, acceptedAt));
     else unwanted.push(verdict);
   }
   for (const { name, version } of judged.unchanged) cache.confirm(name, version);
@@ -44,7 +44,7 @@ export function commitResponse<T>(
   }
   const update: ResourceUpdate<T> = {
     cause: 'response',
-    version: response.version,
+    version,
     changed,
     removed,
     rejected: rejections.filter(isNamed).map(({ name, problems }) => ({ name, problems })),

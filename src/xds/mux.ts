@@ -5,6 +5,7 @@ import { NackPacer } from './back-off.js';
 import type { MessageCodec } from './discovery.js';
 import { statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
+import { type KeepableType, LastKnown, type LastKnownOptions } from './last-known.js';
 import type { RequestRate } from './request-rate.js';
 import type { ResourceType } from './resource-type.js';
 import type { ReceivedResponse, Variant } from './subscription.js';
@@ -36,6 +37,9 @@ export interface MuxOptions {
   readonly hold: ApplyHold;
   /** How many requests may go out, if that is limited. `onFilled` of it is the mux' `flush`. */
   readonly rate: ((onFilled: () => void) => RequestRate) | undefined;
+  readonly lastKnown: LastKnownOptions | undefined;
+  /** What is accepted is not what it was, or it is what is known from before. */
+  readonly onChanged: (cause: 'response' | 'last_known') => void;
 }
 
 /** Reading stops when more than this waits for its turn behind other responses of its type. */
@@ -71,11 +75,14 @@ export class Mux {
   readonly #flush = () => this.flush();
   readonly #rate: RequestRate | undefined;
   readonly #leaveHold: () => void;
+  readonly #lastKnown: LastKnown | undefined;
 
   constructor(options: MuxOptions) {
     this.#options = options;
     this.#rate = options.rate?.(this.#flush);
     this.#leaveHold = options.hold.join(this.#flush);
+    const { lastKnown, clock } = options;
+    this.#lastKnown = lastKnown && new LastKnown(lastKnown, clock, () => [...this.#types.values()]);
   }
 
   attach(outlet: Outlet): void {
@@ -94,6 +101,7 @@ export class Mux {
         log,
         stats: typeStats(type),
         server: () => this.#server,
+        onChanged: this.#options.onChanged,
         onProgress: () => this.#progress(),
         onApplying: (applying) => (applying ? this.#options.hold.begin() : this.#options.hold.end()),
       });
@@ -106,12 +114,34 @@ export class Mux {
     return this.#types.get(typeUrl);
   }
 
+  /** From now on the source should be speaking. */
+  started(): void {
+    this.#lastKnown?.start();
+  }
+
+  /** The server has what it needs. */
+  serverIsUp(): void {
+    this.#lastKnown?.serverIsUp();
+  }
+
+  /** How many resources run that are known from before, and that the source has not mentioned. */
+  get stale(): number {
+    let stale = 0;
+    for (const type of this.#types.values()) stale += type.stale;
+    return stale;
+  }
+
+  keepable(): KeepableType[] {
+    return [...this.#types.values()].map((type) => type.keepable());
+  }
+
   /** Interest changed: a request follows at the end of this turn, one for all changes of the turn. */
   schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     queueMicrotask(() => {
       this.#scheduled = false;
+      this.#lastKnown?.asked();
       this.flush();
     });
   }
@@ -151,6 +181,7 @@ export class Mux {
   close(): void {
     this.#writable = false;
     this.#rate?.close();
+    this.#lastKnown?.close();
     this.#leaveHold();
     this.#forgetStrangers();
     for (const type of this.#types.values()) type.close();
@@ -172,6 +203,7 @@ export class Mux {
     const type = this.#types.get(response.typeUrl);
     if (type?.wanted) this.#take(type, response, bytes.length);
     else this.#refuse(response);
+    this.#lastKnown?.heard();
     this.#gateReading();
   }
 

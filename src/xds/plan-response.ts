@@ -17,6 +17,8 @@ export interface Candidate {
   readonly bytes: Uint8Array;
   /** Whether the name was read from the bytes. Otherwise it came beside them, and they may say something else. */
   readonly ownName: boolean;
+  /** When an earlier process accepted it; undefined: it is new. */
+  readonly acceptedAt?: Date;
 }
 
 export interface Rejection {

@@ -70,7 +70,7 @@ export class ResourceCache<T> {
     for (const [name, { accepted, rejected }] of this.#entries) if (accepted || rejected) yield name;
   }
 
-  *acceptedResources(): Iterable<AcceptedResource<T>> {
+  *acceptedResources(): Iterable<AcceptedResource<T> & { readonly lastUpdated: Date }> {
     for (const { accepted } of this.#entries.values()) if (accepted) yield accepted;
   }
 
@@ -158,17 +158,23 @@ export class ResourceCache<T> {
     for (const name of this.#entries.keys()) if (!interest.has(name)) this.delete(name);
   }
 
-  states(interest: Interest): ResourceState[] {
+  /** @param stale the names whose version nobody has confirmed */
+  states(interest: Interest, stale: ReadonlySet<string> = new Set()): ResourceState[] {
     const states: ResourceState[] = [];
-    for (const [name, entry] of this.#entries) if (interest.has(name)) states.push(stateOf(name, entry));
+    for (const [name, entry] of this.#entries)
+      if (interest.has(name)) states.push(stateOf(name, entry, stale.has(name)));
     for (const name of interest.names) {
       if (!this.#entries.has(name))
         states.push(
-          stateOf(name, {
-            accepted: undefined,
-            rejected: undefined,
-            missing: undefined,
-          }),
+          stateOf(
+            name,
+            {
+              accepted: undefined,
+              rejected: undefined,
+              missing: undefined,
+            },
+            false,
+          ),
         );
     }
     return states;
@@ -196,7 +202,7 @@ export class ResourceCache<T> {
   }
 }
 
-function stateOf<T>(name: string, { accepted, rejected, missing }: Entry<T>): ResourceState {
+function stateOf<T>(name: string, { accepted, rejected, missing }: Entry<T>, stale: boolean): ResourceState {
   return {
     name,
     status: rejected
@@ -210,6 +216,7 @@ function stateOf<T>(name: string, { accepted, rejected, missing }: Entry<T>): Re
     bytes: accepted?.bytes,
     verdict: accepted?.verdict,
     lastUpdated: accepted?.lastUpdated ?? missing?.since,
+    stale,
     error: rejected && {
       version: rejected.version,
       details: describeProblems(rejected.problems),

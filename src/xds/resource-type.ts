@@ -58,8 +58,9 @@ export interface ResourceUpdate<T> {
    * - `source_failure`: what they are to come from cannot be used, and nobody knows for how long; `rejected` has the names (none for a
    *   wildcard). They may come later.
    * - `ttl`: the time to live of those in `removed` passed, and the control plane did not renew it.
+   * - `last_known`: the control plane was silent for too long; this is what it said to an earlier process.
    */
-  readonly cause: 'response' | 'cache' | 'initial_fetch_timeout' | 'source_failure' | 'ttl';
+  readonly cause: 'response' | 'cache' | 'initial_fetch_timeout' | 'source_failure' | 'ttl' | 'last_known';
   /** `version_info`, for Delta `system_version_info`; '' where the control plane has none. */
   readonly version: string;
   readonly changed: readonly AcceptedResource<T>[];
@@ -80,6 +81,8 @@ export interface ResourceState {
   readonly verdict: Verdict<unknown> | undefined;
   /** When the version was accepted, or when it was known that there is none. */
   readonly lastUpdated: Date | undefined;
+  /** The version is what an earlier process knew, and the control plane has said nothing about it to this one. */
+  readonly stale: boolean;
   /** The last rejected version. */
   readonly error:
     | {

@@ -33,6 +33,10 @@ export class TimesToLive {
     if (this.#timers.has(name)) this.set(name, ttlMs);
   }
 
+  has(name: string): boolean {
+    return this.#timers.has(name);
+  }
+
   /** Forgets those that are not held any more. */
   retain(isHeld: (name: string) => boolean): void {
     for (const name of this.#timers.keys()) if (!isHeld(name)) this.set(name, undefined);

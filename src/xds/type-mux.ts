@@ -6,12 +6,14 @@ import { commitResponse } from './commit-response.js';
 import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
 import { judgePlan } from './judge-plan.js';
-import { planResponse } from './plan-response.js';
+import type { KeepableType, KeptResource } from './last-known.js';
+import { type Plan, planResponse } from './plan-response.js';
 import { ResourceCache } from './resource-cache.js';
 import type { ResourceState, ResourceType, ResourceUpdate } from './resource-type.js';
 import type { Answer, ReceivedResponse, Subscription, Variant } from './subscription.js';
 import { TimesToLive } from './ttl.js';
 import type { TypeStats } from './type-stats.js';
+import { Unconfirmed } from './unconfirmed.js';
 import { type Delivery, WatchMap } from './watch-map.js';
 
 export interface TypeMuxOptions<T> {
@@ -26,6 +28,8 @@ export interface TypeMuxOptions<T> {
   readonly onProgress: () => void;
   /** Around the time that watchers need to take in a batch. */
   readonly onApplying: (applying: boolean) => void;
+  /** What is accepted is not what it was. */
+  readonly onChanged: (cause: 'response' | 'last_known') => void;
 }
 
 /** What is to be said of a response. */
@@ -60,6 +64,12 @@ export class TypeMux<T> {
   readonly #ttls: TimesToLive;
   /** Names whose time passed while a response was being handled, which may renew it. */
   #late: string[] = [];
+  readonly #unconfirmed: Unconfirmed;
+  /** What is known from before and waits for its turn. */
+  #kept: readonly KeptResource[] | undefined;
+  /** The interest's revision that it was last asked about. */
+  #keptRevision = -1;
+  #heard = false;
   /** Grows with each stream: answers belong to the stream that the response came on. */
   #stream = 0;
   #arrived: Arrived[] = [];
@@ -80,6 +90,7 @@ export class TypeMux<T> {
       void this.#work();
     });
     this.#ttls = new TimesToLive(clock, (name) => this.#onExpired(name));
+    this.#unconfirmed = new Unconfirmed(clock, (names) => this.#onLeftOut(names));
     this.attempted = () => stats.attempted();
     const onTimeout = () => stats.timedOut();
     this.watches = new WatchMap({
@@ -99,8 +110,41 @@ export class TypeMux<T> {
     return this.#options.type.inStreamOrder === true;
   }
 
+  get typeUrl(): string {
+    return this.#options.type.typeUrl;
+  }
+
+  /** Whether the control plane said something of this type, or nothing of it is wanted. */
+  get heard(): boolean {
+    return this.#heard || this.#interest.empty;
+  }
+
+  /** How many resources run that are known from before, and that the control plane has not mentioned. */
+  get stale(): number {
+    return this.#unconfirmed.names.size;
+  }
+
+  /** What is accepted and would be good for another process: not what ends unless it is renewed. */
+  keepable(): KeepableType {
+    const resources: KeepableType['resources'][number][] = [];
+    for (const resource of this.#cache.acceptedResources()) {
+      if (this.#interest.has(resource.name) && !this.#ttls.has(resource.name)) resources.push(resource);
+    }
+    return { typeUrl: this.typeUrl, resources };
+  }
+
+  /** Takes of what is known from before that which is wanted and which nothing is known of now. It is judged like all else. */
+  takeKept(resources: readonly KeptResource[]): void {
+    if (this.#interest.empty || this.#keptRevision === this.#interest.revision) return;
+    this.#keptRevision = this.#interest.revision;
+    if (!this.#heard) this.watches.settleWildcards();
+    this.#kept = resources;
+    void this.#work();
+  }
+
   /** Whether nothing is wanted of which the control plane said nothing yet. */
   get satisfied(): boolean {
+    if (this.stale > 0) return false;
     if (this.#interest.wildcard && !this.watches.answered) return false;
     return [...this.#interest.names].every((name) => this.#cache.accepted(name) || this.#cache.isMissing(name));
   }
@@ -139,7 +183,7 @@ export class TypeMux<T> {
   }
 
   states(): ResourceState[] {
-    return this.#cache.states(this.#interest);
+    return this.#cache.states(this.#interest, this.#unconfirmed.names);
   }
 
   streamStarted(): void {
@@ -154,6 +198,7 @@ export class TypeMux<T> {
   streamEnded(): void {
     this.#stream++;
     this.#forgetStream();
+    this.#unconfirmed.streamEnded();
     this.attemptFailed();
     this.watches.stopTimers();
   }
@@ -168,6 +213,7 @@ export class TypeMux<T> {
     this.#stream++;
     this.#forgetStream();
     this.#ttls.close();
+    this.#unconfirmed.close();
     this.watches.close();
   }
 
@@ -209,12 +255,15 @@ export class TypeMux<T> {
     if (this.#retained === this.#interest.revision) return;
     this.#retained = this.#interest.revision;
     this.#cache.retain(this.#interest);
-    this.#ttls.retain((name) => this.#cache.accepted(name) !== undefined);
+    const isHeld = (name: string) => this.#cache.accepted(name) !== undefined;
+    this.#ttls.retain(isHeld);
+    this.#unconfirmed.retain(isHeld);
   }
 
   async #work(): Promise<void> {
     if (this.#busy) return;
     this.#busy = true;
+    if (this.#kept) await this.#handleKept();
     for (let next = this.#next(); next; next = this.#next()) {
       const { response, before, done } = next;
       const stream = this.#stream;
@@ -228,9 +277,62 @@ export class TypeMux<T> {
       done();
       if (stream === this.#stream && !this.#closed) this.#answers.push({ nonce: response.nonce, ...outcome });
       if (!this.#closed) this.#options.onProgress();
+      if (this.#kept) await this.#handleKept();
     }
     this.#busy = false;
     for (const { done } of this.#arrived) done();
+  }
+
+  /** Judges and applies what is known from before. The control plane hears nothing of it. */
+  async #handleKept(): Promise<void> {
+    while (this.#kept) {
+      const kept = this.#kept;
+      this.#kept = undefined;
+      await this.#applyKept(kept).catch((failure: unknown) => {
+        const { type, log } = this.#options;
+        log.error({ err: failure, type: type.shortName }, 'what is known from before could not be taken');
+      });
+      if (!this.#closed) this.#options.onProgress();
+    }
+  }
+
+  async #applyKept(kept: readonly KeptResource[]): Promise<void> {
+    const { type, clock, stats, onChanged } = this.#options;
+    const everything = this.#interest.wildcard && !this.#heard;
+    const candidates = kept
+      .filter(({ name }) => (everything || this.#interest.names.has(name)) && this.#lacks(name))
+      .map((resource) => ({ ...resource, ownName: false }));
+    if (candidates.length === 0 && !everything) return;
+    const plan: Plan<T> = { candidates, unchanged: [], rejections: [], removed: [], ttls: new Map() };
+    const judged = await judgePlan(type, plan, clock);
+    stats.judged(judged.verdicts.length);
+    if (this.#closed) return this.#discard(judged.verdicts.map(({ verdict }) => verdict));
+    const [cache, interest] = [this.#cache, this.#interest];
+    const { update, unwanted } = commitResponse({ version: '' }, plan, judged, { cache, interest, clock });
+    this.#discard(unwanted);
+    for (const { name } of update.changed) this.#unconfirmed.add(name);
+    onChanged('last_known');
+    await this.#apply({ ...update, cause: 'last_known' });
+  }
+
+  /** Whether nothing is known of it now. */
+  #lacks(name: string): boolean {
+    return !this.#cache.accepted(name) && !this.#cache.rejected(name) && !this.#cache.isMissing(name);
+  }
+
+  /** The control plane told in Delta all that there is, and these were not among it. */
+  #onLeftOut(names: readonly string[]): void {
+    if (this.#closed) return;
+    if (this.#busy) {
+      this.#unconfirmed.deltaResponse();
+      return;
+    }
+    const removed = names.filter((name) => !this.#interest.names.has(name));
+    for (const name of removed) this.#cache.delete(name);
+    this.#unconfirmed.mentioned(removed);
+    this.#options.onChanged('response');
+    const update = { cause: 'response' as const, version: '', changed: [], rejected: [], unchanged: [], removed };
+    void this.#apply(update).then(() => this.#options.onProgress());
   }
 
   #next(): Arrived | undefined {
@@ -240,6 +342,7 @@ export class TypeMux<T> {
   /** Resolves to what was wrong, when all that was right is applied. */
   async #handle(response: ReceivedResponse): Promise<Outcome> {
     const { type, clock, stats, log } = this.#options;
+    this.#heard = true;
     const started = clock.monotonic();
     const stream = this.#stream;
     const plan = planResponse(type, response, this.#cache, this.#interest, started);
@@ -255,6 +358,7 @@ export class TypeMux<T> {
     const { update, rejections, unwanted } = commitResponse(response, plan, judged, { cache, interest, clock });
     this.#discard(unwanted);
     this.#keepTimes(plan.ttls, update);
+    this.#confirm(plan, update);
     const { refused, failures } = await this.#apply(update);
     for (const { name } of failures.length > 0 ? update.changed : refused) this.#cache.distrust(name);
     const bad = [
@@ -306,6 +410,15 @@ export class TypeMux<T> {
     }
   }
 
+  /** Whatever the control plane mentions is its own from now on. */
+  #confirm({ ttls }: Plan<T>, { changed, removed, rejected, unchanged }: ResourceUpdate<T>): void {
+    const before = this.stale;
+    this.#unconfirmed.mentioned(ttls.keys());
+    this.#unconfirmed.mentioned([...removed, ...rejected.map(({ name }) => name), ...unchanged]);
+    if (this.#options.variant.kind === 'DELTA' && this.#interest.wildcard) this.#unconfirmed.deltaResponse();
+    if (changed.length + removed.length > 0 || this.stale !== before) this.#options.onChanged('response');
+  }
+
   #onExpired(name: string): void {
     if (this.#busy) this.#late.push(name);
     else this.#expire(name);
@@ -319,6 +432,7 @@ export class TypeMux<T> {
     else this.#cache.delete(name);
     // Otherwise a new stream would claim to hold a version that has it.
     this.#subscription.accepted('');
+    this.#options.onChanged('response');
     const update = { cause: 'ttl' as const, version: '', changed: [], rejected: [], unchanged: [], removed: [name] };
     void this.#apply(update).then(() => this.#options.onProgress());
   }
@@ -335,10 +449,14 @@ export class TypeMux<T> {
     }
   }
 
+  /** What is known from before is not claimed to be held, nor anything beside it: a server then tells everything, as to a new client. */
   *#versions(): Iterable<readonly [string, string]> {
+    const unconfirmed = this.#unconfirmed.names;
+    if (this.#interest.wildcard && unconfirmed.size > 0) return;
     for (const { name, version } of this.#cache.acceptedResources()) {
       // Without its version another control plane sends the resource, or says that it is gone.
-      if (this.#interest.has(name) && this.#cache.isTrusted(name)) yield [name, this.#foreign ? '' : version];
+      if (this.#interest.has(name) && this.#cache.isTrusted(name) && !unconfirmed.has(name))
+        yield [name, this.#foreign ? '' : version];
     }
   }
 }

@@ -171,9 +171,14 @@ export class WatchMap<T> {
     }
   }
 
+  /** What a wildcard waits for is on its way, if not from the control plane: it must not be told before that nothing came. */
+  settleWildcards(): void {
+    for (const watch of this.#wildcards) this.#settle(watch, '*');
+  }
+
   /** Tells every watcher its part of an update. Resolves when all have taken it in. */
   async deliver(update: ResourceUpdate<T>): Promise<Delivery> {
-    this.#heard = true;
+    if (update.cause !== 'last_known') this.#heard = true;
     if (this.#wildcards.size > 0) this.#answered = true;
     const parts = this.#split(update);
     const failures: string[] = [];

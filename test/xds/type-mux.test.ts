@@ -109,6 +109,7 @@ for (const variant of variants) {
               server: () => 0,
               onProgress: () => {},
               onApplying: () => {},
+              onChanged: () => {},
             });
             const watcher = new RecordingWatcher();
             const watch = mux.watches.add(everything ? 'wildcard' : [], watcher);
