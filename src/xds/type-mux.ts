@@ -146,6 +146,7 @@ export class TypeMux<T> {
     this.#stream++;
     this.#forgetStream();
     if (this.#foreign) this.#subscription.accepted('');
+    this.#cache.doubtRejections();
     this.#subscription.streamStarted();
     this.#retain();
   }
@@ -253,6 +254,7 @@ export class TypeMux<T> {
     if (stream === this.#stream) this.#versionsOf = this.#options.server();
     const [cache, interest] = [this.#cache, this.#interest];
     const { update, rejections, unwanted } = commitResponse(response, plan, judged, { cache, interest, clock });
+    if (stream !== this.#stream) cache.doubtRejections();
     this.#discard(unwanted);
     this.#keepTimes(plan.ttls, update);
     const { refused, failures } = await this.#apply(update);
