@@ -34,7 +34,7 @@ const [count, clusters, sameWithinMs, backWithinMs, share, outageMs] = (
 ).map((name) => Number(values[name])) as [number, number, number, number, number, number];
 const windowMs = 100;
 /** Processes that start at the same time: each is busy for a second. */
-const startsAtOnce = 4;
+const startsAtOnce = 2;
 if (!(values.server in servers)) throw new Error(`--server: one of ${Object.keys(servers).join(', ')}`);
 
 const misses: string[] = [];
@@ -42,19 +42,17 @@ function check(good: boolean, what: string): void {
   if (!good) misses.push(what);
 }
 
-async function startAll(address: string): Promise<Pontoon[]> {
-  const pontoons: Pontoon[] = [];
-  while (pontoons.length < count) {
-    const next = Array.from({ length: Math.min(startsAtOnce, count - pontoons.length) }, (_, i) => pontoons.length + i);
-    const started = next.map((index) =>
-      startPontoon({
-        bootstrap: adsBootstrap({ variant: index % 2 === 0 ? 'SOTW' : 'DELTA', address, nodeId: `fleet-${index}` }),
-        args: ['--log-level', 'error'],
-      }),
-    );
-    pontoons.push(...(await Promise.all(started)));
+const pontoons: Pontoon[] = [];
+
+async function startAll(address: string): Promise<void> {
+  async function startSome(first: number): Promise<void> {
+    for (let index = first; index < count; index += startsAtOnce) {
+      const variant = index % 2 === 0 ? 'SOTW' : 'DELTA';
+      const bootstrap = adsBootstrap({ variant, address, nodeId: `fleet-${index}` });
+      pontoons.push(await startPontoon({ bootstrap, args: ['--log-level', 'error'] }));
+    }
   }
-  return pontoons;
+  await Promise.all(Array.from({ length: startsAtOnce }, (_, first) => startSome(first)));
 }
 
 /** What one step cost, and prints it. */
@@ -93,8 +91,8 @@ async function showReconnects(server: FleetServer, began: number): Promise<void>
   console.log(`    at most ${most} of ${times.length} streams within ${windowMs} ms`);
 }
 
-async function checkSame(pontoons: readonly Pontoon[], resources: Snapshot['resources']): Promise<void> {
-  for (const [index, pontoon] of pontoons.entries()) {
+async function checkSame(resources: Snapshot['resources']): Promise<void> {
+  for (const pontoon of pontoons) {
     let left: string[] = [];
     await until('the same configuration', async () => {
       left = differences(
@@ -102,11 +100,15 @@ async function checkSame(pontoons: readonly Pontoon[], resources: Snapshot['reso
         resources,
       );
       return left.length === 0 || undefined;
-    }).catch(() => check(false, `instance ${index}: ${left.join('; ').slice(0, 1_000)}`));
+    }).catch(() => check(false, `${pontoon.admin}: ${left.join('; ').slice(0, 1_000)}`));
   }
 }
 
 const server = await servers[values.server as ServerName]();
+// Also when this program fails.
+process.once('exit', () => {
+  for (const { child } of pontoons) child.kill('SIGKILL');
+});
 let [first, others] = [0, 0];
 let current = fleetResources(clusters, first, others);
 function changed(which: 'one' | 'all'): Snapshot['resources'] {
@@ -117,16 +119,15 @@ function changed(which: 'one' | 'all'): Snapshot['resources'] {
 }
 console.log(`fleet: ${count} instances, ${clusters} clusters, ${values.server}`);
 console.log(`${''.padEnd(34)}${['half, ms', 'all, ms', 'CPU, ms', 'MiB'].map((head) => head.padStart(12)).join('')}`);
-let pontoons: Pontoon[] = [];
 await step(server, 'start', Number.POSITIVE_INFINITY, async () => {
   const began = await server.push(changed('all'));
-  pontoons = await startAll(server.address);
+  await startAll(server.address);
   return began;
 });
 for (let round = 1; round <= 3; round++)
   await step(server, `one cluster changes (${round})`, sameWithinMs, () => server.push(changed('one')));
 await step(server, 'every cluster changes', sameWithinMs, () => server.push(changed('all')));
-await checkSame(pontoons, current);
+await checkSame(current);
 for (const outage of [0, outageMs]) {
   let began = 0;
   await step(server, `restart after ${outage} ms`, backWithinMs, async () => {
@@ -136,7 +137,7 @@ for (const outage of [0, outageMs]) {
   await showReconnects(server, began);
 }
 await step(server, 'one cluster changes', sameWithinMs, () => server.push(changed('one')));
-await checkSame(pontoons, current);
+await checkSame(current);
 const memory = pontoons.map(({ child }) => residentMiB(child.pid ?? 0));
 console.log(`an instance has ${Math.round(Math.max(...memory))} MiB at most`);
 await Promise.all(pontoons.map((pontoon) => pontoon.stop()));

@@ -35,6 +35,8 @@ export class Instance {
       nodeArgs: ['--import', signalled],
       args: ['--drain-time-s', '2', '--log-level', 'warning'],
     });
+    // Also when this program fails.
+    process.once('exit', () => pontoon.child.kill('SIGKILL'));
     const paths = Array.from({ length: clusterCount }, (_, index) => `/${nameOf(index)}`);
     const loads = [await Load.open(), await Load.open()] as const;
     for (const [index, listener] of ['plain', 'secure'].entries()) {
@@ -58,10 +60,11 @@ export class Instance {
     const dump = await this.#dump('');
     const clusters = new Map<number, number>();
     for (const [name, cluster] of served(dump, 'clusters')) {
-      const { typed_config } = cluster.upstream_config as {
-        typed_config: { plugin_config: { value: { version: number } } };
-      };
-      clusters.set(Number(name.slice(1)), typed_config.plugin_config.value.version);
+      const upstream = cluster.upstream_config as
+        | { typed_config: { plugin_config: { value: { version: number } } } }
+        | undefined;
+      // One that has only been refused so far is listed, too.
+      if (upstream) clusters.set(Number(name.slice(1)), upstream.typed_config.plugin_config.value.version);
     }
     const routes = served(dump, 'routes').get('routes');
     const [host] = (routes?.virtual_hosts ?? []) as { name: string }[];

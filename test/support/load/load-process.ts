@@ -239,7 +239,10 @@ process.on('message', async (command: LoadCommand) => {
   else if (command.kind === 'listenTls') {
     const options = { ...command.identity, requestCert: true, rejectUnauthorized: true };
     await listen(command.count, (onSocket) =>
-      createTlsServer(options, onSocket).on('tlsClientError', (error) => console.error(`load server: ${error}`)),
+      createTlsServer(options, onSocket).on('tlsClientError', (error: NodeJS.ErrnoException) => {
+        // A proxy may give up a connection before it was ever used.
+        if (error.code !== 'ECONNRESET') console.error(`load server: ${error}`);
+      }),
     );
   } else {
     if (command.kind === 'stop') await load?.stop();
