@@ -14,7 +14,16 @@ import { createAuthority } from '../test/support/certificates.js';
 import { GoControlPlane } from '../test/support/go-control-plane.js';
 import { Load } from '../test/support/load/load.js';
 import { createRandom } from '../test/support/random.js';
-import { type Dice, firstConfig, hasTls, mended, nextConfig, type Seen } from './day/config.js';
+import {
+  type DayConfig,
+  type Dice,
+  emptied,
+  firstConfig,
+  hasTls,
+  mended,
+  nextConfig,
+  type Seen,
+} from './day/config.js';
 import { Instance } from './day/instance.js';
 import { pontoonName, resourcesOf, type Surroundings, tlsServerName, versionsOf } from './day/resources.js';
 
@@ -118,16 +127,22 @@ async function dropStreams(): Promise<void> {
   await controlPlane.startGrpc();
 }
 
-/** Ends what is bad, and compares. Returns whether all is as it must be. */
-async function rest(push: number): Promise<boolean> {
-  config = mended(config);
+/** Waits until every instance has and serves this. */
+async function settle(next: DayConfig, push: number): Promise<void> {
+  config = next;
   await put();
   const resources = resourcesOf(config, surroundings);
-  const started = performance.now();
   const outcomes = await Promise.allSettled(instances.map((instance) => instance.settles(config, resources, restMs)));
   for (const outcome of outcomes)
     if (outcome.status === 'rejected') check(false, `after ${push} pushes: ${outcome.reason}`);
+}
+
+/** Ends what is bad, and what comes and goes, so that the same is left each time; compares. Returns whether all is as it must be. */
+async function rest(push: number): Promise<boolean> {
+  const started = performance.now();
+  await settle(mended(config), push);
   const settledMs = performance.now() - started;
+  await settle(emptied(config), push);
   await controlPlane.forgetAcks();
   let failed = 0;
   for (const [index, instance] of instances.entries()) {

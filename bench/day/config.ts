@@ -222,18 +222,32 @@ export function nextConfig(config: DayConfig, dice: Dice, seen: Seen): { readonl
   }
 }
 
+const changeGuests = (config: DayConfig, change: (cluster: DayCluster) => DayCluster) =>
+  config.clusters.map((cluster, index) => (index < steadyCount ? cluster : change(cluster)));
+
 /**
- * Without anything that must be refused, and under versions of its own: a SotW server that goes back to the version that a client
- * accepted before the bad one tells it nothing.
+ * Without anything that must be refused, and with nothing that leads to clusters that come and go. Under versions of its own: a SotW server
+ * that goes back to the version that a client accepted before the bad one tells it nothing.
  */
 export function mended(config: DayConfig): DayConfig {
+  const routes = config.routes + 1;
+  const good = { ...config, clusters: config.clusters.map((cluster) => ({ ...cluster, bad: undefined })) };
   return {
-    ...config,
-    restated: config.restated + 1,
+    ...good,
     badRoutes: false,
     badSecret: false,
-    clusters: config.clusters.map((cluster) => ({ ...cluster, bad: undefined })),
+    restated: config.restated + 1,
+    routes,
+    clusters: changeGuests(good, (cluster) =>
+      cluster.stage === 'absent' ? cluster : { ...cluster, stage: 'leaving', since: routes },
+    ),
   };
+}
+
+/** Once everybody has `mended`: as much as there was in the beginning. */
+export function emptied(config: DayConfig): DayConfig {
+  const clusters = changeGuests(config, (cluster) => ({ ...cluster, stage: 'absent' }));
+  return { ...config, clusters, listeners: 0, spareListener: false, trustsOther: false };
 }
 
 /** The cluster that serves a path, once everybody has this. */
