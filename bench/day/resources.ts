@@ -60,6 +60,8 @@ function clusterResource(cluster: DayCluster, index: number, { ports }: Surround
       config: { version: bad === 'cluster' ? 'many' : version },
       ...(!hasEds(index) && { ports: servers.map((server) => ports[server] as number) }),
     }),
+    // A machine that is busy must not be taken for a server that is away: a handshake needs its server's attention.
+    connect_timeout: '10s',
     ...(hasTls(index) && { transport_socket: upstreamSocket }),
   };
 }
