@@ -1,4 +1,12 @@
-import { allResources, createSnapshot, inconsistencies, type Resource, type Snapshot, typeOf } from './snapshot.js';
+import {
+  allResources,
+  createSnapshot,
+  inconsistencies,
+  type Resource,
+  type Snapshot,
+  steps,
+  typeOf,
+} from './snapshot.js';
 
 /** What a refused set of resources is reported with. */
 export class InconsistentSnapshot extends Error {
@@ -21,6 +29,8 @@ export type SnapshotWatcher = (snapshot: Snapshot, change: Change, source: strin
 /** Holds the one snapshot that is served. Knows neither where resources come from nor how they travel. */
 export class SnapshotCache {
   #snapshot = createSnapshot([]);
+  /** Ways to the snapshot that is served, by where they begin. */
+  #ways = new WeakMap<Snapshot, readonly Snapshot[]>();
   readonly #watchers = new Set<SnapshotWatcher>();
 
   get snapshot(): Snapshot {
@@ -38,10 +48,20 @@ export class SnapshotCache {
     const previous = this.#snapshot;
     // Even where nothing changed a resource may have moved to another file, which people want to see.
     this.#snapshot = next;
+    this.#ways = new WeakMap();
     if (next.version === previous.version) return undefined;
     const change = difference(previous, next);
     for (const watcher of this.#watchers) watcher(next, change, source);
     return change;
+  }
+
+  /** The way from a client's snapshot to the one that is served, made once for all clients that are at the same. */
+  wayFrom(from: Snapshot): readonly Snapshot[] {
+    const known = this.#ways.get(from);
+    if (known) return known;
+    const way = steps(from, this.#snapshot);
+    this.#ways.set(from, way);
+    return way;
   }
 
   /** Calls `watcher` with each new snapshot, until the returned function is called. */

@@ -4,7 +4,7 @@ import type { Answer, DiscoveryRequestBase, DiscoveryResponse, Node, TypeState }
 import type { EventLog } from './events.js';
 import type { NodeRegistry, StreamInfo } from './nodes.js';
 import { kindByTypeUrl, kindsInOrder } from './resource-kind.js';
-import { type Snapshot, steps, typeOf } from './snapshot.js';
+import { type Snapshot, typeOf } from './snapshot.js';
 
 /** How long the rest of a stream waits for the answer to a response, before it goes on without. */
 export const answerTimeoutMs = 3_000;
@@ -110,8 +110,8 @@ export class Session<Request extends DiscoveryRequestBase> {
   }
 
   #onSnapshot(snapshot: Snapshot): void {
-    const { clock, onlyType } = this.#options;
-    const way = steps(this.#steps[0], snapshot);
+    const { cache, clock, onlyType } = this.#options;
+    const way = cache.wayFrom(this.#steps[0]);
     // Types on streams of their own can't be ordered, so there is nothing to wait for.
     if (way.length === 1 || onlyType !== undefined) {
       this.#steps = [snapshot];

@@ -16,26 +16,53 @@ const maxMetadataBytes = 16_384;
 
 /** Serializes a DiscoveryResponse. */
 export function encodeDiscoveryResponse(response: DiscoveryResponse): Buffer {
-  const writer = new jspb.BinaryWriter();
-  writer.writeString(1, response.version);
-  for (const resource of response.resources) writer.writeMessage(2, pack(resource), writeAny);
-  writer.writeString(4, response.typeUrl);
-  writer.writeString(5, response.nonce);
-  writer.writeMessage(6, identifier, writeControlPlane);
-  return Buffer.from(writer.getResultBuffer());
+  return encodeResponse(response, anyField, (writer) => {
+    writer.writeString(4, response.typeUrl);
+    writer.writeString(5, response.nonce);
+    writer.writeMessage(6, identifier, writeControlPlane);
+  });
 }
 
 /** Serializes a DeltaDiscoveryResponse. */
 export function encodeDeltaDiscoveryResponse(response: DiscoveryResponse): Buffer {
-  const writer = new jspb.BinaryWriter();
-  writer.writeString(1, response.version);
-  for (const resource of response.resources) writer.writeMessage(2, resource, writeResource);
-  writer.writeString(4, response.typeUrl);
-  writer.writeString(5, response.nonce);
-  writer.writeRepeatedString(6, response.removed);
-  writer.writeMessage(7, identifier, writeControlPlane);
-  return Buffer.from(writer.getResultBuffer());
+  return encodeResponse(response, resourceField, (writer) => {
+    writer.writeString(4, response.typeUrl);
+    writer.writeString(5, response.nonce);
+    writer.writeRepeatedString(6, response.removed);
+    writer.writeMessage(7, identifier, writeControlPlane);
+  });
 }
+
+/** Resources are written once for all clients; only what is around them is a client's own. */
+function encodeResponse(
+  { version, resources }: DiscoveryResponse,
+  field: (resource: Resource) => Uint8Array,
+  writeRest: (writer: Writer) => void,
+): Buffer {
+  const head = written((writer) => writer.writeString(1, version));
+  return Buffer.concat([head, ...resources.map(field), written(writeRest)]);
+}
+
+function written(write: (writer: Writer) => void): Uint8Array {
+  const writer = new jspb.BinaryWriter();
+  write(writer);
+  return writer.getResultBuffer();
+}
+
+/** Field 2 of a response, for as long as the resource is served. */
+function oncePerResource(write: (resource: Resource, writer: Writer) => void): (resource: Resource) => Uint8Array {
+  const fields = new WeakMap<Resource, Uint8Array>();
+  return (resource) => {
+    const known = fields.get(resource);
+    if (known) return known;
+    const field = written((writer) => write(resource, writer));
+    fields.set(resource, field);
+    return field;
+  };
+}
+
+const anyField = oncePerResource((resource, writer) => writer.writeMessage(2, pack(resource), writeAny));
+const resourceField = oncePerResource((resource, writer) => writer.writeMessage(2, resource, writeResource));
 
 /** Reads a DiscoveryRequest. Throws on bytes that are none. */
 export function decodeDiscoveryRequest(bytes: Uint8Array): DiscoveryRequest {

@@ -33,24 +33,15 @@ export class AnswerQueue {
   push(answer: Answer): void {
     if (this.#supersede) this.#answers = [];
     this.#answers.push(answer);
-    if (!answer.error) {
-      this.#pacer.accepted();
-      this.#release();
-      return;
-    }
-    const delay = this.#pacer.delay(this.#clock.monotonic(), !answer.repeated);
-    if (delay <= 0) return;
-    this.#release();
-    this.#hold = this.#clock.setTimeout(() => {
-      this.#hold = undefined;
-      this.#onDue();
-    }, delay);
+    this.#pace();
   }
 
   /** The oldest answer, due or not. */
   take(): Answer | undefined {
     const answer = this.#answers.shift();
-    if (this.#answers.length === 0) this.#release();
+    if (answer?.error) this.#pacer.sent(this.#clock.monotonic(), !answer.repeated);
+    else if (answer) this.#pacer.accepted();
+    this.#pace();
     return answer;
   }
 
@@ -58,6 +49,22 @@ export class AnswerQueue {
   clear(): void {
     this.#answers = [];
     this.#release();
+  }
+
+  /**
+   * Holds rejections until the first is due. The time counts from when the last went out: one that comes meanwhile must not put it off. An
+   * acceptance takes those before it along.
+   */
+  #pace(): void {
+    this.#release();
+    if (this.#answers.length === 0 || this.#answers.some(({ error }) => !error)) return;
+    const news = this.#answers.some(({ repeated }) => !repeated);
+    const delay = this.#pacer.wait(this.#clock.monotonic(), news);
+    if (delay <= 0) return;
+    this.#hold = this.#clock.setTimeout(() => {
+      this.#hold = undefined;
+      this.#onDue();
+    }, delay);
   }
 
   #release(): void {

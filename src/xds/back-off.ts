@@ -37,16 +37,25 @@ export class NackPacer {
   #spacing = 0;
   #last = Number.NEGATIVE_INFINITY;
 
-  /** Milliseconds that a NACK must wait at time `now`; it is then taken as sent. `news`: what it says was not said before. */
-  delay(now: number, news: boolean): number {
-    if (news) this.#spacing = Math.min(this.#spacing, NackPacer.longestForNewsMs);
-    const due = Math.max(now, this.#last + this.#spacing);
-    this.#last = due;
-    this.#spacing = Math.min(Math.max(this.#spacing * 2, NackPacer.firstSpacingMs), NackPacer.longestSpacingMs);
-    return due - now;
+  /** Milliseconds that the next NACK must wait at time `now`. `news`: what it says was not said before. */
+  wait(now: number, news: boolean): number {
+    return Math.max(0, this.#last + this.#spacingFor(news) - now);
+  }
+
+  /** One goes out at time `now`. What waits and never goes out does not count. */
+  sent(now: number, news: boolean): void {
+    this.#last = now;
+    this.#spacing = Math.min(
+      Math.max(this.#spacingFor(news) * 2, NackPacer.firstSpacingMs),
+      NackPacer.longestSpacingMs,
+    );
   }
 
   accepted(): void {
     this.#spacing = 0;
+  }
+
+  #spacingFor(news: boolean): number {
+    return news ? Math.min(this.#spacing, NackPacer.longestForNewsMs) : this.#spacing;
   }
 }

@@ -1,7 +1,7 @@
-import type { Clock, Timer } from '../clock.js';
+import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
+import { AnswerQueue } from './answer-queue.js';
 import type { ApplyHold } from './apply-hold.js';
-import { NackPacer } from './back-off.js';
 import type { MessageCodec } from './discovery.js';
 import { statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
@@ -51,11 +51,6 @@ const mostStrangers = 32;
 /** Answers to such a type that wait for their turn; what comes behind them is not answered. */
 const mostRefusals = 256;
 
-interface Stranger {
-  readonly pacer: NackPacer;
-  readonly waiting: Set<Timer>;
-}
-
 /** Many resource types on one stream: who may speak when. */
 export class Mux {
   readonly #options: MuxOptions;
@@ -63,7 +58,7 @@ export class Mux {
   // biome-ignore lint/suspicious/noExplicitAny: each type has its own model, which only its watchers see
   readonly #types = new Map<string, TypeMux<any>>();
   /** Types that were sent without being asked for. */
-  readonly #strangers = new Map<string, Stranger>();
+  readonly #strangers = new Map<string, AnswerQueue>();
   #outlet: Outlet | undefined;
   #writable = false;
   #nodeSent = false;
@@ -290,36 +285,26 @@ export class Mux {
       this.#outlet?.abandon(`more than ${mostStrangers} resource types were sent that were never asked for`);
       return;
     }
-    const stranger = known ?? { pacer: new NackPacer(), waiting: new Set<Timer>() };
-    this.#strangers.set(typeUrl, stranger);
-    if (variant.answersSupersede) cancelAll(stranger);
     const error = statusOf(`'${typeUrl}' is not a resource type that was asked for`);
     log[known ? 'debug' : 'warn']({ typeUrl, nonce }, 'the control plane sent a resource type that was not asked for');
-    const refuse = () => {
-      const subscription = variant.createSubscription(typeUrl, new Interest(), () => []);
-      const request = subscription.nextRequest({ nonce, error });
+    const answers: AnswerQueue =
+      known ?? new AnswerQueue(clock, variant.answersSupersede, () => this.#sendRefusals(typeUrl, answers));
+    this.#strangers.set(typeUrl, answers);
+    if (answers.length >= mostRefusals) return;
+    answers.push({ nonce, error });
+    this.#sendRefusals(typeUrl, answers);
+  }
+
+  #sendRefusals(typeUrl: string, answers: AnswerQueue): void {
+    while (answers.length > 0 && !answers.held) {
+      const subscription = this.#options.variant.createSubscription(typeUrl, new Interest(), () => []);
+      const request = subscription.nextRequest(answers.take());
       if (request && this.#outlet?.connected) this.#send(request);
-    };
-    if (stranger.waiting.size >= mostRefusals) return;
-    const delay = stranger.pacer.delay(clock.monotonic(), true);
-    if (delay <= 0) {
-      refuse();
-      return;
     }
-    const timer = clock.setTimeout(() => {
-      stranger.waiting.delete(timer);
-      refuse();
-    }, delay);
-    stranger.waiting.add(timer);
   }
 
   #forgetStrangers(): void {
-    for (const stranger of this.#strangers.values()) cancelAll(stranger);
+    for (const answers of this.#strangers.values()) answers.clear();
     this.#strangers.clear();
   }
-}
-
-function cancelAll({ waiting }: Stranger): void {
-  for (const timer of waiting) timer.cancel();
-  waiting.clear();
 }

@@ -20,7 +20,8 @@ interface Entry<T> {
         readonly lastUpdated: Date;
       })
     | undefined;
-  rejected: (RejectedVersion & { readonly digest: string }) | undefined;
+  /** `doubted`: nobody has sent it since the last stream began. */
+  rejected: (RejectedVersion & { readonly digest: string; readonly doubted: boolean }) | undefined;
   missing: { readonly status: 'does_not_exist' | 'timed_out'; readonly since: Date } | undefined;
 }
 
@@ -120,6 +121,7 @@ export class ResourceCache<T> {
       ...version,
       bytes: new Uint8Array(version.bytes),
       digest,
+      doubted: false,
     };
     entry.missing = undefined;
     this.#names.set(digest, name);
@@ -131,6 +133,17 @@ export class ResourceCache<T> {
       const old = this.#entry(oldest);
       this.#clearRejected(oldest, old);
       if (!old.accepted) this.#entries.delete(oldest);
+    }
+  }
+
+  /**
+   * A new stream begins: what is still bad comes again. What does not come is bad no longer, and nobody will say so, because the control
+   * plane is back at the version that it was told we have. It is not shown any more, only remembered.
+   */
+  doubtRejections(): void {
+    for (const name of this.#rejected.keys()) {
+      const entry = this.#entries.get(name);
+      if (entry?.rejected) entry.rejected = { ...entry.rejected, doubted: true };
     }
   }
 
@@ -161,8 +174,12 @@ export class ResourceCache<T> {
   /** @param stale the names whose version nobody has confirmed */
   states(interest: Interest, stale: ReadonlySet<string> = new Set()): ResourceState[] {
     const states: ResourceState[] = [];
-    for (const [name, entry] of this.#entries)
-      if (interest.has(name)) states.push(stateOf(name, entry, stale.has(name)));
+    for (const [name, entry] of this.#entries) {
+      const { accepted, missing, rejected } = entry;
+      // Of a wildcard nothing is known but what was said.
+      const isThere = accepted || missing || (rejected && !rejected.doubted) || interest.names.has(name);
+      if (isThere && interest.has(name)) states.push(stateOf(name, entry, stale.has(name)));
+    }
     for (const name of interest.names) {
       if (!this.#entries.has(name))
         states.push(
@@ -202,7 +219,8 @@ export class ResourceCache<T> {
   }
 }
 
-function stateOf<T>(name: string, { accepted, rejected, missing }: Entry<T>, stale: boolean): ResourceState {
+function stateOf<T>(name: string, { accepted, rejected: last, missing }: Entry<T>, stale: boolean): ResourceState {
+  const rejected = last?.doubted ? undefined : last;
   return {
     name,
     status: rejected

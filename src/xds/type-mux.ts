@@ -190,6 +190,7 @@ export class TypeMux<T> {
     this.#stream++;
     this.#forgetStream();
     if (this.#foreign) this.#subscription.accepted('');
+    this.#cache.doubtRejections();
     this.#subscription.streamStarted();
     this.#retain();
   }
@@ -356,6 +357,7 @@ export class TypeMux<T> {
     if (stream === this.#stream) this.#versionsOf = this.#options.server();
     const [cache, interest] = [this.#cache, this.#interest];
     const { update, rejections, unwanted } = commitResponse(response, plan, judged, { cache, interest, clock });
+    if (stream !== this.#stream) cache.doubtRejections();
     this.#discard(unwanted);
     this.#keepTimes(plan.ttls, update);
     this.#confirm(plan, update);

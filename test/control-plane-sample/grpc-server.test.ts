@@ -167,6 +167,23 @@ for (const variant of ['sotw', 'delta'] as const) {
       await survivor.response(1);
     });
 
+    it('keeps one response for a client that does not answer, and does not keep the others waiting', async () => {
+      const [slow, quick] = [open(), open()];
+      slow.send({ ...subscribe(kinds.cluster.typeUrl), node: { id: 'slow' } });
+      await slow.response(1);
+      quick.send(subscribe(kinds.cluster.typeUrl));
+      for (let version = 1; version <= 20; version++) {
+        quick.send(answer(await quick.response(version)));
+        controlPlane.setResources({ clusters: [{ name: 'plain', connect_timeout: `${version}s` }] });
+      }
+      quick.send(answer(await quick.response(21)));
+      const ofSlow = controlPlane.events.since(0).filter((event) => event.event === 'sent' && event.node === 'slow');
+      expect(ofSlow).to.have.lengthOf(1);
+      expect(controlPlane.nodes().find(({ id }) => id === 'slow')?.types.cds?.unanswered).to.equal(1);
+      slow.send(answer(slow.received[0] as Received));
+      await slow.response(2);
+    });
+
     it('survives bytes that are no request', async () => {
       const stream = open();
       stream.send({ node: { id: 'x', metadata: { fields: { deep: nested(200) } } }, type_url: kinds.cluster.typeUrl });

@@ -68,6 +68,18 @@ describe('control-plane-sample: cache', () => {
     expect(seen[1]).to.match(/^\w{12} clusters\/a test$/);
   });
 
+  it('makes the way to the next snapshot once for all who are at the same', () => {
+    const cache = new SnapshotCache();
+    cache.set(clusters('a', 'b'), 'test');
+    const from = cache.snapshot;
+    cache.set(clusters('b'), 'test');
+    const way = cache.wayFrom(from);
+    expect(way).to.deep.equal(steps(from, cache.snapshot));
+    expect(cache.wayFrom(from)).to.equal(way);
+    cache.set(clusters('a', 'b', 'c'), 'test');
+    expect(cache.wayFrom(from)).to.deep.equal([cache.snapshot]);
+  });
+
   it('refuses an inconsistent snapshot and keeps what it has', () => {
     const cache = new SnapshotCache();
     cache.set([edsCluster('a'), ...assignments('a')], 'test');

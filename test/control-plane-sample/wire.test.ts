@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { kinds } from '../../control-plane-sample/resource-kind.js';
+import type { Resource } from '../../control-plane-sample/snapshot.js';
 import {
   decodeDeltaDiscoveryRequest,
   decodeDiscoveryRequest,
@@ -80,6 +81,25 @@ describe('control-plane-sample: wire', () => {
     userAgentVersion: '1.40.2',
     metadata: { role: 'edge', list: [1.5, true, null] },
   };
+
+  it('writes a resource once for all who get it, in each variant', () => {
+    const [first] = clusters('a') as [Resource];
+    let reads = 0;
+    const counted: Resource = {
+      ...first,
+      get bytes() {
+        reads++;
+        return first.bytes;
+      },
+    };
+    for (const encode of [encodeDiscoveryResponse, encodeDeltaDiscoveryResponse]) {
+      reads = 0;
+      const written = ['1', '2', '3'].map((nonce) => encode({ ...response, nonce, resources: [counted] }));
+      expect(reads).to.equal(1);
+      expect(new Set(written.map(String)).size).to.equal(3);
+      expect(written[2]?.equals(encode({ ...response, nonce: '3', resources: [first] }))).to.equal(true);
+    }
+  });
 
   it('reads a DiscoveryRequest', () => {
     const bytes = schema.encode(`${discovery}.DiscoveryRequest`, {

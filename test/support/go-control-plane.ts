@@ -34,6 +34,17 @@ export interface ReceivedRequest {
   initial_resource_versions?: Record<string, string>;
   node_id?: string;
   user_agent?: string;
+  /** RFC 3339. */
+  time: string;
+}
+
+/** A stream as the server knows it; times in RFC 3339. */
+export interface ServerStream {
+  id: number;
+  kind: 'sotw' | 'delta';
+  node_id: string;
+  opened: string;
+  closed?: string;
 }
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
@@ -53,11 +64,13 @@ const source = join(root, 'test', 'peers', 'go-control-plane');
 export class GoControlPlane {
   readonly #process: ChildProcess;
   readonly #api: string;
+  readonly pid: number;
   /** Where its ADS is, `127.0.0.1:PORT`; the same after a stop and a start. */
   readonly address: string;
 
   private constructor(process: ChildProcess, address: string, api: string) {
     this.#process = process;
+    this.pid = process.pid ?? 0;
     this.address = address;
     this.#api = api;
   }
@@ -70,7 +83,12 @@ export class GoControlPlane {
     requireProgram(context, 'go-control-plane', '.');
   }
 
-  /** Starts it, after `require`. `args` go to the program, `-h` lists them. */
+  /** Builds it if its sources changed. @throws Error where that is impossible */
+  static build(): void {
+    build('go-control-plane', '.');
+  }
+
+  /** Starts it, after `require` or `build`. `args` go to the program, `-h` lists them. */
   static async start(args: readonly string[] = []): Promise<GoControlPlane> {
     const child = spawn(binaryPath('go-control-plane'), ['-port', '0', '-http', '0', ...args], {
       stdio: ['ignore', 'ignore', 'pipe'],
@@ -104,6 +122,16 @@ export class GoControlPlane {
   /** Requests received after number `since`, oldest first. */
   async acks(since = 0): Promise<ReceivedRequest[]> {
     return (await this.#call('GET', `/acks?since=${since}`)) as ReceivedRequest[];
+  }
+
+  /** Forgets the requests that were received so far; their numbers go on. */
+  async forgetAcks(): Promise<void> {
+    await this.#call('DELETE', '/acks');
+  }
+
+  /** All streams that there were, oldest first. */
+  async streams(): Promise<ServerStream[]> {
+    return (await this.#call('GET', '/streams')) as ServerStream[];
   }
 
   /** Waits for a request of which the condition holds. */

@@ -73,7 +73,8 @@ export async function startPontoon(options: PontoonOptions): Promise<Pontoon> {
       return '';
     }
   };
-  const address = await until('the admin address', () => read() || undefined);
+  // It takes long on a machine that has other work.
+  const address = await until('the admin address', () => read() || undefined, 60_000);
   const admin = `http://${address}`;
   const get = async (path: string) => {
     const response = await fetch(admin + path).catch(() => {

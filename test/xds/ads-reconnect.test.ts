@@ -58,6 +58,42 @@ for (const variant of variants) {
       expect(clusters.updates).to.have.lengthOf(1);
     });
 
+    it('shows as rejected what the new stream brings again, and no more', async () => {
+      h.client.subscribe(h.cds, 'wildcard', new RecordingWatcher());
+      h.client.subscribe(h.eds, ['e'], new RecordingWatcher());
+      h.client.start();
+      let stream = await h.server.nextStream();
+      await stream.next();
+      await stream.next();
+      respond(stream, { version: 'v1', nonce: 'n1', resources: { a: '1', b: '1' } });
+      await stream.next();
+      respond(stream, { version: 'v2', nonce: 'n2', resources: { a: 'bad', b: 'bad', c: 'bad' } });
+      await stream.next();
+      respond(stream, { type: edsUrl, version: 'v2', nonce: 'n3', resources: { e: 'bad' } });
+      await stream.next();
+      const shown = (type: string) => h.client.states(type).map(({ name, status }) => `${name} ${status}`);
+      stream.end();
+      await until(() => !h.client.connected);
+      expect(shown(cdsUrl)).to.deep.equal(['a rejected', 'b rejected', 'c rejected']);
+      expect(shown(edsUrl)).to.deep.equal(['e rejected']);
+      stream = await reconnect();
+      await stream.next();
+      await stream.next();
+      // The control plane is back at a, still has the bad b, and c is gone: nobody says a word of a and c.
+      expect(shown(cdsUrl)).to.deep.equal(['a active', 'b active']);
+      expect(shown(edsUrl)).to.deep.equal(['e requested']);
+      const judged = h.cds.judged.length;
+      respond(stream, {
+        version: 'v3',
+        nonce: 'n1',
+        resources: { ...(variant === 'SOTW' && { a: '1' }), b: 'bad' },
+      });
+      const nack = await stream.next();
+      expect(nack.error_detail?.message).to.contain("b: value: must not be 'bad'");
+      expect(shown(cdsUrl)).to.deep.equal(['a active', 'b rejected']);
+      expect(h.cds.judged).to.have.lengthOf(judged);
+    });
+
     it('does not ask for everything of a type that nobody wants any more', async () => {
       h.client.subscribe(h.cds, 'wildcard', new RecordingWatcher());
       const watch = h.client.subscribe(h.eds, ['e'], new RecordingWatcher());

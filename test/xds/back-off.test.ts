@@ -21,29 +21,32 @@ describe('back-off', () => {
 });
 
 describe('the pace of rejections', () => {
+  /** Waits as long as it must, and tells how long that was. */
+  function send(pacer: NackPacer, now: number, news = false): number {
+    const wait = pacer.wait(now, news);
+    pacer.sent(now + wait, news);
+    return wait;
+  }
+
   it('lets the first go, spaces the others, and forgives', () => {
     const pacer = new NackPacer();
-    expect([
-      pacer.delay(0, false),
-      pacer.delay(0, false),
-      pacer.delay(0, false),
-      pacer.delay(600, false),
-    ]).to.deep.equal([0, 200, 600, 800]);
+    expect([send(pacer, 0), send(pacer, 0), send(pacer, 200), send(pacer, 1_000)]).to.deep.equal([0, 200, 400, 400]);
     pacer.accepted();
-    expect(pacer.delay(1_400, false)).to.equal(0);
+    expect(send(pacer, 1_400)).to.equal(0);
   });
 
   it('lets a patient sender through at once', () => {
     const pacer = new NackPacer();
-    for (let at = 0; at < 1_000_000; at += 6_000) expect(pacer.delay(at, false)).to.equal(0);
+    for (let at = 0; at < 1_000_000; at += 6_000) expect(send(pacer, at)).to.equal(0);
   });
 
   it('does not wait long with what is news', () => {
     const pacer = new NackPacer();
-    for (let n = 0; n < 5; n++) pacer.delay(0, false);
-    // They went out until 3 s; one more of them would wait for 3.2 s.
-    expect(pacer.delay(3_000, true)).to.equal(1_000);
-    expect(pacer.delay(4_000, true)).to.equal(1_000);
-    expect(pacer.delay(5_000, false)).to.equal(2_000);
+    for (const at of [0, 200, 600, 1_400, 3_000]) send(pacer, at);
+    // One more of them would wait for 3.2 s.
+    expect(pacer.wait(3_000, false)).to.equal(3_200);
+    expect(send(pacer, 3_000, true)).to.equal(1_000);
+    expect(send(pacer, 4_000, true)).to.equal(1_000);
+    expect(send(pacer, 5_000)).to.equal(2_000);
   });
 });

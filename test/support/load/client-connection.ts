@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 
 export interface ClientResponse {
   readonly status: number;
@@ -29,9 +30,13 @@ export class ClientConnection {
   #leaving = false;
 
   /** `onFailure`: the connection ended, or spoke, while no request ran. */
-  constructor(address: { readonly host: string; readonly port: number }, onFailure: (error: Error) => void) {
+  constructor(
+    address: { readonly host: string; readonly port: number; readonly tls?: ConnectionOptions | undefined },
+    onFailure: (error: Error) => void,
+  ) {
     this.#onFailure = onFailure;
-    this.socket = connect({ ...address, noDelay: true });
+    const { host, port, tls } = address;
+    this.socket = tls ? connectTls({ ...tls, host, port }) : connect({ host, port, noDelay: true });
     this.socket.on('data', (data) => this.#onData(data));
     this.socket.on('end', () => this.#ended('closed by the proxy'));
     this.socket.on('error', (error) => this.#ended(error.message));

@@ -1,6 +1,7 @@
 /** Keep-alive clients and the TCP servers behind the proxy, in a process of their own: `startLoad` in load.ts starts it. */
-import { createServer, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createServer as createTlsServer } from 'node:tls';
 import { createRandom } from '../random.js';
 import { ClientConnection, type ClientResponse } from './client-connection.js';
 import type { LoadCommand, LoadMessage, LoadReport, Sighting } from './protocol.js';
@@ -9,7 +10,7 @@ const serverCount = 12;
 let random = createRandom(0);
 
 /** Open connections, by server. */
-const open = Array.from({ length: serverCount }, () => 0);
+const open: number[] = [];
 
 /** Answers each request with its own number and the stamps that came: in one to three lines, late and in pieces at times. */
 function serve(index: number, socket: Socket): void {
@@ -147,30 +148,33 @@ class Load {
   }
 
   async #run(index: number): Promise<void> {
-    const { paths, pauseMs } = this.#options;
+    const { paths, pauseMs, exchangesPerConnection = Number.POSITIVE_INFINITY } = this.#options;
     let connection = this.#connect(index);
+    let left = exchangesPerConnection;
+    const renew = () => {
+      connection.close();
+      connection = this.#connect(index);
+      left = exchangesPerConnection;
+    };
     for (let turn = index; !this.#stopping; turn++) {
       const path = paths[turn % paths.length] as string;
       try {
         await this.#exchange(index, connection, path);
       } catch (error) {
         this.#fail(`connection ${index}, ${path}: ${error instanceof Error ? error.message : String(error)}`);
-        connection.close();
-        connection = this.#connect(index);
+        renew();
       }
-      if (connection.closing) {
-        this.#announcedCloses++;
-        connection.close();
-        connection = this.#connect(index);
-      }
+      if (connection.closing) this.#announcedCloses++;
+      if (connection.closing || --left <= 0) renew();
       await sleep(random() * 2 * pauseMs);
     }
     connection.close();
   }
 
   #connect(index: number): ClientConnection {
-    const { host, port } = this.#options;
-    return new ClientConnection({ host, port }, (error) => {
+    const { host, port, tls } = this.#options;
+    const options = tls && { ca: tls.ca, cert: tls.cert, key: tls.key, servername: tls.serverName };
+    return new ClientConnection({ host, port, tls: options }, (error) => {
       // The next exchange on it would fail as well, and be counted: this says what happened first.
       if (!this.#stopping) this.#fail(`connection ${index}, between requests: ${error.message}`);
     });
@@ -191,11 +195,16 @@ class Load {
   #record(index: number, { parse, ...sighting }: Sighting & { readonly parse: string }): void {
     (this.#perConnection[index] as number)++;
     const { path, stamp, server } = sighting;
+    const sequence = this.#sequences[index] as Sighting[];
+    if (this.#options.onlyLatest) {
+      const at = sequence.findIndex((one) => one.path === path);
+      sequence[at < 0 ? sequence.length : at] = sighting;
+      return;
+    }
     const key = `${path} ${stamp} ${server}`;
     const known = this.#seen.get(key);
     if (known) known.parses.add(parse);
     else this.#seen.set(key, { ...sighting, at: Date.now(), parses: new Set([parse]) });
-    const sequence = this.#sequences[index] as Sighting[];
     const last = sequence.findLast((one) => one.path === path);
     if (last?.stamp !== stamp || last.server !== server) sequence.push(sighting);
   }
@@ -210,22 +219,36 @@ function send(message: LoadMessage): void {
   process.send?.(message);
 }
 
+/** Starts as many servers as `create` is asked for, and says where. */
+async function listen(count: number, create: (onSocket: (socket: Socket) => void) => Server): Promise<void> {
+  const ports = await Promise.all(
+    Array.from({ length: count }, () => {
+      const index = open.push(0) - 1;
+      const server = create((socket) => serve(index, socket));
+      return new Promise<number>((resolve) => {
+        server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
+      });
+    }),
+  );
+  send({ kind: 'servers', ports });
+}
+
 let load: Load | undefined;
 process.on('message', async (command: LoadCommand) => {
   if (command.kind === 'start') load = new Load(command);
-  else {
+  else if (command.kind === 'listenTls') {
+    const options = { ...command.identity, requestCert: true, rejectUnauthorized: true };
+    await listen(command.count, (onSocket) =>
+      createTlsServer(options, onSocket).on('tlsClientError', (error: NodeJS.ErrnoException) => {
+        // A proxy may give up a connection before it was ever used.
+        if (error.code !== 'ECONNRESET') console.error(`load server: ${error}`);
+      }),
+    );
+  } else {
     if (command.kind === 'stop') await load?.stop();
     if (load) send({ kind: 'report', report: load.report() });
   }
 });
 process.on('disconnect', () => process.exit());
 
-const ports = await Promise.all(
-  Array.from({ length: serverCount }, (_, index) => {
-    const server = createServer({ noDelay: true }, (socket) => serve(index, socket));
-    return new Promise<number>((resolve) => {
-      server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
-    });
-  }),
-);
-send({ kind: 'servers', ports });
+await listen(serverCount, (onSocket) => createServer({ noDelay: true }, onSocket));

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { LoadCommand, LoadMessage, LoadReport } from './protocol.js';
+import type { LoadCommand, LoadIdentity, LoadMessage, LoadReport } from './protocol.js';
 
 type Start = Omit<Extract<LoadCommand, { kind: 'start' }>, 'kind'>;
 
@@ -25,28 +25,39 @@ export class Load {
     return new Load(child, message.ports);
   }
 
+  /** Ports of more servers, which speak TLS. */
+  async listenTls(count: number, identity: LoadIdentity): Promise<readonly number[]> {
+    const message = await this.#ask({ kind: 'listenTls', count, identity });
+    if (message.kind !== 'servers') throw new Error(`the load process answered with ${message.kind}`);
+    return message.ports;
+  }
+
   start(options: Start): void {
     this.#send({ kind: 'start', ...options });
   }
 
   /** What happened so far. */
   async report(): Promise<LoadReport> {
-    return await this.#ask({ kind: 'report' });
+    return await this.#report({ kind: 'report' });
   }
 
   /** Lets the running exchanges end; the servers stay. */
   async stop(): Promise<LoadReport> {
-    return await this.#ask({ kind: 'stop' });
+    return await this.#report({ kind: 'stop' });
   }
 
   close(): void {
     if (this.#child.connected) this.#child.disconnect();
   }
 
-  async #ask(command: LoadCommand): Promise<LoadReport> {
+  #ask(command: LoadCommand): Promise<LoadMessage> {
     const answer = nextMessage(this.#child);
     this.#send(command);
-    const message = await answer;
+    return answer;
+  }
+
+  async #report(command: LoadCommand): Promise<LoadReport> {
+    const message = await this.#ask(command);
     if (message.kind !== 'report') throw new Error(`the load process answered with ${message.kind}`);
     return message.report;
   }

@@ -1,5 +1,14 @@
+/** Key, certificate and authority of one side, in PEM. */
+export interface LoadIdentity {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
 /** What a test tells its load process, and what it hears from it. */
 export type LoadCommand =
+  /** More servers, which speak TLS and want a certificate of the same authority. */
+  | { readonly kind: 'listenTls'; readonly count: number; readonly identity: LoadIdentity }
   | {
       readonly kind: 'start';
       readonly host: string;
@@ -10,12 +19,19 @@ export type LoadCommand =
       /** Mean pause between two requests of a connection, ms. */
       readonly pauseMs: number;
       readonly seed: number;
+      /** Connections are TLS; the server's name is `serverName`. */
+      readonly tls?: LoadIdentity & { readonly serverName: string };
+      /** A connection is closed and made again after so many exchanges; absent: it is kept. */
+      readonly exchangesPerConnection?: number;
+      /** Keeps only what each connection saw last on each path: for runs so long that all of it would not fit. */
+      readonly onlyLatest?: boolean;
     }
   | { readonly kind: 'report' }
   /** Lets what runs end, then reports. */
   | { readonly kind: 'stop' };
 
 export type LoadMessage =
+  /** Numbers of servers go on with each message. */
   | { readonly kind: 'servers'; readonly ports: readonly number[] }
   | { readonly kind: 'report'; readonly report: LoadReport };
 
