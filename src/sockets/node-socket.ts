@@ -49,26 +49,34 @@ export class NodeSocket implements StreamSocket {
   setHandler(handler: SocketHandler): void {
     this.#handler = handler;
     const socket = this.#socket;
-    socket.on('data', (data: Buffer) => handler.onData(data));
-    socket.on('end', () => handler.onEnd());
+    // Node hands on what it has read also after `destroy`.
+    socket.on('data', (data: Buffer) => socket.destroyed || contain(() => handler.onData(data)));
+    socket.on('end', () => socket.destroyed || contain(() => handler.onEnd()));
     socket.on('error', (error: NodeJS.ErrnoException) => this.#onGone(error));
     socket.on('close', () => this.#onGone(undefined));
   }
 
   write(data: Buffer): void {
     const socket = this.#socket;
+    // Node would take writing behind the end for an error.
+    if (!this.writable || data.length === 0) return;
     socket.write(data, this.#onTaken);
     if (socket.writableLength > 0) this.#blocked = true;
   }
 
   afterWrites(then: () => void): void {
-    this.#socket.write(nothing, (error) => {
-      if (!error) then();
+    if (!this.writable) return;
+    const socket = this.#socket;
+    socket.write(nothing, (error) => {
+      if (!error && !socket.destroyed) then();
     });
   }
 
   end(then?: () => void): void {
-    this.#socket.end(then);
+    if (!this.writable) return;
+    this.#socket.end((error?: Error | null) => {
+      if (!error) then?.();
+    });
   }
 
   pause(): void {
@@ -90,7 +98,11 @@ export class NodeSocket implements StreamSocket {
   }
 
   reset(): void {
-    this.#socket.resetAndDestroy();
+    const socket = this.#socket;
+    // Node resets none of these: a Unix domain socket, which has no port; what is under TLS; one whose FIN is just on its way.
+    const finishing = socket.writableEnded && socket.writableLength === 0 && !socket.writableFinished;
+    if (socket.localPort === undefined || 'encrypted' in socket || finishing) socket.destroy();
+    else socket.resetAndDestroy();
   }
 
   readonly #onTaken = (): void => {
@@ -105,6 +117,19 @@ export class NodeSocket implements StreamSocket {
     this.#handler = undefined;
     handler?.onClose(error);
   }
+}
+
+/** An exception would leave Node's stream half done. */
+function contain(tell: () => void): void {
+  try {
+    tell();
+  } catch (error) {
+    process.nextTick(rethrow, error);
+  }
+}
+
+function rethrow(error: unknown): void {
+  throw error;
 }
 
 const nothing = Buffer.alloc(0);

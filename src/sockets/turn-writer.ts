@@ -9,8 +9,9 @@ const longestJoined = 64 * 1024;
  */
 const mostWaiting = 256 * 1024;
 
-/** All writers join in the same memory, as long as the system takes what is written at once. */
+/** All writers join in the same memory. What the system has not taken at once stays there, and others write behind it. */
 let joined = Buffer.allocUnsafeSlow(longestJoined);
+let joinedStart = 0;
 
 /** Writes to a socket what was given to it in one turn of the event loop at the end of that turn, by one system call. */
 export class TurnWriter {
@@ -65,13 +66,16 @@ export class TurnWriter {
   }
 
   #writeJoined(): void {
-    let at = 0;
+    if (longestJoined - joinedStart < this.#length) {
+      joined = Buffer.allocUnsafeSlow(longestJoined);
+      joinedStart = 0;
+    }
+    let at = joinedStart;
     for (const piece of this.#pieces) {
       at += typeof piece === 'string' ? joined.write(piece, at, 'latin1') : piece.copy(joined, at);
     }
-    this.#socket.write(joined.subarray(0, at));
-    // A slow peer: the memory is the socket's until it has been sent.
-    if (this.#socket.waiting > 0) joined = Buffer.allocUnsafeSlow(longestJoined);
+    this.#socket.write(joined.subarray(joinedStart, at));
+    if (this.#socket.waiting > 0) joinedStart = at;
   }
 }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,6 +29,12 @@ function answering(text: string, before = '', top = ''): string {
         }),
       },
     };`;
+}
+
+/** How many descriptors it has to wait for others with. */
+function pollers({ child }: Pontoon): number {
+  const folder = `/proc/${child.pid}/fd`;
+  return readdirSync(folder).filter((fd) => readlinkSync(join(folder, fd)) === 'anon_inode:[eventpoll]').length;
 }
 
 /** `uncaught`: two of each of two exchanges, and one for each process that loads the library. */
@@ -106,6 +112,21 @@ for (const { name, flags, uncaught } of modes) {
         expect(received).to.match(new RegExp(`^HTTP/1\\.1 ${versionStatus} `));
       });
     }
+
+    it('serves alike whatever reads and writes its sockets', async () => {
+      const server = await startServer();
+      const waiting: number[] = [];
+      for (const sockets of ['own', 'node']) {
+        const pontoon = await start(bridgeBootstrap(server), '--sockets', sockets);
+        const url = await pontoon.listener('http');
+        expect(await text(url, { method: 'POST', body: 'hello' })).to.equal('200 server: hello\n');
+        expect(await text(url, { method: 'POST', body: 'x'.repeat(1_000_000) })).to.have.length.greaterThan(1_000_000);
+        expect(pontoon.log()).not.to.include('Node reads and writes connections');
+        waiting.push(pollers(pontoon));
+      }
+      // The native part waits for its sockets by a descriptor of its own.
+      if (flags.length === 0) expect(waiting[0]).to.equal((waiting[1] ?? 0) + 1);
+    });
 
     it('is LIVE only when all static clusters are known', async () => {
       const clusters = ['one', 'two', 'three'].map((name) => bridgeCluster({ name, ports: [1], ...lengthPrefixed }));

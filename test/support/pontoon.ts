@@ -32,6 +32,9 @@ export interface PontoonOptions {
   readonly args?: readonly string[];
   readonly cwd?: string;
   readonly nodeArgs?: readonly string[];
+  /** Another one than this checkout's. */
+  readonly cli?: string;
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** Starts `pontoon -c FILE` and waits for its admin interface. Rejects with its log when it ends instead. */
@@ -42,7 +45,7 @@ export async function startPontoon(options: PontoonOptions): Promise<Pontoon> {
   writeFileSync(config, options.bootstrap);
   const args = [
     ...(options.nodeArgs ?? []),
-    cliPath,
+    options.cli ?? cliPath,
     '-c',
     config,
     '--admin-address-path',
@@ -52,7 +55,11 @@ export async function startPontoon(options: PontoonOptions): Promise<Pontoon> {
     projectRoot,
     ...(options.args ?? []),
   ];
-  const child = spawn(process.execPath, args, { cwd: options.cwd ?? projectRoot, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, args, {
+    cwd: options.cwd ?? projectRoot,
+    env: { ...process.env, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let log = '';
   let stdout = '';
   child.stderr?.on('data', (chunk: Buffer) => {

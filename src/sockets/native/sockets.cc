@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <vector>
+
 // Of libuv, which Node exports; its headers are not everywhere. Stable since libuv 1.0: https://docs.libuv.org/en/v1.x/poll.html
 extern "C" {
 int uv_poll_init(struct uv_loop_s *loop, void *handle, int fd);
@@ -16,6 +18,7 @@ int uv_poll_start(void *handle, int events, void (*callback)(void *handle, int s
 size_t uv_handle_size(int type);
 void uv_ref(void *handle);
 void uv_unref(void *handle);
+void uv_close(void *handle, void (*callback)(void *handle));
 }
 
 namespace {
@@ -24,27 +27,33 @@ constexpr int kUvPoll = 8;      // UV_POLL
 constexpr int kUvReadable = 1;  // UV_READABLE
 
 constexpr uint32_t kRead = 1, kWrite = 2;  // what JavaScript is interested in
+constexpr int kUnwatched = -1;               // instead of an interest
 constexpr int kWritable = -1, kHungUp = -2;  // instead of a place in the slab
-constexpr int kMostEvents = 128;           // the array of JavaScript has room for so many
+constexpr int kMostReady = 64;               // two events of each: the array of JavaScript has room for 128
 constexpr int kFields = 3;
-constexpr size_t kSmallestRead = 8192;   // with less room no socket is read
+constexpr size_t kSmallestRead = 8192;  // with less room no socket is read
 constexpr size_t kLargestRead = 65536;
 constexpr size_t kSlabSize = 65536;
 constexpr int kMostFreeSlabs = 64;     // kept for the next ones
 constexpr int kMostHiddenSlabs = 512;  // 32 MB, see `new_slab`
-constexpr int kMostRounds = 8;           // so that timers and others get their turn
+constexpr int kMostTold = 8;  // then timers and others get their turn
 
 struct Host {
   napi_env env;
   int epoll = -1;
   void *poll = nullptr;
   napi_async_context context;
+  napi_async_cleanup_hook_handle cleanup;
   napi_ref on_events, events_ref, slab_ref = nullptr;
-  unsigned char *free_slabs[kMostFreeSlabs];
-  int free_count = 0, live_slabs = 0;
   int32_t *events;  // per event: fd; where its bytes begin in the slab, or kWritable or kHungUp; how many bytes, 0 for FIN, or -errno
+  bool looking = false;      // descriptors that were found ready must go on meaning what they meant
+  std::vector<int> closing;  // so these are closed later
   unsigned char *slab = nullptr;
   size_t slab_at = 0;
+  unsigned char *free_slabs[kMostFreeSlabs];
+  int free_count = 0, live_slabs = 0;
+
+  size_t room() const { return kSlabSize - slab_at; }
 };
 
 /** Memory of a slab while JavaScript knows it. */
@@ -82,39 +91,65 @@ void record(Host *host, int *count, int fd, int at, int size) {
   out[2] = size;
 }
 
-/** False: there was no room for more bytes. */
+int pending_error(int fd) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0 ? errno : error;
+}
+
+/** False: there is no room for its bytes. */
 bool take(Host *host, const epoll_event &event, int *count) {
   const int fd = static_cast<int>(event.data.u64 & 0xffffffff);
   const uint32_t interest = event.data.u64 >> 32;
   const bool failed = event.events & (EPOLLERR | EPOLLHUP);
-  if ((interest & kWrite) && (event.events & EPOLLOUT)) record(host, count, fd, kWritable, 0);
-  if (!(interest & kRead)) {
-    if (failed) record(host, count, fd, kHungUp, 0);
+  if (failed && !(interest & kRead)) {
+    record(host, count, fd, kHungUp, -pending_error(fd));
     return true;
   }
-  if (!failed && !(event.events & EPOLLIN)) return true;
-  const size_t room = kSlabSize - host->slab_at;
-  if (room < kSmallestRead) return false;
-  ssize_t got;
-  do got = read(fd, host->slab + host->slab_at, room < kLargestRead ? room : kLargestRead);
-  while (got < 0 && errno == EINTR);
-  if (got < 0 && errno == EAGAIN) return true;
-  record(host, count, fd, static_cast<int>(host->slab_at), got < 0 ? -errno : static_cast<int>(got));
-  if (got > 0) host->slab_at += got;
+  if (failed || (event.events & EPOLLIN)) {
+    const size_t room = host->room();
+    if (room < kSmallestRead) return false;
+    ssize_t got;
+    do got = read(fd, host->slab + host->slab_at, room < kLargestRead ? room : kLargestRead);
+    while (got < 0 && errno == EINTR);
+    if (got >= 0 || errno != EAGAIN) record(host, count, fd, static_cast<int>(host->slab_at), got < 0 ? -errno : static_cast<int>(got));
+    if (got > 0) host->slab_at += got;
+  }
+  // Behind what was read, which may be the error that writing would only echo.
+  if (event.events & EPOLLOUT) record(host, count, fd, kWritable, 0);
   return true;
 }
 
+/** Tells all that these have, in as many calls as the slab needs: a socket that always has more must not keep those behind it waiting. */
+int look_at(Host *host, const epoll_event *ready, int found) {
+  int count = 0, told = 0;
+  host->looking = true;
+  for (int i = 0; i < found;) {
+    if (take(host, ready[i], &count)) {
+      i++;
+      continue;
+    }
+    // JavaScript makes room, unless there is no memory left.
+    tell(host, count);
+    count = 0;
+    told++;
+    if (host->room() < kSmallestRead) break;
+  }
+  if (count > 0) tell(host, count);
+  host->looking = false;
+  for (const int fd : host->closing) close(fd);
+  host->closing.clear();
+  return told + 1;
+}
+
+/** Its status is that of `epoll`, which has no errors. */
 void on_readable(void *handle, int, int) {
   Host *host = *static_cast<Host **>(handle);  // uv_handle_t begins with `void *data`
-  epoll_event ready[kMostEvents / 2];
-  for (int round = 0; round < kMostRounds; round++) {
-    const int found = epoll_wait(host->epoll, ready, kMostEvents / 2, 0);
-    int count = 0, i = 0;
-    while (i < found && take(host, ready[i], &count)) i++;
-    if (count > 0) tell(host, count);
-    // What was not looked at comes first the next time: epoll goes round.
-    if (found < kMostEvents / 2 && i == found) return;
-    if (count == 0) return;
+  epoll_event ready[kMostReady];
+  for (int told = 0; told < kMostTold;) {
+    const int found = epoll_wait(host->epoll, ready, kMostReady, 0);
+    if (found > 0) told += look_at(host, ready, found);
+    if (found < kMostReady) return;
   }
 }
 
@@ -136,21 +171,39 @@ int int_of(napi_env env, napi_value value) {
   return result;
 }
 
+/** The environment ends. */
+void stop(napi_async_cleanup_hook_handle, void *data) {
+  Host *host = static_cast<Host *>(data);
+  uv_close(host->poll, [](void *handle) {
+    Host *host = *static_cast<Host **>(handle);
+    close(host->epoll);
+    free(handle);
+    napi_remove_async_cleanup_hook(host->cleanup);
+  });
+}
+
 /** start(onEvents, events): 0 or -errno. */
 napi_value start(napi_env env, napi_callback_info info) {
   napi_value given[2];
   arguments(env, info, given);
   Host *host = host_of(env);
   if (host->epoll >= 0) return number(env, -EALREADY);
-  host->epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (host->epoll < 0) return number(env, -errno);
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) return number(env, -errno);
   struct uv_loop_s *loop;
   napi_get_uv_event_loop(env, &loop);
   host->poll = calloc(1, uv_handle_size(kUvPoll));
-  uv_poll_init(loop, host->poll, host->epoll);
+  const int result = uv_poll_init(loop, host->poll, epoll);
+  if (result < 0) {
+    free(host->poll);
+    close(epoll);
+    return number(env, result);
+  }
+  host->epoll = epoll;
   *static_cast<Host **>(host->poll) = host;
   uv_poll_start(host->poll, kUvReadable, on_readable);
   uv_unref(host->poll);
+  napi_add_async_cleanup_hook(env, stop, host, &host->cleanup);
   napi_create_reference(env, given[0], 1, &host->on_events);
   napi_create_reference(env, given[1], 1, &host->events_ref);
   void *data;
@@ -217,20 +270,18 @@ napi_value duplicate(napi_env env, napi_callback_info info) {
   return number(env, fd < 0 ? -errno : fd);
 }
 
-/** watch(fd, interest, known): bits kRead and kWrite; without kRead it is told when the connection is gone. 0 or -errno. */
+/** watch(fd, interest, before): bits kRead and kWrite; without kRead it is told when the connection is gone, with kUnwatched nothing. 0 or -errno. */
 napi_value watch(napi_env env, napi_callback_info info) {
   napi_value given[3];
   arguments(env, info, given);
   const int fd = int_of(env, given[0]);
-  const uint32_t interest = int_of(env, given[1]);
-  bool known = false;
-  napi_get_value_bool(env, given[2], &known);
+  const int interest = int_of(env, given[1]), before = int_of(env, given[2]);
   epoll_event event = {};
   if (interest & kRead) event.events |= EPOLLIN;
   if (interest & kWrite) event.events |= EPOLLOUT;
   event.data.u64 = static_cast<uint64_t>(interest) << 32 | static_cast<uint32_t>(fd);
-  const int result = epoll_ctl(host_of(env)->epoll, known ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &event);
-  return number(env, result < 0 ? -errno : 0);
+  const int change = before == kUnwatched ? EPOLL_CTL_ADD : interest == kUnwatched ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+  return number(env, epoll_ctl(host_of(env)->epoll, change, fd, &event) < 0 ? -errno : 0);
 }
 
 /** write(fd, buffer, from): how many bytes went out, or -errno. */
@@ -278,9 +329,11 @@ napi_value close_fd(napi_env env, napi_callback_info info) {
     const struct linger now = {1, 0};
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
   }
+  Host *host = host_of(env);
   // Where another process still has the descriptor, closing alone would not take it out.
-  epoll_ctl(host_of(env)->epoll, EPOLL_CTL_DEL, fd, nullptr);
-  close(fd);
+  epoll_ctl(host->epoll, EPOLL_CTL_DEL, fd, nullptr);
+  if (host->looking) host->closing.push_back(fd);
+  else close(fd);
   return nullptr;
 }
 
@@ -300,13 +353,13 @@ napi_value keep_alive(napi_env env, napi_callback_info info) {
 NAPI_MODULE_INIT() {
   Host *host = new Host();
   host->env = env;
-  // It lives as long as the process: handles of libuv must not be freed while they are open.
+  // Never freed: a process has few of them.
   napi_set_instance_data(env, host, nullptr, nullptr);
   const struct {
     const char *name;
     napi_callback function;
   } functions[] = {
-      {"start", start},   {"newSlab", new_slab},{"rewind", rewind_slab}, {"duplicate", duplicate}, {"watch", watch},
+      {"start", start},   {"newSlab", new_slab},  {"rewind", rewind_slab}, {"duplicate", duplicate}, {"watch", watch},
       {"write", write_bytes}, {"read", read_bytes}, {"finish", finish}, {"close", close_fd}, {"keepAlive", keep_alive},
   };
   for (const auto &[name, function] : functions) {

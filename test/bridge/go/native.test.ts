@@ -22,6 +22,7 @@ import { ensureNativeHost } from '../../../src/bridge/go/native-host.js';
 
 const root = fileURLToPath(new URL('../../../..', import.meta.url));
 const run = promisify(execFile);
+const parts = ['pontoon_go.node', 'pontoon_sockets.node'];
 
 /** Skips where there is no compiler, but not under CI=true. */
 async function needCompiler(context: Mocha.Context): Promise<void> {
@@ -42,7 +43,7 @@ describe('the native part where the package came without it', () => {
     await needCompiler(this);
     folder = mkdtempSync(join(tmpdir(), 'pontoon-native-'));
     copy = join(folder, 'package');
-    for (const part of ['.build/native.mjs', 'package.json', 'dist/src', 'src/bridge/go/native'])
+    for (const part of ['.build/native.mjs', 'package.json', 'dist/src', 'src/bridge/go/native', 'src/sockets/native'])
       cpSync(join(root, part), join(copy, part), { recursive: true });
     symlinkSync(join(root, 'node_modules'), join(copy, 'node_modules'));
     compilations = join(folder, 'compilations');
@@ -81,10 +82,10 @@ describe('the native part where the package came without it', () => {
   it('is built once, however many processes need it at the same time', async () => {
     const CXX = compiler('exec c++ "$@" -O0');
     expect(await Promise.all([ask(CXX), ask(CXX), ask(CXX)])).to.deep.equal(Array(3).fill('available function'));
-    expect(compiled()).to.equal(1);
-    expect(readdirSync(join(copy, 'dist/native')).sort()).to.deep.equal(['pontoon_go.node', 'stamp.txt']);
+    expect(compiled()).to.equal(parts.length);
+    expect(readdirSync(join(copy, 'dist/native')).sort()).to.deep.equal([...parts, 'stamp.txt']);
     expect(await ask(CXX)).to.equal('available function');
-    expect(compiled()).to.equal(1);
+    expect(compiled()).to.equal(parts.length);
   }).timeout(60_000);
 
   it("is built in the user's own folder where the package can't be written to", async () => {
@@ -96,10 +97,10 @@ describe('the native part where the package came without it', () => {
     expect(name).to.match(/^pontoon-\d+\.\d+\.\d+-\d+-/);
     expect(statSync(cache).mode & 0o777).to.equal(0o700);
     expect(await ask(CXX)).to.equal('available function');
-    expect(compiled()).to.equal(1);
+    expect(compiled()).to.equal(parts.length);
     chmodSync(cache, 0o777);
     expect(await ask(CXX)).to.include(`${cache} must be a folder that belongs to this user`);
-    expect(compiled()).to.equal(1);
+    expect(compiled()).to.equal(parts.length);
   }).timeout(60_000);
 
   it('is not there, with the words of the compiler, where it can not be built', async () => {
@@ -123,7 +124,7 @@ describe('the native part where the package came without it', () => {
     await ask(CXX);
     writeFileSync(join(copy, 'dist/native/pontoon_go.node'), 'of another system');
     expect(await ask(CXX)).to.equal('available function');
-    expect(compiled()).to.equal(2);
+    expect(compiled()).to.equal(2 * parts.length);
   }).timeout(60_000);
 
   it('is built by the next process when the one that built it was killed', async () => {

@@ -1,4 +1,0 @@
-// Imported first by the programs: see `limitYoungGeneration`.
-import { limitYoungGeneration } from './young-generation.js';
-
-limitYoungGeneration();
