@@ -179,7 +179,7 @@ async function startWith<B extends JudgedBridge>(
   const startUp = createStartUp({
     bootstrap,
     readiness,
-    warmingClusters: () => clusters.warming,
+    clustersWarming: () => clusters.isWarming,
     warmingListeners: () => listeners.warming,
     startListeners: () => config.startListeners(),
   });

@@ -165,8 +165,8 @@ export function createRollBack(options: RollBackOptions): RollBack {
       removeCluster,
       lookup: (name) => clusters.lookup(name),
       setLoadAssignment: (serviceName, answer) => clusters.setLoadAssignment(serviceName, answer),
-      get warming() {
-        return clusters.warming;
+      get isWarming() {
+        return clusters.isWarming;
       },
       snapshot: () => clusters.snapshot(),
       status: (name) => clusters.status(name),

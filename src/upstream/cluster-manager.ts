@@ -85,8 +85,8 @@ export interface ClusterManager<P extends Pipeline> {
   removeCluster(name: string): void;
   /** What came of EDS, for every cluster with that service name. */
   setLoadAssignment(serviceName: string, answer: LoadAssignment | NoAssignment): void;
-  /** How many clusters have a version on its way that should be waited for: what it lacks may still come in time. */
-  readonly warming: number;
+  /** Whether a cluster has a version on its way that should be waited for: what it lacks may still come in time. */
+  readonly isWarming: boolean;
   /** For /clusters, /config_dump and /init_dump. */
   snapshot(): readonly ClusterStatus[];
   status(name: string): ClusterStatus | undefined;

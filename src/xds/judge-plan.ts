@@ -80,12 +80,15 @@ async function staleOnes<T>(
 
 function createTurn(clock: Clock): () => Promise<void> {
   let began = clock.monotonic();
+  let pause: Promise<void> | undefined;
   return async () => {
     while (clock.monotonic() - began >= longestTurnMs) {
-      const before = began;
-      await setImmediate();
-      // The first of those that waited begins the next turn.
-      if (began === before) began = clock.monotonic();
+      // One for all that wait: they go on side by side, so that what they ask for together (see limited-calls.ts) is done together.
+      pause ??= setImmediate().then(() => {
+        pause = undefined;
+        began = clock.monotonic();
+      });
+      await pause;
     }
   };
 }
