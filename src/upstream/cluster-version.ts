@@ -13,7 +13,7 @@ import {
 } from './circuit-breakers.js';
 import { type ClusterFollowers, specOf } from './cluster-followers.js';
 import type { AcquireOptions, ActiveCluster, AvoidedHosts, Pin, Pipeline } from './cluster-manager.js';
-import { type ClusterStats, createClusterStats } from './cluster-stats.js';
+import { type ClusterStats, clusterStats } from './cluster-stats.js';
 import type { ClusterTls } from './cluster-tls.js';
 import type { PoolCallbacks } from './connection.js';
 import { ConnectionRequest } from './connection-request.js';
@@ -21,7 +21,7 @@ import { type Host, type HostStats, healthOf, reconcileHosts } from './host.js';
 import { HostPool } from './host-pool.js';
 import type { HostSource, HostUpdate, UpdateOutcome } from './host-source.js';
 import { LoadBalancer } from './lb/load-balancer.js';
-import { createMultiplexingStats } from './multiplexing-stats.js';
+import { multiplexingStats } from './multiplexing-stats.js';
 import type { Pool, PoolContext } from './pool-accounts.js';
 import { SharedPool, type SharingOptions } from './shared-pool.js';
 import { SwapList } from './swap-list.js';
@@ -60,6 +60,14 @@ type State =
   /** Replaced or removed; `timer` is the end of its drain time. */
   | { readonly kind: 'draining'; readonly timer: Timer }
   | { readonly kind: 'closed' };
+
+const outcomeStats = {
+  success: 'updateSuccess',
+  failure: 'updateFailure',
+  empty: 'updateEmpty',
+  rejected: 'updateRejected',
+  timeout: 'updateTimeout',
+} as const satisfies Record<Exclude<UpdateOutcome, 'fixed'>, keyof ClusterStats>;
 
 /**
  * One version of a cluster: its hosts, pools, limits and the pipeline that it runs on. warming → (handing_over →) active → draining → closed,
@@ -104,7 +112,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     this.stats = scope;
     this.#previous = previous;
     this.lastUpdated = new Date(clock.now());
-    this.#stats = createClusterStats(scope);
+    this.#stats = scope.group(clusterStats);
     this.#breakers = {
       default: createCircuitBreakers(config.circuitBreakers.default, scope, 'default'),
       high: createCircuitBreakers(config.circuitBreakers.high, scope, 'high'),
@@ -124,7 +132,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     });
     this.#contexts = { default: context('default'), high: context('high') };
     const protocol = options.pipeline.frames;
-    this.#sharing = protocol && { protocol, sharing: createMultiplexingStats(scope) };
+    this.#sharing = protocol && { protocol, sharing: scope.group(multiplexingStats) };
     this.#lb = new LoadBalancer({
       random,
       healthyPanic: this.#stats.lbHealthyPanic,
@@ -268,7 +276,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   #onOutcome(outcome: UpdateOutcome, update: HostUpdate | undefined): void {
-    if (outcome !== 'fixed') this.#stats.updates[outcome].value++;
+    if (outcome !== 'fixed') this.#stats[outcomeStats[outcome]].value++;
     if (update) this.#setHosts(update);
     this.#checkWarm();
   }
