@@ -2,7 +2,7 @@ import { RE2JS } from 're2js';
 import type { CircuitBreakerThresholds } from '../model/cluster.js';
 import type { SocketAddress } from '../model/endpoint.js';
 import type { ClusterStatus } from '../upstream/cluster-manager.js';
-import type { Host } from '../upstream/host.js';
+import { countedOf, type Host } from '../upstream/host.js';
 import { type AdminEndpoint, json, text } from './endpoint.js';
 import type { AdminSources } from './sources.js';
 
@@ -25,7 +25,7 @@ function hostNumbers(host: Host): {
   counters: [string, number][];
   gauges: [string, number][];
 } {
-  const { stats } = host;
+  const stats = countedOf(host);
   return {
     counters: [
       ['cx_connect_fail', stats.cxConnectFail],
