@@ -9,6 +9,7 @@ import type { Listener } from '../model/listener.js';
 import type { Verdict } from '../model/verdict.js';
 import type { Schema } from '../protobuf/schema.js';
 import type { StatsStore } from '../stats/store.js';
+import { createTurns } from '../turns.js';
 import type { ClusterManager } from '../upstream/cluster-manager.js';
 import type { WatchedResources, Watcher } from '../xds/ads-client.js';
 import type { AcceptedResource, RejectedResource, ResourceUpdate } from '../xds/resource-type.js';
@@ -62,6 +63,7 @@ function clusterVerdict(verdict: Verdict<JudgedCluster<JudgedBridge>>): Verdict<
 /** Wires the sources to the rooms that run what they bring. */
 export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConfigOptions<B>): DynamicConfig {
   const { bootstrap, types, clusters, listeners, log, clock, stats, onFirstAnswer } = options;
+  let closed = false;
   const staticListeners = new Set(bootstrap.listeners.map(({ name }) => name));
   const sources = createConfigSources(options);
   const logClusters = createUpdateLog(log, 'cluster');
@@ -77,15 +79,24 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
   }
   const reloads = stats.counter('cluster_manager.cds.config_reload');
   const reloadTime = stats.gauge('cluster_manager.cds.config_reload_time_ms');
-  function onClusters(update: ResourceUpdate<JudgedCluster<B>>): void {
+  async function onClusters(update: ResourceUpdate<JudgedCluster<B>>): Promise<void> {
     logClusters(update);
     if (update.changed.length + update.removed.length > 0) {
       reloads.value++;
       reloadTime.value = clock.now();
     }
-    for (const resource of update.changed) applyCluster(resource);
-    for (const name of update.removed) clusters.removeCluster(name);
-    onFirstAnswer('cds');
+    const turns = createTurns(clock);
+    const inTurns = async <T>(items: readonly T[], apply: (item: T) => void) => {
+      for (const item of items) {
+        const pause = turns();
+        if (pause) await pause;
+        if (closed) return;
+        apply(item);
+      }
+    };
+    await inTurns(update.changed, applyCluster);
+    await inTurns(update.removed, (name) => clusters.removeCluster(name));
+    if (!closed) onFirstAnswer('cds');
   }
   async function onListeners(update: ResourceUpdate<Listener>): Promise<readonly RejectedResource[]> {
     logListeners(update);
@@ -159,6 +170,9 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
         },
       });
     },
-    close: () => sources.close(),
+    close() {
+      closed = true;
+      sources.close();
+    },
   };
 }

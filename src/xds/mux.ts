@@ -154,7 +154,7 @@ export class Mux {
   receive(bytes: Buffer): void {
     let response: ReceivedResponse;
     try {
-      response = this.#options.variant.unpack(this.#options.codec, bytes);
+      response = this.#options.variant.unpack(bytes);
     } catch (error) {
       this.#outlet?.abandon(
         `a response could not be decoded: ${error instanceof Error ? error.message : String(error)}`,

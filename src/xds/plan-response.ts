@@ -1,4 +1,5 @@
 import type { Problem } from '../model/verdict.js';
+import type { Turns } from '../turns.js';
 import type { Interest } from './interest.js';
 import { type ResourceCache, sameBytes } from './resource-cache.js';
 import type { AcceptedResource, ResourceType } from './resource-type.js';
@@ -45,14 +46,15 @@ export interface Plan<T> {
   readonly ttls: Map<string, number | undefined>;
 }
 
-/** Sorts a response's resources. Nothing is judged, and nothing that is held already is decoded. */
-export function planResponse<T>(
+/** Sorts a response's resources. Nothing is judged, and of what is held already no more is read than its name. */
+export async function planResponse<T>(
   type: ResourceType<T>,
   response: ReceivedResponse,
   cache: ResourceCache<T>,
   interest: Interest,
   now: number,
-): Plan<T> {
+  turns: Turns,
+): Promise<Plan<T>> {
   const plan: Plan<T> = {
     candidates: [],
     unchanged: [],
@@ -60,10 +62,17 @@ export function planResponse<T>(
     removed: [],
     ttls: new Map(),
   };
-  const names = response.resources.map((resource) => readName(type, cache, resource));
+  const names: Name[] = [];
+  for (const resource of response.resources) {
+    names.push(readName(type, resource));
+    const pause = turns();
+    if (pause) await pause;
+  }
   const seen = countNames(names, response.removed);
   const duplicates = new Set<string>();
   for (const [index, resource] of response.resources.entries()) {
+    const pause = turns();
+    if (pause) await pause;
     const found = names[index] as Name;
     const reject = (message: string) => {
       const name = 'name' in found ? found.name : undefined;
@@ -103,13 +112,11 @@ export function planResponse<T>(
 
 type Name = { readonly name: string } | { readonly problem: string };
 
-function readName<T>(type: ResourceType<T>, cache: ResourceCache<T>, { name, body }: ReceivedResource): Name {
+function readName<T>(type: ResourceType<T>, { name, body }: ReceivedResource): Name {
   if (name !== undefined) return { name };
   if (body.kind === 'malformed') return { problem: body.problem };
   if (body.kind === 'heartbeat') return { name: '' };
   if (body.typeUrl !== type.typeUrl) return { problem: wrongType(body.typeUrl, type) };
-  const known = cache.nameOf(body.bytes);
-  if (known !== undefined) return { name: known };
   try {
     return { name: type.nameOf(body.bytes) };
   } catch (error) {

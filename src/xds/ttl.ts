@@ -14,6 +14,10 @@ export class TimesToLive {
     this.#onExpired = onExpired;
   }
 
+  has(name: string): boolean {
+    return this.#timers.has(name);
+  }
+
   /** Starts over; undefined: the resource lives until it is removed. */
   set(name: string, ttlMs: number | undefined): void {
     this.#timers.get(name)?.cancel();

@@ -1,6 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Verdict } from '../model/verdict.js';
+import { createTurns, type Turns } from '../turns.js';
 import { AnswerQueue } from './answer-queue.js';
 import { commitResponse } from './commit-response.js';
 import { errorDetail, statusOf } from './error-detail.js';
@@ -242,8 +243,9 @@ export class TypeMux<T> {
     const { type, clock, stats, log } = this.#options;
     const started = clock.monotonic();
     const stream = this.#stream;
-    const plan = planResponse(type, response, this.#cache, this.#interest, started);
-    const judged = await judgePlan(type, plan, clock);
+    const turns = createTurns(clock);
+    const plan = await planResponse(type, response, this.#cache, this.#interest, started, turns);
+    const judged = await judgePlan(type, plan, turns);
     stats.judged(judged.verdicts.length);
     if (this.#closed) {
       this.#discard(judged.verdicts.map(({ verdict }) => verdict));
@@ -252,10 +254,14 @@ export class TypeMux<T> {
 
     if (stream === this.#stream) this.#versionsOf = this.#options.server();
     const [cache, interest] = [this.#cache, this.#interest];
-    const { update, rejections, unwanted } = commitResponse(response, plan, judged, { cache, interest, clock });
+    const { update, rejections, unwanted } = await commitResponse(response, plan, judged, { cache, interest, clock, turns });
     this.#discard(unwanted);
+    if (this.#closed) {
+      this.#discard(update.changed.map(({ verdict }) => verdict));
+      return accepted;
+    }
     this.#keepTimes(plan.ttls, update);
-    const { refused, failures } = await this.#apply(update);
+    const { refused, failures } = await this.#apply(update, turns);
     for (const { name } of failures.length > 0 ? update.changed : refused) this.#cache.distrust(name);
     const bad = [
       ...rejections,
@@ -285,10 +291,10 @@ export class TypeMux<T> {
     return { error: statusOf(`could not be handled: ${failure instanceof Error ? failure.message : String(failure)}`) };
   }
 
-  async #apply(update: ResourceUpdate<T>): Promise<Delivery> {
+  async #apply(update: ResourceUpdate<T>, turns: Turns): Promise<Delivery> {
     this.#options.onApplying(true);
     try {
-      return await this.watches.deliver(update);
+      return await this.watches.deliver(update, turns);
     } finally {
       this.#options.onApplying(false);
     }
@@ -298,6 +304,7 @@ export class TypeMux<T> {
     for (const name of removed) this.#ttls.set(name, undefined);
     const bad = new Set(rejected.map(({ name }) => name));
     for (const [name, ttlMs] of ttls) {
+      if (ttlMs === undefined && !this.#ttls.has(name) && this.#late.length === 0) continue;
       // A bad version keeps the good one alive, since such a resource is still wanted, and decides nothing else about it.
       if (bad.has(name)) {
         if (ttlMs !== undefined) this.#ttls.renew(name, ttlMs);
@@ -320,7 +327,7 @@ export class TypeMux<T> {
     // Otherwise a new stream would claim to hold a version that has it.
     this.#subscription.accepted('');
     const update = { cause: 'ttl' as const, version: '', changed: [], rejected: [], unchanged: [], removed: [name] };
-    void this.#apply(update).then(() => this.#options.onProgress());
+    void this.#apply(update, createTurns(clock)).then(() => this.#options.onProgress());
   }
 
   #forgetStream(): void {

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
+import type { Turns } from '../turns.js';
 import type { Interest } from './interest.js';
 import type { ResourceCache } from './resource-cache.js';
 import type { RejectedResource, ResourceUpdate } from './resource-type.js';
@@ -24,8 +25,11 @@ export interface Watcher<T> {
 interface Watch<T> {
   readonly watcher: Watcher<T>;
   names: ReadonlySet<string> | 'wildcard';
-  /** Names (for a wildcard: `*`) that the watcher has heard nothing of, with the timer that runs while connected. */
-  readonly pending: Map<string, Timer | undefined>;
+  /**
+   * Names (for a wildcard: `*`) that the watcher has heard nothing of, with the timer that runs while connected. None where it has heard
+   * of all: there are as many watches as clusters.
+   */
+  pending: Map<string, Timer | undefined> | undefined;
   /** For a wildcard: it was told what there is, and from then on what changes. */
   synced: boolean;
   closed: boolean;
@@ -50,7 +54,7 @@ export class WatchMap<T> {
   readonly #watches = new Set<Watch<T>>();
   /** Those that wait for something without a timer. */
   readonly #untimed = new Set<Watch<T>>();
-  readonly #byName = new Map<string, Set<Watch<T>>>();
+  readonly #byName = new Map<string, readonly Watch<T>[]>();
   readonly #wildcards = new Set<Watch<T>>();
   /** A wildcard was answered: its later watchers can be served from the cache. */
   #answered = false;
@@ -81,7 +85,7 @@ export class WatchMap<T> {
     const watch: Watch<T> = {
       watcher,
       names: new Set(),
-      pending: new Map(),
+      pending: undefined,
       synced: false,
       closed: false,
     };
@@ -125,7 +129,7 @@ export class WatchMap<T> {
   /** Everything wanted has been asked for: the timers of what was not answered yet start. */
   asked(): void {
     for (const watch of this.#untimed) {
-      for (const [name, timer] of watch.pending) {
+      for (const [name, timer] of watch.pending ?? []) {
         if (!timer) this.#startTimer(watch, name);
       }
     }
@@ -149,44 +153,49 @@ export class WatchMap<T> {
 
   #stopTimers(): void {
     for (const watch of this.#watches) {
+      if (!watch.pending) continue;
       for (const [name, timer] of watch.pending) {
         timer?.cancel();
         watch.pending.set(name, undefined);
       }
-      if (watch.watcher.initialFetchTimeoutMs > 0 && watch.pending.size > 0) this.#untimed.add(watch);
+      if (watch.watcher.initialFetchTimeoutMs > 0) this.#untimed.add(watch);
     }
   }
 
-  /** Tells every watcher its part of an update. Resolves when all have taken it in. */
-  async deliver(update: ResourceUpdate<T>): Promise<Delivery> {
+  /** Tells every watcher its part of an update, taking turns. Resolves when all have taken it in. */
+  async deliver(update: ResourceUpdate<T>, turns: Turns): Promise<Delivery> {
     this.#heard = true;
     if (this.#wildcards.size > 0) this.#answered = true;
-    const parts = this.#split(update);
     const failures: string[] = [];
     const running: (Promise<readonly RejectedResource[]> | undefined)[] = [];
-    for (const [watch, part] of parts) {
-      for (const name of mentioned(part)) this.#settle(watch, name);
+    for (const watch of [...this.#wildcards]) {
+      const part = watch.synced ? update : this.#everything(watch, update);
       this.#settle(watch, '*');
+      running.push(this.#contain(watch, () => watch.watcher.onUpdate(part), failures));
+    }
+    for (const [watch, part] of await this.#split(update, turns)) {
+      const pause = turns();
+      if (pause) await pause;
+      // It may have ended meanwhile.
+      if (watch.closed) continue;
+      for (const name of mentioned(part)) this.#settle(watch, name);
       running.push(this.#contain(watch, () => watch.watcher.onUpdate(part), failures));
     }
     const refused = (await Promise.all(running)).flatMap((each) => each ?? []);
     return { refused, failures };
   }
 
-  #split(update: ResourceUpdate<T>): Map<Watch<T>, ResourceUpdate<T>> {
+  /** The parts of those that watch names. */
+  async #split(update: ResourceUpdate<T>, turns: Turns): Promise<Map<Watch<T>, ResourceUpdate<T>>> {
     const parts = new Map<Watch<T>, ResourceUpdate<T>>();
-    for (const watch of this.#wildcards) parts.set(watch, watch.synced ? update : this.#everything(watch, update));
     if (this.#byName.size === 0) return parts;
+    const { cause, version } = update;
     for (const list of ['changed', 'rejected', 'removed', 'unchanged'] as const) {
       for (const item of update[list]) {
+        const pause = turns();
+        if (pause) await pause;
         for (const watch of this.#byName.get(typeof item === 'string' ? item : item.name) ?? []) {
-          const part = parts.get(watch) ?? {
-            ...update,
-            changed: [],
-            rejected: [],
-            removed: [],
-            unchanged: [],
-          };
+          const part = parts.get(watch) ?? { cause, version, changed: [], rejected: [], removed: [], unchanged: [] };
           (part[list] as (typeof item)[]).push(item);
           parts.set(watch, part);
         }
@@ -217,7 +226,7 @@ export class WatchMap<T> {
       this.#contain(watch, () => watch.watcher.onUpdate(all));
       return;
     }
-    const names = [...watch.pending.keys()];
+    const names = [...(watch.pending?.keys() ?? [])];
     const changed = names.map((name) => this.#cache.accepted(name)).filter((resource) => resource !== undefined);
     const removed = names.filter((name) => this.#cache.isMissing(name));
     if (changed.length === 0 && removed.length === 0) return;
@@ -227,7 +236,7 @@ export class WatchMap<T> {
   }
 
   #expire(watch: Watch<T>, name: string): void {
-    watch.pending.delete(name);
+    this.#settle(watch, name);
     const wildcard = watch.names === 'wildcard';
     if (!wildcard && !this.#cache.accepted(name) && !this.#cache.rejected(name))
       this.#cache.setMissing(name, 'timed_out', new Date(this.#clock.now()));
@@ -244,25 +253,24 @@ export class WatchMap<T> {
 
   #watchName(watch: Watch<T>, name: string): void {
     this.#await(watch, name);
-    let watches = this.#byName.get(name);
-    if (!watches) {
-      watches = new Set();
-      this.#byName.set(name, watches);
-      this.#interest.add(name);
-    }
-    watches.add(watch);
+    const watches = this.#byName.get(name) ?? [];
+    if (watches.length === 0) this.#interest.add(name);
+    this.#byName.set(name, [...watches, watch]);
   }
 
   #unwatchName(watch: Watch<T>, name: string): void {
     this.#settle(watch, name);
-    const watches = this.#byName.get(name);
-    watches?.delete(watch);
-    if (watches?.size !== 0) return;
+    const left = this.#byName.get(name)?.filter((each) => each !== watch) ?? [];
+    if (left.length > 0) {
+      this.#byName.set(name, left);
+      return;
+    }
     this.#byName.delete(name);
     this.#interest.remove(name);
   }
 
   #await(watch: Watch<T>, name: string): void {
+    watch.pending ??= new Map();
     watch.pending.set(name, undefined);
     if (watch.watcher.initialFetchTimeoutMs === 0) return;
     // As Envoy: where there is no control plane to be heard of, starting has to end all the same.
@@ -272,12 +280,14 @@ export class WatchMap<T> {
 
   #startTimer(watch: Watch<T>, name: string): void {
     const expire = () => this.#expire(watch, name);
-    watch.pending.set(name, this.#clock.setTimeout(expire, watch.watcher.initialFetchTimeoutMs));
+    watch.pending?.set(name, this.#clock.setTimeout(expire, watch.watcher.initialFetchTimeoutMs));
   }
 
   #settle(watch: Watch<T>, name: string): void {
+    if (!watch.pending) return;
     watch.pending.get(name)?.cancel();
     watch.pending.delete(name);
+    if (watch.pending.size === 0) watch.pending = undefined;
   }
 
   /** A watcher's failure stays its own. */
