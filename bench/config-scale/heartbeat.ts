@@ -34,7 +34,13 @@ function watch(path: string): void {
     before = now;
   }, 1).unref();
   process.on('SIGUSR2', () => {
-    const seen = { longestMs: delays.max / 1e6, p999Ms: delays.percentile(99.9) / 1e6, longestOwnMs, longestGcMs, stretches };
+    const seen = {
+      longestMs: delays.max / 1e6,
+      p999Ms: delays.percentile(99.9) / 1e6,
+      longestOwnMs,
+      longestGcMs,
+      stretches,
+    };
     writeFileSync(`${path}.draft`, JSON.stringify(seen));
     renameSync(`${path}.draft`, path);
     delays.reset();

@@ -84,9 +84,7 @@ function listener(name: string, port: number, routes: string): object {
           {
             name: 'envoy.filters.network.http_connection_manager',
             typed_config: {
-              '@type': type(
-                'envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager',
-              ),
+              '@type': type('envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager'),
               stat_prefix: name,
               codec_type: 'HTTP1',
               rds: { route_config_name: routes, config_source: ads },

@@ -28,7 +28,12 @@ export async function startReady(
   controlPlane: GoControlPlane,
   variant: Variant,
   cpus: string,
-): Promise<{ readonly running: Running; readonly readyMs: number; readonly readyCpuMs: number; readonly readyMiB: number }> {
+): Promise<{
+  readonly running: Running;
+  readonly readyMs: number;
+  readonly readyCpuMs: number;
+  readonly readyMiB: number;
+}> {
   const started = performance.now();
   const running = await peer.start(bootstrap(controlPlane.address, variant), cpus);
   try {

@@ -9,7 +9,7 @@ import type { Listener } from '../model/listener.js';
 import type { Verdict } from '../model/verdict.js';
 import type { Schema } from '../protobuf/schema.js';
 import type { StatsStore } from '../stats/store.js';
-import { createTurns } from '../turns.js';
+import type { Turns } from '../turns.js';
 import type { ClusterManager } from '../upstream/cluster-manager.js';
 import type { WatchedResources, Watcher } from '../xds/ads-client.js';
 import type { AcceptedResource, RejectedResource, ResourceUpdate } from '../xds/resource-type.js';
@@ -79,13 +79,12 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
   }
   const reloads = stats.counter('cluster_manager.cds.config_reload');
   const reloadTime = stats.gauge('cluster_manager.cds.config_reload_time_ms');
-  async function onClusters(update: ResourceUpdate<JudgedCluster<B>>): Promise<void> {
+  async function onClusters(update: ResourceUpdate<JudgedCluster<B>>, turns: Turns): Promise<void> {
     logClusters(update);
     if (update.changed.length + update.removed.length > 0) {
       reloads.value++;
       reloadTime.value = clock.now();
     }
-    const turns = createTurns(clock);
     const inTurns = async <T>(items: readonly T[], apply: (item: T) => void) => {
       for (const item of items) {
         const pause = turns();
@@ -154,9 +153,9 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
       return sources.subscribe(types.routes, source, bootstrap.lds, [name], {
         ...watcher,
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
-        onUpdate(update) {
+        onUpdate(update, turns) {
           logRoutes(update);
-          return watcher.onUpdate(update);
+          return watcher.onUpdate(update, turns);
         },
       });
     },
@@ -164,9 +163,9 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
       return sources.subscribe(types.secrets, source, bootstrap.lds ?? bootstrap.cds, [name], {
         ...watcher,
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
-        onUpdate(update) {
+        onUpdate(update, turns) {
           logSecrets(update);
-          return watcher.onUpdate(update);
+          return watcher.onUpdate(update, turns);
         },
       });
     },

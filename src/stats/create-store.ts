@@ -1,4 +1,4 @@
-import type { GroupInstance, GroupNames, StatKind, Statistics, StatsGroup } from './group.js';
+import type { GroupInstance, GroupNames, Statistics, StatKind, StatsGroup } from './group.js';
 import { createHistogram, type HistogramData } from './histogram.js';
 import type { Counter, Gauge, StatsScope, StatsStore } from './store.js';
 

@@ -103,7 +103,8 @@ export function createCircuitBreakers(
   priority: Priority,
 ): CircuitBreakers {
   const gauges = stats.scope(`circuit_breakers.${priority}`).group(breakerStats);
-  const limit = (max: number | (() => number), which: keyof typeof shown) => new ResourceLimit(max, gauges, shown[which]);
+  const limit = (max: number | (() => number), which: keyof typeof shown) =>
+    new ResourceLimit(max, gauges, shown[which]);
   const pendingRequests = limit(thresholds.maxPendingRequests, 'pendingRequests');
   const requests = limit(thresholds.maxRequests, 'requests');
   const { maxRetries, retryBudget } = thresholds;

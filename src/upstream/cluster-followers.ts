@@ -67,7 +67,8 @@ export function createGivenHosts(): GivenHosts {
 
 /** A host without what only this process counts of it. */
 export function specOf(host: HostSpec): HostSpec {
-  const { key, address, socketAddress, hostname, locality, priority, weight, healthStatus, transportSocketMatch } = host;
+  const { key, address, socketAddress, hostname, locality, priority, weight, healthStatus, transportSocketMatch } =
+    host;
   const spec = { key, address, socketAddress, hostname, locality, priority, weight, healthStatus };
   return transportSocketMatch ? { ...spec, transportSocketMatch } : spec;
 }

@@ -95,7 +95,7 @@ export class Mux {
         stats: typeStats(type),
         server: () => this.#server,
         onProgress: () => this.#progress(),
-        onApplying: (applying) => (applying ? this.#options.hold.begin() : this.#options.hold.end()),
+        hold: this.#options.hold,
       });
       this.#types.set(type.typeUrl, known);
     }

@@ -3,6 +3,7 @@ import type { Logger } from '../log.js';
 import type { Verdict } from '../model/verdict.js';
 import { createTurns, type Turns } from '../turns.js';
 import { AnswerQueue } from './answer-queue.js';
+import type { ApplyHold } from './apply-hold.js';
 import { commitResponse } from './commit-response.js';
 import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
@@ -26,7 +27,7 @@ export interface TypeMuxOptions<T> {
   /** Something can be sent, or a response is done with. */
   readonly onProgress: () => void;
   /** Around the time that watchers need to take in a batch. */
-  readonly onApplying: (applying: boolean) => void;
+  readonly hold: ApplyHold;
 }
 
 /** What is to be said of a response. */
@@ -243,7 +244,7 @@ export class TypeMux<T> {
     const { type, clock, stats, log } = this.#options;
     const started = clock.monotonic();
     const stream = this.#stream;
-    const turns = createTurns(clock);
+    const turns = this.#turns();
     const plan = await planResponse(type, response, this.#cache, this.#interest, started, turns);
     const judged = await judgePlan(type, plan, turns);
     stats.judged(judged.verdicts.length);
@@ -254,7 +255,12 @@ export class TypeMux<T> {
 
     if (stream === this.#stream) this.#versionsOf = this.#options.server();
     const [cache, interest] = [this.#cache, this.#interest];
-    const { update, rejections, unwanted } = await commitResponse(response, plan, judged, { cache, interest, clock, turns });
+    const { update, rejections, unwanted } = await commitResponse(response, plan, judged, {
+      cache,
+      interest,
+      clock,
+      turns,
+    });
     this.#discard(unwanted);
     if (this.#closed) {
       this.#discard(update.changed.map(({ verdict }) => verdict));
@@ -292,12 +298,23 @@ export class TypeMux<T> {
   }
 
   async #apply(update: ResourceUpdate<T>, turns: Turns): Promise<Delivery> {
-    this.#options.onApplying(true);
+    this.#options.hold.begin();
     try {
       return await this.watches.deliver(update, turns);
     } finally {
-      this.#options.onApplying(false);
+      this.#options.hold.end();
     }
+  }
+
+  /** Whoever takes turns is not waiting for anything. */
+  #turns(): Turns {
+    const { clock, hold } = this.#options;
+    const turns = createTurns(clock);
+    return () => {
+      const pause = turns();
+      if (pause) hold.progress();
+      return pause;
+    };
   }
 
   #keepTimes(ttls: ReadonlyMap<string, number | undefined>, { removed, rejected }: ResourceUpdate<T>): void {
@@ -327,7 +344,7 @@ export class TypeMux<T> {
     // Otherwise a new stream would claim to hold a version that has it.
     this.#subscription.accepted('');
     const update = { cause: 'ttl' as const, version: '', changed: [], rejected: [], unchanged: [], removed: [name] };
-    void this.#apply(update, createTurns(clock)).then(() => this.#options.onProgress());
+    void this.#apply(update, this.#turns()).then(() => this.#options.onProgress());
   }
 
   #forgetStream(): void {

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
-import type { Turns } from '../turns.js';
+import { createTurns, type Turns } from '../turns.js';
 import type { Interest } from './interest.js';
 import type { ResourceCache } from './resource-cache.js';
 import type { RejectedResource, ResourceUpdate } from './resource-type.js';
@@ -16,8 +16,12 @@ export interface Watcher<T> {
    * Once per response that concerns the watcher, before it is answered; the answer waits for the promise. Requests for other
    * names are held back until it is settled (1 s at most), so that a batch leads to one request. It may resolve to those changed
    * resources that can't be taken into service for all their good looks (an address in use): they are rejected after all.
+   * Whoever has much to do takes turns.
    */
-  onUpdate(update: ResourceUpdate<T>): void | Promise<void> | Promise<readonly RejectedResource[] | undefined>;
+  onUpdate(
+    update: ResourceUpdate<T>,
+    turns: Turns,
+  ): void | Promise<void> | Promise<readonly RejectedResource[] | undefined>;
   /** The stream was lost or not to be had. Nothing changes for resources; for `update_failure`. */
   onConnectionFailure?(): void;
 }
@@ -171,7 +175,7 @@ export class WatchMap<T> {
     for (const watch of [...this.#wildcards]) {
       const part = watch.synced ? update : this.#everything(watch, update);
       this.#settle(watch, '*');
-      running.push(this.#contain(watch, () => watch.watcher.onUpdate(part), failures));
+      running.push(this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures));
     }
     for (const [watch, part] of await this.#split(update, turns)) {
       const pause = turns();
@@ -179,7 +183,7 @@ export class WatchMap<T> {
       // It may have ended meanwhile.
       if (watch.closed) continue;
       for (const name of mentioned(part)) this.#settle(watch, name);
-      running.push(this.#contain(watch, () => watch.watcher.onUpdate(part), failures));
+      running.push(this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures));
     }
     const refused = (await Promise.all(running)).flatMap((each) => each ?? []);
     return { refused, failures };
@@ -223,7 +227,7 @@ export class WatchMap<T> {
       if (!this.#answered || watch.synced) return;
       this.#settle(watch, '*');
       const all = this.#everything(watch, { ...update, changed: [], removed: [] });
-      this.#contain(watch, () => watch.watcher.onUpdate(all));
+      this.#tell(watch, all);
       return;
     }
     const names = [...(watch.pending?.keys() ?? [])];
@@ -232,7 +236,7 @@ export class WatchMap<T> {
     if (changed.length === 0 && removed.length === 0) return;
     for (const { name } of changed) this.#settle(watch, name);
     for (const name of removed) this.#settle(watch, name);
-    this.#contain(watch, () => watch.watcher.onUpdate({ ...update, changed, removed }));
+    this.#tell(watch, { ...update, changed, removed });
   }
 
   #expire(watch: Watch<T>, name: string): void {
@@ -248,7 +252,7 @@ export class WatchMap<T> {
       rejected: [],
       unchanged: [],
     };
-    this.#contain(watch, () => watch.watcher.onUpdate({ ...update, removed: wildcard ? [] : [name] }));
+    this.#tell(watch, { ...update, removed: wildcard ? [] : [name] });
   }
 
   #watchName(watch: Watch<T>, name: string): void {
@@ -288,6 +292,11 @@ export class WatchMap<T> {
     watch.pending.get(name)?.cancel();
     watch.pending.delete(name);
     if (watch.pending.size === 0) watch.pending = undefined;
+  }
+
+  /** Something that no response brought. */
+  #tell(watch: Watch<T>, update: ResourceUpdate<T>): void {
+    this.#contain(watch, () => watch.watcher.onUpdate(update, createTurns(this.#clock)));
   }
 
   /** A watcher's failure stays its own. */

@@ -98,7 +98,11 @@ export class GoControlPlane {
   }
 
   /** With `-cache linear` (or `mux`, for endpoints): changes single resources. */
-  async patch(kind: keyof Snapshot['resources'], update: readonly object[], remove: readonly string[] = []): Promise<void> {
+  async patch(
+    kind: keyof Snapshot['resources'],
+    update: readonly object[],
+    remove: readonly string[] = [],
+  ): Promise<void> {
     await this.#call('PATCH', '/resources', { kind, update, delete: remove });
   }
 

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { ApplyHold } from '../../src/xds/apply-hold.js';
 import { delta } from '../../src/xds/delta-subscription.js';
 import { sotw } from '../../src/xds/sotw-subscription.js';
 import type { ReceivedResource, ReceivedResponse } from '../../src/xds/subscription.js';
@@ -108,7 +109,7 @@ for (const variant of variants) {
               stats,
               server: () => 0,
               onProgress: () => {},
-              onApplying: () => {},
+              hold: new ApplyHold(clock),
             });
             const watcher = new RecordingWatcher();
             const watch = mux.watches.add(everything ? 'wildcard' : [], watcher);
