@@ -169,6 +169,7 @@ export function createRollBack(options: RollBackOptions): RollBack {
         return clusters.isWarming;
       },
       snapshot: () => clusters.snapshot(),
+      statuses: () => clusters.statuses(),
       status: (name) => clusters.status(name),
       close: () => clusters.close(),
     },

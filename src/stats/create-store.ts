@@ -19,6 +19,8 @@ export interface StatsRegistry extends StatsStore {
   readonly counters: StatsView<Counter>;
   readonly gauges: StatsView<Gauge>;
   readonly histograms: StatsView<HistogramData>;
+  /** The root's, then those of each scope. */
+  scopes(): Iterable<ScopeView>;
   /** Tells of all statistics that were touched, and from then on of those that come and go. */
   watch(watcher: StatsWatcher): void;
 }
@@ -33,7 +35,18 @@ export interface StatsWatcher {
   onRemoved(scope: string): void;
 }
 
-interface Stats {
+/** One scope's statistics, live and in no order. */
+export interface ScopeView {
+  /** '' at the root. */
+  readonly prefix: string;
+  readonly groups: readonly GroupInstance[];
+  /** Those that no group has. */
+  others<K extends StatKind>(kind: K): Iterable<Stats[K]>;
+  /** All of them. */
+  stats<K extends StatKind>(kind: K, untouched: boolean): Iterable<Stats[K]>;
+}
+
+export interface Stats {
   readonly counters: Counter;
   readonly gauges: Gauge;
   readonly histograms: HistogramData;
@@ -196,6 +209,13 @@ export function createStatsStore(): StatsRegistry {
     };
   }
 
+  const viewOfScope = (record: ScopeRecord): ScopeView => ({
+    prefix: record.prefix,
+    groups: record.groups,
+    others: (kind) => record.others[kind]?.values() ?? [],
+    stats: (kind, untouched) => statsIn(record, kind, untouched),
+  });
+
   /** One user of a scope, or of a scope in it. */
   class Scope implements StatsScope {
     readonly #record: ScopeRecord;
@@ -256,6 +276,9 @@ export function createStatsStore(): StatsRegistry {
     counters: viewOf('counters'),
     gauges: viewOf('gauges'),
     histograms: viewOf('histograms'),
+    *scopes() {
+      for (const record of records()) yield viewOfScope(record);
+    },
     watch(watcher) {
       watchers.push(watcher);
       for (const record of records()) {

@@ -89,6 +89,8 @@ export interface ClusterManager<P extends Pipeline> {
   readonly isWarming: boolean;
   /** For /clusters, /config_dump and /init_dump. */
   snapshot(): readonly ClusterStatus[];
+  /** As `snapshot`, but each is made when its turn comes, which may be much later. */
+  statuses(): Iterable<ClusterStatus>;
   status(name: string): ClusterStatus | undefined;
   /** Stops DNS, closes idle connections, drains the rest. Resolves when nothing is left or the drain time is over. Lookups find nothing any more. */
   close(): Promise<void>;

@@ -303,6 +303,12 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
     };
   }
 
+  function* statuses(): Generator<ClusterStatus> {
+    const drainingByName = new Map<string, number>();
+    for (const { config } of draining) drainingByName.set(config.name, (drainingByName.get(config.name) ?? 0) + 1);
+    for (const entry of entries.values()) yield statusOf(entry, drainingByName.get(entry.name) ?? 0);
+  }
+
   return {
     lookup: (name) => entries.get(name)?.found ?? unknown,
 
@@ -354,11 +360,8 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
       return false;
     },
 
-    snapshot() {
-      const drainingByName = new Map<string, number>();
-      for (const { config } of draining) drainingByName.set(config.name, (drainingByName.get(config.name) ?? 0) + 1);
-      return [...entries.values()].map((entry) => statusOf(entry, drainingByName.get(entry.name) ?? 0));
-    },
+    snapshot: () => [...statuses()],
+    statuses,
 
     status(name) {
       const entry = entries.get(name);
