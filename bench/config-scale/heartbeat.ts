@@ -3,50 +3,45 @@
  * Each SIGUSR2 writes what was seen since the last one to the file that PONTOON_BENCH_HEARTBEAT names.
  */
 import { renameSync, writeFileSync } from 'node:fs';
-import { monitorEventLoopDelay, PerformanceObserver } from 'node:perf_hooks';
+import { PerformanceObserver } from 'node:perf_hooks';
+import type { Heartbeat } from './peers.js';
 
 const path = process.env.PONTOON_BENCH_HEARTBEAT;
-const delays = monitorEventLoopDelay({ resolution: 1 });
-let longestGcMs = 0;
-let stretches = 0;
-let longestOwnMs = 0;
+const nothing: Heartbeat = { stretches: 0, longestMs: 0, longestOwnMs: 0, longestGcMs: 0, longestWaitMs: 0 };
+let seen = nothing;
+
+/** Milliseconds. */
+const cpuTime = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
 
 function watch(path: string): void {
-  delays.enable();
   let collected = 0;
   new PerformanceObserver((list) => {
-    for (const { duration } of list.getEntries()) {
-      longestGcMs = Math.max(longestGcMs, duration);
-      collected += duration;
-    }
+    for (const { duration } of list.getEntries()) collected += duration;
   }).observe({ entryTypes: ['gc'] });
-  // Without the garbage collector's pauses, which come to be known a turn later.
-  let before = performance.now();
-  let pending = 0;
+  let [wall, cpu] = [performance.now(), cpuTime()];
+  /** The stretch before this one: what the collector took of it comes to be known only now. */
+  let last = 0;
   setInterval(() => {
-    const now = performance.now();
-    const gap = now - before;
-    const own = pending - collected;
-    if (pending > 10) stretches++;
-    longestOwnMs = Math.max(longestOwnMs, own);
-    collected = 0;
-    pending = gap;
-    before = now;
+    const [nextWall, nextCpu] = [performance.now(), cpuTime()];
+    // Others have the CPU, too: no longer than this process was busy.
+    const stretch = Math.min(nextWall - wall, nextCpu - cpu);
+    const own = Math.max(0, last - collected);
+    seen = {
+      stretches: seen.stretches + (stretch > 10 ? 1 : 0),
+      longestMs: Math.max(seen.longestMs, stretch),
+      longestOwnMs: Math.max(seen.longestOwnMs, own),
+      longestGcMs: Math.max(seen.longestGcMs, collected),
+      longestWaitMs: Math.max(seen.longestWaitMs, nextWall - wall),
+    };
+    [wall, cpu, last, collected] = [nextWall, nextCpu, stretch, 0];
   }, 1).unref();
   process.on('SIGUSR2', () => {
-    const seen = {
-      longestMs: delays.max / 1e6,
-      p999Ms: delays.percentile(99.9) / 1e6,
-      longestOwnMs,
-      longestGcMs,
-      stretches,
-    };
     writeFileSync(`${path}.draft`, JSON.stringify(seen));
     renameSync(`${path}.draft`, path);
-    delays.reset();
-    longestGcMs = 0;
-    longestOwnMs = 0;
-    stretches = 0;
+    seen = nothing;
   });
 }
 

@@ -16,13 +16,17 @@ export interface Peer {
   start(bootstrap: string, cpus: string): Promise<Running>;
 }
 
-/** Milliseconds for which the event loop did nothing else; `own` without the garbage collector's part, `stretches` those over 10. */
+/** Milliseconds for which the event loop did nothing else, as far as the process had a CPU. */
 export interface Heartbeat {
-  readonly longestMs: number;
-  readonly p999Ms: number;
-  readonly longestOwnMs: number;
-  readonly longestGcMs: number;
+  /** How many took more than 10 ms. */
   readonly stretches: number;
+  readonly longestMs: number;
+  /** Without the garbage collector. */
+  readonly longestOwnMs: number;
+  /** The garbage collector in one of them. */
+  readonly longestGcMs: number;
+  /** By the clock: others may have had the CPU. */
+  readonly longestWaitMs: number;
 }
 
 export interface Running {
