@@ -45,6 +45,19 @@ for (const peer of [envoy, pontoon]) {
 await upstream.stop();
 console.table(results);
 for (const { peer, phases, activeMs } of loads) {
-  console.log(peer, 'active', activeMs[Math.floor(activeMs.length / 2)], activeMs[Math.ceil(activeMs.length * 0.99) - 1]);
-  console.table(phases.map(({ name, load, heartbeat, cpuMs, residentMiB }) => ({ name, ...load, ...heartbeat, cpuMs, residentMiB })));
+  console.log(
+    peer,
+    'active',
+    activeMs[Math.floor(activeMs.length / 2)],
+    activeMs[Math.ceil(activeMs.length * 0.99) - 1],
+  );
+  console.table(
+    phases.map(({ name, load, heartbeat, cpuMs, residentMiB }) => ({
+      name,
+      ...load,
+      ...heartbeat,
+      cpuMs,
+      residentMiB,
+    })),
+  );
 }

@@ -13,7 +13,7 @@ export interface Peer {
   readonly title: string;
   readonly bridge: Bridge;
   /** Starts it. Its admin interface answers soon after. */
-  start(bootstrap: string, cpus: string): Promise<Running>;
+  start(bootstrap: string, cpus: string, heartbeat: boolean): Promise<Running>;
 }
 
 /** Milliseconds for which the event loop did nothing else, as far as the process had a CPU. */
@@ -101,10 +101,10 @@ export const pontoon: Peer = {
   name: 'Pontoon',
   title: 'Pontoon',
   bridge: scriptBridge,
-  start(bootstrap, cpus) {
+  start(bootstrap, cpus, heartbeat) {
     const preload = new URL('./heartbeat.js', import.meta.url).href;
     const cli = join(projectRoot, 'dist', 'src', 'cli.js');
-    const args = [...extraNodeFlags(), '--import', preload, cli, '--plugin-root', projectRoot];
+    const args = [...extraNodeFlags(), ...(heartbeat ? ['--import', preload] : []), cli, '--plugin-root', projectRoot];
     const program = (folder: string) => ({
       command: process.execPath,
       args,

@@ -28,6 +28,7 @@ export async function startReady(
   controlPlane: GoControlPlane,
   variant: Variant,
   cpus: string,
+  heartbeat = false,
 ): Promise<{
   readonly running: Running;
   readonly readyMs: number;
@@ -35,7 +36,7 @@ export async function startReady(
   readonly readyMiB: number;
 }> {
   const started = performance.now();
-  const running = await peer.start(bootstrap(controlPlane.address, variant), cpus);
+  const running = await peer.start(bootstrap(controlPlane.address, variant), cpus, heartbeat);
   try {
     while ((await running.get('/ready')).trim() !== 'LIVE') {
       if (performance.now() - started > readyLimitMs) throw new Error(`${peer.title} is not ready:\n${running.log()}`);

@@ -68,7 +68,7 @@ export async function measureUnderLoad(
   let running: Running | undefined;
   try {
     await controlPlane.putSnapshot({ version: '1', nodeId, resources: { ...small } });
-    running = (await startReady(peer, controlPlane, 'DELTA_GRPC', cpus.proxy)).running;
+    running = (await startReady(peer, controlPlane, 'DELTA_GRPC', cpus.proxy, true)).running;
     const { pid, get, heartbeat } = running;
     while ((await statusOf(port, '/').catch(() => 0)) !== 200) await sleep(20);
     const phases: Phase[] = [];
@@ -104,9 +104,17 @@ export async function measureUnderLoad(
     await during('one cluster changing', Math.max(5, pushes / 20), async () => {
       activeMs = await push(controlPlane, peer, port, pushes);
     });
-    for (const path of ['/stats', '/stats/prometheus', '/clusters', '/clusters?format=json', '/config_dump?include_eds'])
+    for (const path of [
+      '/stats',
+      '/stats/prometheus',
+      '/clusters',
+      '/clusters?format=json',
+      '/config_dump?include_eds',
+    ])
       await during(`GET ${path}`, 5, () => get(path));
-    await during('becoming small', 10, () => controlPlane.putSnapshot({ version: '3', nodeId, resources: { ...small } }));
+    await during('becoming small', 10, () =>
+      controlPlane.putSnapshot({ version: '3', nodeId, resources: { ...small } }),
+    );
     return { peer: peer.name, phases, activeMs };
   } finally {
     await running?.stop();

@@ -3,8 +3,8 @@ import type { Turns } from '../turns.js';
 import type { Candidate, Plan } from './plan-response.js';
 import type { AcceptedResource, ResourceType } from './resource-type.js';
 
-/** Resources of one response that are judged side by side: a judge may wait for a child process. */
-const parallelJudges = 16;
+/** Resources of one response that are judged side by side: a judge may wait for a child process, and what plugins are asked for at one time is cheaper. */
+const parallelJudges = 64;
 
 export interface Judged<T> {
   readonly verdicts: readonly {
@@ -58,10 +58,12 @@ async function staleOnes<T>(
 ): Promise<Candidate[]> {
   const isStale = type.staleCheck?.();
   if (!isStale || unchanged.length === 0) return [];
-  const flags = await mapInOrder(unchanged, turns, async ({ held }) => {
+  const flags = await mapInOrder(unchanged, turns, ({ held }) => {
     const model = held.verdict.kind === 'rejected' ? undefined : held.verdict.model;
+    if (model === undefined) return false;
     try {
-      return model !== undefined && (await isStale(model));
+      const stale = isStale(model);
+      return typeof stale === 'boolean' ? stale : stale.catch(() => true);
     } catch {
       return true;
     }
@@ -69,14 +71,15 @@ async function staleOnes<T>(
   return unchanged.filter((_, index) => flags[index]).map(({ candidate }) => candidate);
 }
 
-async function mapInOrder<A, B>(items: readonly A[], turns: Turns, work: (item: A) => Promise<B>): Promise<B[]> {
+async function mapInOrder<A, B>(items: readonly A[], turns: Turns, work: (item: A) => B | Promise<B>): Promise<B[]> {
   const results: B[] = new Array(items.length);
   let next = 0;
   const worker = async () => {
     for (let index = next++; index < items.length; index = next++) {
       // The others may have used up the turn that the pause was for.
       for (let pause = turns(); pause; pause = turns()) await pause;
-      results[index] = await work(items[index] as A);
+      const result = work(items[index] as A);
+      results[index] = result instanceof Promise ? await result : result;
     }
   };
   await Promise.all(Array.from({ length: Math.min(parallelJudges, items.length) }, worker));

@@ -63,8 +63,13 @@ export async function planResponse<T>(
     ttls: new Map(),
   };
   const names: Name[] = [];
+  /** What is held already, byte for byte. */
+  const same: (AcceptedResource<T> | undefined)[] = [];
   for (const resource of response.resources) {
-    names.push(readName(type, resource));
+    const held = heldOf(type, cache, resource, resource.name ?? guessName(resource));
+    const name = held ? held.name : readName(type, resource);
+    names.push(name);
+    same.push(held ?? (typeof name === 'string' ? heldOf(type, cache, resource, name) : undefined));
     const pause = turns();
     if (pause) await pause;
   }
@@ -73,28 +78,16 @@ export async function planResponse<T>(
   for (const [index, resource] of response.resources.entries()) {
     const pause = turns();
     if (pause) await pause;
-    const found = names[index] as Name;
-    const reject = (message: string) => {
-      const name = 'name' in found ? found.name : undefined;
-      const label = name ? name : `resources[${index}]`;
-      const bytes =
-        resource.body.kind === 'message' && resource.body.typeUrl === type.typeUrl ? resource.body.bytes : nothing;
-      const problems = [{ path: '', message }];
-      plan.rejections.push({
-        name,
-        label,
-        version: resource.version,
-        bytes,
-        problems,
-        judgedAt: never,
-      });
-    };
-    if ('problem' in found) reject(found.problem);
-    else if (found.name === '') reject('has no name');
-    else if ((seen.get(found.name) ?? 0) > 1) {
-      if (!duplicates.has(found.name)) reject(duplicate);
-      duplicates.add(found.name);
-    } else if (interest.has(found.name)) sortResource(type, found.name, resource, cache, now, plan, reject);
+    const name = names[index] as Name;
+    if (typeof name !== 'string') reject(plan, type, index, resource, undefined, name.problem);
+    else if (name === '') reject(plan, type, index, resource, name, 'has no name');
+    else if ((seen.get(name) ?? 0) > 1) {
+      if (!duplicates.has(name)) reject(plan, type, index, resource, name, duplicate);
+      duplicates.add(name);
+    } else if (interest.has(name)) {
+      const problem = sortResource(type, name, resource, same[index], cache, now, plan);
+      if (problem !== undefined) reject(plan, type, index, resource, name, problem);
+    }
   }
   for (const name of response.removed) {
     if (seen.get(name) === 1 || duplicates.has(name)) continue;
@@ -103,27 +96,67 @@ export async function planResponse<T>(
     plan.rejections.push({ name, label: name, version: '', bytes: nothing, problems, judgedAt: never });
   }
   plan.removed.push(...response.removed.filter((name) => interest.has(name) && seen.get(name) === 1));
-  if ((type.fullState || response.listsAll) && response.mayBeComplete && names.every((found) => 'name' in found)) {
+  if (
+    (type.fullState || response.listsAll) &&
+    response.mayBeComplete &&
+    names.every((name) => typeof name === 'string')
+  ) {
     const known = response.listsAll ? new Set([...cache.names(), ...interest.names]) : cache.names();
     for (const name of known) if (!seen.has(name) && interest.has(name)) plan.removed.push(name);
   }
   return plan;
 }
 
-type Name = { readonly name: string } | { readonly problem: string };
+/** Or why there is none. */
+type Name = string | { readonly problem: string };
+
+function reject<T>(
+  plan: Plan<T>,
+  type: ResourceType<T>,
+  index: number,
+  { version, body }: ReceivedResource,
+  name: string | undefined,
+  message: string,
+): void {
+  const label = name ? name : `resources[${index}]`;
+  const bytes = body.kind === 'message' && body.typeUrl === type.typeUrl ? body.bytes : nothing;
+  const problems = [{ path: '', message }];
+  plan.rejections.push({ name, label, version, bytes, problems, judgedAt: never });
+}
+
+/** The accepted version, if it has these very bytes. Its name need not be read then: they say what they said before. */
+function heldOf<T>(
+  type: ResourceType<T>,
+  cache: ResourceCache<T>,
+  { body }: ReceivedResource,
+  name: string | undefined,
+): AcceptedResource<T> | undefined {
+  if (name === undefined || body.kind !== 'message' || body.typeUrl !== type.typeUrl) return undefined;
+  const held = cache.accepted(name);
+  return held && sameBytes(held.bytes, body.bytes) ? held : undefined;
+}
 
 function readName<T>(type: ResourceType<T>, { name, body }: ReceivedResource): Name {
-  if (name !== undefined) return { name };
+  if (name !== undefined) return name;
   if (body.kind === 'malformed') return { problem: body.problem };
-  if (body.kind === 'heartbeat') return { name: '' };
+  if (body.kind === 'heartbeat') return '';
   if (body.typeUrl !== type.typeUrl) return { problem: wrongType(body.typeUrl, type) };
   try {
-    return { name: type.nameOf(body.bytes) };
+    return type.nameOf(body.bytes);
   } catch (error) {
-    return {
-      problem: `cannot be decoded as ${type.typeUrl}: ${messageOf(error)}`,
-    };
+    return { problem: `cannot be decoded as ${type.typeUrl}: ${messageOf(error)}` };
   }
+}
+
+const stringField1 = (1 << 3) | 2;
+
+/** The short string that it begins with, if it is a message with one as field 1: in all likelihood the name. */
+function guessName({ body }: ReceivedResource): string | undefined {
+  if (body.kind !== 'message') return undefined;
+  const { bytes } = body;
+  const length = bytes[1];
+  if (bytes[0] !== stringField1 || length === undefined || length > 127) return undefined;
+  return Buffer.from(bytes.buffer, bytes.byteOffset + 2, Math.min(length, bytes.length - 2)).toString();
 }
 
 function wrongType<T>(typeUrl: string, type: ResourceType<T>): string {
@@ -136,35 +169,29 @@ function messageOf(error: unknown): string {
 
 function countNames(names: readonly Name[], removed: readonly string[]): Map<string, number> {
   const seen = new Map<string, number>();
-  for (const found of names) if ('name' in found) seen.set(found.name, (seen.get(found.name) ?? 0) + 1);
+  for (const name of names) if (typeof name === 'string') seen.set(name, (seen.get(name) ?? 0) + 1);
   for (const name of removed) seen.set(name, (seen.get(name) ?? 0) + 1);
   return seen;
 }
 
+/** Returns what is wrong with what is around it. */
 function sortResource<T>(
   type: ResourceType<T>,
   name: string,
   { name: given, version, ttlMs, body }: ReceivedResource,
+  held: AcceptedResource<T> | undefined,
   cache: ResourceCache<T>,
   now: number,
   plan: Plan<T>,
-  reject: (message: string) => void,
-): void {
+): string | undefined {
   plan.ttls.set(name, ttlMs);
-  if (body.kind === 'heartbeat') return;
-  if (body.kind === 'malformed') {
-    reject(body.problem);
-    return;
-  }
-  if (body.typeUrl !== type.typeUrl) {
-    reject(wrongType(body.typeUrl, type));
-    return;
-  }
+  if (body.kind === 'heartbeat') return undefined;
+  if (body.kind === 'malformed') return body.problem;
+  if (body.typeUrl !== type.typeUrl) return wrongType(body.typeUrl, type);
   const candidate = { name, version, bytes: body.bytes, ownName: given === undefined };
-  const held = cache.accepted(name);
-  if (held && cache.isTrusted(name) && sameBytes(held.bytes, body.bytes)) {
+  if (held && cache.isTrusted(name)) {
     plan.unchanged.push({ candidate, held });
-    return;
+    return undefined;
   }
   const bad = cache.rejected(name);
   if (bad && sameBytes(bad.bytes, body.bytes) && now - bad.judgedAt < rejectionMemoryMs) {
@@ -176,7 +203,8 @@ function sortResource<T>(
       problems: bad.problems,
       judgedAt: bad.judgedAt,
     });
-    return;
+    return undefined;
   }
   plan.candidates.push(candidate);
+  return undefined;
 }

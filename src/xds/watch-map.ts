@@ -3,7 +3,7 @@ import type { Logger } from '../log.js';
 import { createTurns, type Turns } from '../turns.js';
 import type { Interest } from './interest.js';
 import type { ResourceCache } from './resource-cache.js';
-import type { RejectedResource, ResourceUpdate } from './resource-type.js';
+import type { AcceptedResource, RejectedResource, ResourceUpdate } from './resource-type.js';
 
 /** Whoever uses the resources of a type. */
 export interface Watcher<T> {
@@ -177,35 +177,33 @@ export class WatchMap<T> {
       this.#settle(watch, '*');
       running.push(this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures));
     }
-    for (const [watch, part] of await this.#split(update, turns)) {
-      const pause = turns();
-      if (pause) await pause;
-      // It may have ended meanwhile.
-      if (watch.closed) continue;
+    const tell = (watch: Watch<T>, part: ResourceUpdate<T>) => {
       for (const name of mentioned(part)) this.#settle(watch, name);
       running.push(this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures));
-    }
-    const refused = (await Promise.all(running)).flatMap((each) => each ?? []);
-    return { refused, failures };
-  }
-
-  /** The parts of those that watch names. */
-  async #split(update: ResourceUpdate<T>, turns: Turns): Promise<Map<Watch<T>, ResourceUpdate<T>>> {
-    const parts = new Map<Watch<T>, ResourceUpdate<T>>();
-    if (this.#byName.size === 0) return parts;
-    const { cause, version } = update;
-    for (const list of ['changed', 'rejected', 'removed', 'unchanged'] as const) {
+    };
+    /** Those with more than one name get all their resources at once. */
+    const parts = new Map<Watch<T>, Part<T>>();
+    for (const list of this.#byName.size > 0 ? lists : []) {
       for (const item of update[list]) {
         const pause = turns();
         if (pause) await pause;
         for (const watch of this.#byName.get(typeof item === 'string' ? item : item.name) ?? []) {
-          const part = parts.get(watch) ?? { cause, version, changed: [], rejected: [], removed: [], unchanged: [] };
-          (part[list] as (typeof item)[]).push(item);
-          parts.set(watch, part);
+          const part = parts.get(watch) ?? emptyPart(update);
+          if (part[list] === none) part[list] = [item];
+          else part[list].push(item);
+          if (watch.names !== 'wildcard' && watch.names.size === 1) tell(watch, part as ResourceUpdate<T>);
+          else parts.set(watch, part);
         }
       }
     }
-    return parts;
+    for (const [watch, part] of parts) {
+      const pause = turns();
+      if (pause) await pause;
+      // It may have ended meanwhile.
+      if (!watch.closed) tell(watch, part as ResourceUpdate<T>);
+    }
+    const refused = (await Promise.all(running)).flatMap((each) => each ?? []);
+    return { refused, failures };
   }
 
   /** A wildcard's first update has all that is held, also what came for others before. */
@@ -319,6 +317,18 @@ export class WatchMap<T> {
       return undefined;
     }
   }
+}
+
+const lists = ['changed', 'rejected', 'removed', 'unchanged'] as const;
+type Item<T> = AcceptedResource<T> | RejectedResource | string;
+
+/** A watcher's part of an update while it is put together. */
+type Part<T> = Pick<ResourceUpdate<T>, 'cause' | 'version'> & Record<(typeof lists)[number], Item<T>[]>;
+
+const none: never[] = [];
+
+function emptyPart<T>({ cause, version }: ResourceUpdate<T>): Part<T> {
+  return { cause, version, changed: none, rejected: none, removed: none, unchanged: none };
 }
 
 function* mentioned<T>({ changed, rejected, removed, unchanged }: ResourceUpdate<T>): Iterable<string> {
