@@ -66,7 +66,10 @@ function* asText(source: Source, selection: Selection): Generator<string> {
     yield found.map(({ name, stat }) => `${name}: ${histogramText(stat)}\n`).join('');
 }
 
-function* plainValues(source: Source, selection: Selection): Generator<readonly { readonly name: string; readonly value: number | string }[]> {
+function* plainValues(
+  source: Source,
+  selection: Selection,
+): Generator<readonly { readonly name: string; readonly value: number | string }[]> {
   for (const found of textsOf(source, selection)) yield found.map(({ name, value }) => ({ name, value }));
   for (const found of numbersOf(source, selection)) yield found.map(({ name, stat }) => ({ name, value: stat.value }));
 }
