@@ -200,7 +200,7 @@ async function startWith<B extends JudgedBridge>(
   const startUp = createStartUp({
     bootstrap,
     readiness,
-    warmingClusters: () => clusters.warming,
+    clustersWarming: () => clusters.isWarming,
     warmingListeners: () => listeners.warming,
     startListeners: () => config.startListeners(),
   });
@@ -224,7 +224,7 @@ async function startWith<B extends JudgedBridge>(
     stale: () => config.client.stale(),
     readiness() {
       if (readiness.state() === 'INITIALIZING') return 'no';
-      return clusters.warming + listeners.warming > 0 ? 'settling' : 'yes';
+      return clusters.isWarming || listeners.warming > 0 ? 'settling' : 'yes';
     },
   });
   const reload = createBridgeReload({

@@ -1,7 +1,9 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { systemClock } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { SocketAddress } from '../model/endpoint.js';
+import { createTurns } from '../turns.js';
 import type { AdminEndpoint, AdminResponse } from './endpoint.js';
 import { text } from './endpoint.js';
 
@@ -10,6 +12,9 @@ export interface AdminServer {
   readonly address: SocketAddress;
   close(): Promise<void>;
 }
+
+/** Small pieces are written together. */
+const chunkSize = 16 * 1024;
 
 /** How large a request's body may be; no endpoint reads one. */
 const maxBodyBytes = 64 * 1024;
@@ -44,16 +49,33 @@ async function send(response: ServerResponse, { status, contentType, body }: Adm
     'x-content-type-options': 'nosniff',
     server: 'envoy',
   });
+  const turns = createTurns(systemClock);
+  let buffered = '';
   for (const piece of typeof body === 'string' ? [body] : body) {
     if (response.destroyed) return;
-    if (!response.write(piece))
-      await new Promise<void>((resolve) => {
-        response.once('drain', resolve);
-        response.once('close', resolve);
-      });
-    else await new Promise((resolve) => setImmediate(resolve));
+    buffered += piece;
+    const pause = turns();
+    if (buffered.length >= chunkSize) {
+      const room = response.write(buffered);
+      buffered = '';
+      if (!room) await drained(response);
+    }
+    if (pause) await pause;
   }
-  response.end();
+  response.end(buffered);
+}
+
+/** The reader has taken what was written, or has gone. */
+async function drained(response: ServerResponse): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const done = () => {
+      response.off('drain', done);
+      response.off('close', done);
+      resolve();
+    };
+    response.on('drain', done);
+    response.on('close', done);
+  });
 }
 
 async function respond(

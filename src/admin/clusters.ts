@@ -2,8 +2,8 @@ import { RE2JS } from 're2js';
 import type { CircuitBreakerThresholds } from '../model/cluster.js';
 import type { SocketAddress } from '../model/endpoint.js';
 import type { ClusterStatus } from '../upstream/cluster-manager.js';
-import type { Host } from '../upstream/host.js';
-import { type AdminEndpoint, json, text } from './endpoint.js';
+import { countedOf, type Host } from '../upstream/host.js';
+import { type AdminEndpoint, indented, text } from './endpoint.js';
 import type { AdminSources } from './sources.js';
 
 /** How /clusters names a host's health: https://www.envoyproxy.io/docs/envoy/latest/operations/admin#get--clusters */
@@ -25,7 +25,7 @@ function hostNumbers(host: Host): {
   counters: [string, number][];
   gauges: [string, number][];
 } {
-  const { stats } = host;
+  const stats = countedOf(host);
   return {
     counters: [
       ['cx_connect_fail', stats.cxConnectFail],
@@ -181,16 +181,32 @@ export function clustersEndpoint(sources: AdminSources): AdminEndpoint {
       } catch {
         return text('Invalid re2 regex', 400);
       }
-      const statuses = sources
-        .clusters()
-        .filter((status) => status.active && (!pattern || pattern.matcher(status.name).find()));
-      if (query.get('format') === 'json')
-        return json(statuses.length > 0 ? { cluster_statuses: statuses.map(clusterJson) } : {});
-      return text(mapIterable(statuses, clusterText));
+      const wanted = (status: ClusterStatus) =>
+        status.active !== undefined && (!pattern || pattern.matcher(status.name).find());
+      if (query.get('format') !== 'json') return text(clustersText(sources.clusters(), wanted));
+      return { status: 200, contentType: 'application/json', body: clustersJson(sources.clusters(), wanted) };
     },
   };
 }
 
-function* mapIterable<A, B>(items: Iterable<A>, map: (item: A) => B): Generator<B> {
-  for (const item of items) yield map(item);
+type Wanted = (status: ClusterStatus) => boolean;
+
+function* clustersText(statuses: Iterable<ClusterStatus>, wanted: Wanted): Generator<string> {
+  for (const status of statuses) yield wanted(status) ? clusterText(status) : '';
+}
+
+/** What `json` would make of all of them. */
+function* clustersJson(statuses: Iterable<ClusterStatus>, wanted: Wanted): Generator<string> {
+  let separator = '{\n "cluster_statuses": [\n  ';
+  let end = '{}\n';
+  for (const status of statuses) {
+    if (!wanted(status)) {
+      yield '';
+      continue;
+    }
+    yield separator + indented(clusterJson(status), 2);
+    separator = ',\n  ';
+    end = '\n ]\n}\n';
+  }
+  yield end;
 }

@@ -1,6 +1,6 @@
 import { RE2JS } from 're2js';
 import { inlineRouteConfigs, loadAssignmentOf } from './derived-configs.js';
-import { type AdminEndpoint, text } from './endpoint.js';
+import { type AdminEndpoint, indented, text } from './endpoint.js';
 import type { AdminSources, DumpedKind, DumpedResource, DumpedVersion } from './sources.js';
 
 /** Turns serialized messages into ProtoJSON with proto names, secrets redacted. Never throws: what can't be shown is told instead. */
@@ -65,11 +65,14 @@ const sections: readonly Section[] = [
 ];
 
 const dynamicKeys = {
-  routes: 'dynamic_route_configs',
-  endpoints: 'dynamic_endpoint_configs',
-} as const;
+  clusters: ['dynamic_active_clusters', 'dynamic_warming_clusters'],
+  endpoints: ['dynamic_endpoint_configs'],
+  listeners: ['dynamic_listeners'],
+  routes: ['dynamic_route_configs'],
+  secrets: ['dynamic_active_secrets', 'dynamic_warming_secrets'],
+} as const satisfies Record<DumpedKind, readonly string[]>;
 
-/** One list of the dump, as in `dynamic_active_clusters`, with its entries made one at a time. */
+/** One list of the dump, as in `dynamic_active_clusters`, with its entries made one at a time; undefined is no entry, but a place for a pause. */
 interface List {
   readonly key: string;
   readonly entries: Iterable<unknown>;
@@ -130,8 +133,7 @@ function* select(
   make: (resource: DumpedResource) => Record<string, unknown> | undefined,
 ): Generator<unknown> {
   for (const resource of resources) {
-    const entry = make(resource);
-    if (entry) yield entry;
+    yield make(resource);
   }
 }
 
@@ -148,12 +150,14 @@ function* staticEntries(sources: AdminSources, section: Section, wanted: Wanted,
     }
   } else if (section.kind === 'endpoints') {
     for (const status of sources.clusters()) {
+      yield undefined;
       const { name, active } = status;
       if (active && active.config.discovery.type !== 'EDS' && wanted(name))
         yield { endpoint_config: loadAssignmentOf(status) };
     }
   } else {
     for (const resource of sources.dump(section.kind)) {
+      yield undefined;
       if (resource.origin === 'static' && resource.active && wanted(resource.name))
         yield { ...shown(section, resource.name, resource.active, toJson), ...errorState(section, resource, toJson) };
     }
@@ -161,10 +165,20 @@ function* staticEntries(sources: AdminSources, section: Section, wanted: Wanted,
 }
 
 /** Clusters, endpoints and routes: a list per origin and state. Listeners: one entry per name with a state each. */
-function listsOf(sources: AdminSources, section: Section, wanted: Wanted, toJson: ToJson): readonly List[] {
+function* listsOf(
+  sources: AdminSources,
+  section: Section,
+  wanted: Wanted,
+  toJson: ToJson,
+): Generator<string, readonly List[]> {
   const { kind } = section;
   const fixed: List = { key: section.staticKey, entries: staticEntries(sources, section, wanted, toJson) };
-  const dynamic = [...sources.dump(kind)].filter(({ origin, name }) => origin === 'dynamic' && wanted(name));
+  // Once for all lists, so that nothing is missed that goes from one to another meanwhile.
+  const dynamic: DumpedResource[] = [];
+  for (const resource of sources.dump(kind)) {
+    if (resource.origin === 'dynamic' && wanted(resource.name)) dynamic.push(resource);
+    yield '';
+  }
   if (kind === 'listeners') {
     const states = (resource: DumpedResource) => ({
       name: resource.name,
@@ -181,7 +195,7 @@ function listsOf(sources: AdminSources, section: Section, wanted: Wanted, toJson
       // Its routes have not come yet.
       ...(resource.warming && !resource.active && !resource.error && { client_status: 'REQUESTED' }),
     });
-    return [fixed, { key: 'dynamic_listeners', entries: select(dynamic, states) }];
+    return [fixed, { key: dynamicKeys[kind][0], entries: select(dynamic, states) }];
   }
   // A resource whose only version was refused has no version to show: it is listed with its error alone.
   const active = (resource: DumpedResource) => {
@@ -206,12 +220,12 @@ function listsOf(sources: AdminSources, section: Section, wanted: Wanted, toJson
     const waiting = dynamic.filter((resource) => !isActive(resource));
     return [
       fixed,
-      { key: 'dynamic_active_secrets', entries: select(dynamic.filter(isActive), active) },
-      { key: 'dynamic_warming_secrets', entries: select(waiting, active) },
+      { key: dynamicKeys[kind][0], entries: select(dynamic.filter(isActive), active) },
+      { key: dynamicKeys[kind][1], entries: select(waiting, active) },
     ];
   }
   if (kind !== 'clusters') {
-    return [fixed, { key: dynamicKeys[kind], entries: select(dynamic, active) }];
+    return [fixed, { key: dynamicKeys[kind][0], entries: select(dynamic, active) }];
   }
   const warming = (resource: DumpedResource) =>
     resource.warming && {
@@ -220,24 +234,24 @@ function listsOf(sources: AdminSources, section: Section, wanted: Wanted, toJson
     };
   return [
     fixed,
-    { key: 'dynamic_active_clusters', entries: select(dynamic, active) },
-    { key: 'dynamic_warming_clusters', entries: select(dynamic, warming) },
+    { key: dynamicKeys.clusters[0], entries: select(dynamic, active) },
+    { key: dynamicKeys.clusters[1], entries: select(dynamic, warming) },
   ];
 }
-
-/** JSON text indented by `depth` spaces, without the first line's indent. */
-const indented = (value: unknown, depth: number): string =>
-  JSON.stringify(value, null, 1).replace(/\n/g, `\n${' '.repeat(depth)}`);
 
 function* dumpSection(sources: AdminSources, section: Section, wanted: Wanted, toJson: ToJson): Generator<string> {
   yield `{\n   "@type": "type.googleapis.com/envoy.admin.v3.${section.dumpType}"`;
   const version = sources.versionInfo(section.kind);
   if (version !== '' && (section.kind === 'clusters' || section.kind === 'listeners'))
     yield `,\n   "version_info": ${JSON.stringify(version)}`;
-  for (const { key, entries } of listsOf(sources, section, wanted, toJson)) {
+  for (const { key, entries } of yield* listsOf(sources, section, wanted, toJson)) {
     let separator = `,\n   "${key}": [\n    `;
     let any = false;
     for (const entry of entries) {
+      if (entry === undefined) {
+        yield '';
+        continue;
+      }
       yield separator + indented(entry, 4);
       separator = ',\n    ';
       any = true;
@@ -263,10 +277,16 @@ function* dumpAll(sources: AdminSources, includeEds: boolean, wanted: Wanted, to
 }
 
 /** `?resource=dynamic_active_clusters`: the entries of that list alone. */
-function* dumpList(list: List, type: string): Generator<string> {
+function* dumpList(lists: Generator<string, readonly List[]>, wantedKey: string): Generator<string> {
+  const type = `type.googleapis.com/envoy.admin.v3.${entryTypes[wantedKey]}`;
   let separator = '{\n "configs": [\n  ';
   let any = false;
-  for (const entry of list.entries) {
+  const found = (yield* lists).find(({ key }) => key === wantedKey);
+  for (const entry of found?.entries ?? []) {
+    if (entry === undefined) {
+      yield '';
+      continue;
+    }
     yield separator + indented({ '@type': type, ...(entry as object) }, 2);
     separator = ',\n  ';
     any = true;
@@ -320,19 +340,11 @@ export function configDumpEndpoint(sources: AdminSources, toJson: ToJson): Admin
       if (resource === 'bootstrap') {
         return text('bootstrap is not a repeated field. Use ?mask=bootstrap to get only this field', 400);
       }
-      const type = entryTypes[resource];
-      for (const section of type ? sections : []) {
-        if (section.kind === 'endpoints' && !query.has('include_eds')) continue;
-        const list = listsOf(sources, section, wanted, toJson).find(({ key }) => key === resource);
-        if (list) {
-          return {
-            status: 200,
-            contentType: 'application/json',
-            body: dumpList(list, `type.googleapis.com/envoy.admin.v3.${type}`),
-          };
-        }
-      }
-      return text(`${resource} not found in config dump`, 404);
+      const section = sections.find(({ kind, staticKey }) => [staticKey, ...dynamicKeys[kind]].includes(resource));
+      if (!section || (section.kind === 'endpoints' && !query.has('include_eds')))
+        return text(`${resource} not found in config dump`, 404);
+      const body = dumpList(listsOf(sources, section, wanted, toJson), resource);
+      return { status: 200, contentType: 'application/json', body };
     },
   };
 }

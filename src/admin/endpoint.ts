@@ -5,7 +5,10 @@ export interface AdminRequest {
   readonly query: URLSearchParams;
 }
 
-/** A text body is given whole or in pieces, so that a large dump is never one string. */
+/**
+ * A text body is given whole or in pieces, so that a large dump is never one string. Pieces are made when the reader is ready for them, with
+ * pauses in between; an empty piece is a place for one. So each shows its part of the configuration as it is at that moment.
+ */
 export interface AdminResponse {
   readonly status: number;
   readonly contentType: string;
@@ -38,3 +41,7 @@ export function json(value: unknown): AdminResponse {
     body: `${JSON.stringify(value, null, 1)}\n`,
   };
 }
+
+/** JSON as in `json`, inside of something: indented by `depth` spaces, without the first line's indent. */
+export const indented = (value: unknown, depth: number): string =>
+  JSON.stringify(value, null, 1).replace(/\n/g, `\n${' '.repeat(depth)}`);

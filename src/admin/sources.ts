@@ -64,7 +64,8 @@ export interface AdminSources {
   readonly version: string;
   readonly commandLine: Readonly<Record<string, unknown>>;
   state(): ServerState;
-  clusters(): readonly ClusterStatus[];
+  /** One after the other, each as it is when its turn comes. */
+  clusters(): Iterable<ClusterStatus>;
   /** Bound listeners with the addresses that they really have. */
   listeners(): readonly ListenerAddress[];
   certificates(): readonly ShownCertificates[];

@@ -1,7 +1,10 @@
 import { RE2JS } from 're2js';
 import type { StatsRegistry } from '../stats/create-store.js';
+import type { StatKind } from '../stats/group.js';
 import { type HistogramData, quantiles } from '../stats/histogram.js';
+import { inSteps, type Named, type StatsQuery, statsInOrder } from '../stats/in-order.js';
 import { formatPrometheus } from '../stats/prometheus.js';
+import { sortInSteps } from '../stats/sort-in-steps.js';
 import { type AdminEndpoint, type AdminRequest, type AdminResponse, text } from './endpoint.js';
 
 const number = (value: number): string => (Number.isNaN(value) ? 'nan' : String(Math.round(value * 100) / 100));
@@ -13,12 +16,7 @@ function histogramText({ total, interval }: HistogramData): string {
     .join(' ');
 }
 
-const sorted = <T extends { readonly name: string }>(stats: Iterable<T>): T[] =>
-  [...stats].sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-
 const orNull = (value: number): number | null => (Number.isNaN(value) ? null : value);
-
-type Kind = 'counters' | 'gauges' | 'histograms' | 'textreadouts';
 
 /** A statistic that is a text. */
 export interface TextReadout {
@@ -32,74 +30,105 @@ interface Source {
   readonly texts: () => Iterable<TextReadout>;
 }
 
-function textsIn({ texts }: Source, { wanted, has }: Selection, usedOnly: boolean): readonly TextReadout[] {
-  if (!has('textreadouts')) return [];
-  return sorted([...texts()].filter(({ name, value }) => wanted(name) && !(usedOnly && value === '')));
+interface Selection extends StatsQuery {
+  readonly texts: boolean;
+  readonly numbers: readonly ('counters' | 'gauges')[];
+  readonly histograms: readonly 'histograms'[];
 }
 
-interface Selection {
-  wanted(name: string): boolean;
-  has(kind: Kind): boolean;
-}
-
-function* asText(source: Source, selection: Selection, usedOnly: boolean): Generator<string> {
-  const { stats } = source;
-  const { wanted, has } = selection;
-  for (const { name, value } of textsIn(source, selection, usedOnly)) yield `${name}: ${JSON.stringify(value)}\n`;
-  const numbers = [
-    ...(has('counters') ? stats.counters.values() : []),
-    ...(has('gauges') ? stats.gauges.values() : []),
-  ];
-  const shown = numbers.filter((stat) => wanted(stat.name) && !(usedOnly && stat.value === 0));
-  const lines = sorted(shown).map((stat) => `${stat.name}: ${stat.value}\n`);
-  for (let i = 0; i < lines.length; i += 1000) yield lines.slice(i, i + 1000).join('');
-  if (!has('histograms')) return;
-  for (const histogram of sorted(stats.histograms.values())) {
-    if (wanted(histogram.name) && !(usedOnly && histogram.total.count === 0))
-      yield `${histogram.name}: ${histogramText(histogram)}\n`;
+function* textsOf({ texts }: Source, selection: Selection): Generator<readonly TextReadout[]> {
+  if (!selection.texts) return;
+  const found: TextReadout[] = [];
+  for (const text of texts()) {
+    if (selection.wanted(text.name) && !(selection.usedOnly && text.value === '')) found.push(text);
+    yield [];
   }
+  const sorted = yield* inSteps(sortInSteps(found, ({ name }) => name));
+  for (let i = 0; i < sorted.length; i += 100) yield sorted.slice(i, i + 100);
 }
 
-function* asJson(source: Source, selection: Selection, usedOnly: boolean): Generator<string> {
-  const { stats } = source;
-  const { wanted, has } = selection;
-  yield '{"stats":[';
-  const numbers = [
-    ...(has('counters') ? stats.counters.values() : []),
-    ...(has('gauges') ? stats.gauges.values() : []),
-  ];
-  let separator = '';
-  for (const { name, value } of textsIn(source, selection, usedOnly)) {
-    yield `${separator}${JSON.stringify({ name, value })}`;
+function* numbersOf({ stats }: Source, selection: Selection): Generator<readonly Named<'counters' | 'gauges'>[]> {
+  for (const found of statsInOrder(stats, selection.numbers, selection))
+    yield selection.usedOnly ? found.filter(({ stat }) => stat.value !== 0) : found;
+}
+
+function* histogramsOf({ stats }: Source, selection: Selection): Generator<readonly Named<'histograms'>[]> {
+  for (const found of statsInOrder(stats, selection.histograms, selection))
+    yield selection.usedOnly ? found.filter(({ stat }) => stat.total.count !== 0) : found;
+}
+
+function* asText(source: Source, selection: Selection): Generator<string> {
+  for (const found of textsOf(source, selection))
+    yield found.map(({ name, value }) => `${name}: ${JSON.stringify(value)}\n`).join('');
+  for (const found of numbersOf(source, selection))
+    yield found.map(({ name, stat }) => `${name}: ${stat.value}\n`).join('');
+  for (const found of histogramsOf(source, selection))
+    yield found.map(({ name, stat }) => `${name}: ${histogramText(stat)}\n`).join('');
+}
+
+function* plainValues(
+  source: Source,
+  selection: Selection,
+): Generator<readonly { readonly name: string; readonly value: number | string }[]> {
+  for (const found of textsOf(source, selection)) yield found.map(({ name, value }) => ({ name, value }));
+  for (const found of numbersOf(source, selection)) yield found.map(({ name, stat }) => ({ name, value: stat.value }));
+}
+
+function* asJson(source: Source, selection: Selection): Generator<string> {
+  let separator = '{"stats":[';
+  let any = false;
+  for (const found of plainValues(source, selection)) {
+    if (found.length === 0) {
+      yield '';
+      continue;
+    }
+    yield separator + found.map((each) => JSON.stringify(each)).join(',');
     separator = ',';
+    any = true;
   }
-  for (const stat of sorted(numbers.filter(({ name, value }) => wanted(name) && !(usedOnly && value === 0)))) {
-    yield `${separator}${JSON.stringify({ name: stat.name, value: stat.value })}`;
-    separator = ',';
+  if (!any) yield separator;
+  separator = `${any ? ',' : ''}{"histograms":{"supported_quantiles":${JSON.stringify(quantiles)},"computed_quantiles":[`;
+  let end = ']}';
+  for (const found of histogramsOf(source, selection)) {
+    for (const { name, stat } of found) {
+      yield separator + JSON.stringify(computed(name, stat));
+      separator = ',';
+      end = ']}}]}';
+    }
+    yield '';
   }
-  if (has('histograms')) {
-    const computed = sorted(stats.histograms.values())
-      .filter((histogram) => wanted(histogram.name) && !(usedOnly && histogram.total.count === 0))
-      .map(({ name, total, interval }) => ({
-        name,
-        values: quantiles.map((percent) => ({
-          cumulative: orNull(total.quantile(percent)),
-          interval: orNull(interval.quantile(percent)),
-        })),
-      }));
-    if (computed.length > 0)
-      yield `${separator}${JSON.stringify({ histograms: { supported_quantiles: quantiles, computed_quantiles: computed } })}`;
-  }
-  yield ']}';
+  yield end;
+}
+
+function computed(name: string, { total, interval }: HistogramData) {
+  const values = quantiles.map((percent) => ({
+    cumulative: orNull(total.quantile(percent)),
+    interval: orNull(interval.quantile(percent)),
+  }));
+  return { name, values };
+}
+
+/** What a pattern makes names begin with, as far as it is plain to see: scopes of other names need not be looked at. */
+function prefixOf(pattern: string): string {
+  if (pattern.includes('|') || pattern.includes('(')) return '';
+  const [, literal = '', next = ''] = /^\^((?:[A-Za-z0-9_:-]|\\\.)*)(.?)/.exec(pattern) ?? [];
+  const prefix = literal.replaceAll('\\.', '.');
+  // What is repeated need not be there.
+  return '*?{'.includes(next || ' ') ? prefix.slice(0, -1) : prefix;
 }
 
 function select(query: URLSearchParams): Selection {
-  const filter = query.get('filter');
-  const pattern = filter ? RE2JS.compile(filter) : undefined;
+  const filter = query.get('filter') ?? '';
+  const pattern = filter === '' ? undefined : RE2JS.compile(filter);
   const type = query.get('type')?.toLowerCase();
+  const has = (kind: StatKind | 'textreadouts') => type === undefined || type === 'all' || type === kind;
   return {
     wanted: (name) => !pattern || pattern.matcher(name).find(),
-    has: (kind) => type === undefined || type === 'all' || type === kind,
+    prefix: prefixOf(filter),
+    usedOnly: query.has('usedonly'),
+    texts: has('textreadouts'),
+    numbers: (['counters', 'gauges'] as const).filter(has),
+    histograms: (['histograms'] as const).filter(has),
   };
 }
 
@@ -115,18 +144,17 @@ function handle(source: Source, { query, path }: AdminRequest): AdminResponse {
     return text('invalid &type= param: one of All, Counters, Gauges, Histograms, TextReadouts\n', 400);
   }
   const format = path === '/stats/prometheus' ? 'prometheus' : (query.get('format') ?? 'text');
-  const usedOnly = query.has('usedonly');
   switch (format) {
     case 'text':
-      return text(asText(source, selection, usedOnly));
+      return text(asText(source, selection));
     case 'json':
       return {
         status: 200,
         contentType: 'application/json',
-        body: asJson(source, selection, usedOnly),
+        body: asJson(source, selection),
       };
     case 'prometheus':
-      return text(formatPrometheus(source.stats, selection.wanted, usedOnly));
+      return text(formatPrometheus(source.stats, selection.wanted, selection.usedOnly));
     default:
       return text('usage: /stats?format=(json|prometheus|text)\n\n', 400);
   }
@@ -170,7 +198,7 @@ export function statsEndpoints(
       // What was counted elsewhere before must not come after it.
       needsNumbers: true,
       handle() {
-        for (const counter of stats.counters.values()) counter.value = 0;
+        for (const counter of stats.counters.touched()) counter.value = 0;
         return text('OK\n');
       },
     },

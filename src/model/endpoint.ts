@@ -6,7 +6,9 @@ export type SocketAddress =
 /** `127.0.0.1:80`, `[::1]:80` or a socket's path. */
 export function formatAddress(address: SocketAddress): string {
   if (address.kind === 'pipe') return address.path;
-  return address.address.includes(':') ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
+  const { address: host, port } = address;
+  // `join` makes a flat string; a template would keep its parts besides once it is used as a key.
+  return [host.includes(':') ? `[${host}]` : host, port].join(':');
 }
 
 export type HealthStatus = 'UNKNOWN' | 'HEALTHY' | 'UNHEALTHY' | 'DRAINING' | 'TIMEOUT' | 'DEGRADED';

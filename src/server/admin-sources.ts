@@ -15,7 +15,7 @@ import type { RolledBack } from './roll-back.js';
 export interface AdminSourcesOptions {
   readonly bootstrap: Bootstrap;
   readonly types: Readonly<Record<DumpedKind, { readonly typeUrl: string }>>;
-  readonly clusters: Pick<ClusterManager<JudgedBridge>, 'snapshot'>;
+  readonly clusters: Pick<ClusterManager<JudgedBridge>, 'snapshot' | 'statuses'>;
   readonly listeners: ListenerManager;
   readonly dynamic: DynamicConfig;
   /** Those that are used now. */
@@ -103,7 +103,7 @@ export function createAdminSources(options: AdminSourcesOptions): AdminSources {
 
   function* dumpRunning(kind: 'clusters' | 'listeners'): Generator<DumpedResource> {
     const states = new Map(statesOf(kind).map((state) => [state.name, state]));
-    for (const status of kind === 'clusters' ? clusters.snapshot() : listeners.snapshot()) {
+    for (const status of kind === 'clusters' ? clusters.statuses() : listeners.snapshot()) {
       const { active, warming, parked } = status;
       if (!active && !warming && !parked && !('failed' in status && status.failed)) continue;
       const state = status.origin === 'dynamic' ? states.get(status.name) : undefined;
@@ -132,7 +132,7 @@ export function createAdminSources(options: AdminSourcesOptions): AdminSources {
     version: options.version,
     commandLine: options.commandLine,
     state: () => readiness.state(),
-    clusters: () => clusters.snapshot(),
+    clusters: () => clusters.statuses(),
     listeners: () =>
       listeners.snapshot().flatMap(({ name, active }) => (active ? [{ name, addresses: active.localAddresses }] : [])),
     certificates: () =>

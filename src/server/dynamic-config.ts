@@ -10,6 +10,7 @@ import type { Listener } from '../model/listener.js';
 import type { Verdict } from '../model/verdict.js';
 import type { Schema } from '../protobuf/schema.js';
 import type { StatsStore } from '../stats/store.js';
+import type { Turns } from '../turns.js';
 import type { ClusterManager, NoAssignment } from '../upstream/cluster-manager.js';
 import type { WatchedResources, Watcher } from '../xds/ads-client.js';
 import type { AcceptedResource, RejectedResource, ResourceUpdate } from '../xds/resource-type.js';
@@ -66,6 +67,7 @@ function clusterVerdict(verdict: Verdict<JudgedCluster<JudgedBridge>>): Verdict<
 /** Wires the sources to the rooms that run what they bring. */
 export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConfigOptions<B>): DynamicConfig {
   const { bootstrap, types, clusters, listeners, log, clock, stats, onFirstAnswer } = options;
+  let closed = false;
   const staticListeners = new Set(bootstrap.listeners.map(({ name }) => name));
   const sources = createConfigSources(options);
   const logClusters = createUpdateLog(log, 'cluster');
@@ -81,15 +83,23 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
   }
   const reloads = stats.counter('cluster_manager.cds.config_reload');
   const reloadTime = stats.gauge('cluster_manager.cds.config_reload_time_ms');
-  function onClusters(update: ResourceUpdate<JudgedCluster<B>>): void {
+  async function onClusters(update: ResourceUpdate<JudgedCluster<B>>, turns: Turns): Promise<void> {
     logClusters(update);
     if (update.changed.length + update.removed.length > 0) {
       reloads.value++;
       reloadTime.value = clock.now();
     }
-    for (const resource of update.changed) applyCluster(resource);
-    for (const name of update.removed) clusters.removeCluster(name);
-    onFirstAnswer('cds');
+    const inTurns = async <T>(items: readonly T[], apply: (item: T) => void) => {
+      for (const item of items) {
+        const pause = turns();
+        if (pause) await pause;
+        if (closed) return;
+        apply(item);
+      }
+    };
+    await inTurns(update.changed, applyCluster);
+    await inTurns(update.removed, (name) => clusters.removeCluster(name));
+    if (!closed) onFirstAnswer('cds');
   }
   async function onListeners(update: ResourceUpdate<Listener>): Promise<readonly RejectedResource[]> {
     logListeners(update);
@@ -148,9 +158,9 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
       return sources.subscribe(types.routes, source, bootstrap.lds, [name], {
         ...watcher,
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
-        onUpdate(update) {
+        onUpdate(update, turns) {
           logRoutes(update);
-          return watcher.onUpdate(update);
+          return watcher.onUpdate(update, turns);
         },
       });
     },
@@ -158,12 +168,15 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
       return sources.subscribe(types.secrets, source, bootstrap.lds ?? bootstrap.cds, [name], {
         ...watcher,
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
-        onUpdate(update) {
+        onUpdate(update, turns) {
           logSecrets(update);
-          return watcher.onUpdate(update);
+          return watcher.onUpdate(update, turns);
         },
       });
     },
-    close: () => sources.close(),
+    close() {
+      closed = true;
+      sources.close();
+    },
   };
 }

@@ -48,6 +48,8 @@ export function createUpdateLog(
       log.warn({ names: update.removed }, `${what}: no answer within initial_fetch_timeout`);
       return;
     }
+    // Thousands of endpoints that are sent again are no news.
+    if (update.changed.length + update.removed.length + update.rejected.length + wrong.size === 0) return;
     const changed = logAccepted(update);
     const rejected = sum(
       update.rejected.map(({ name, problems }) => {

@@ -131,18 +131,22 @@ export function createResourceTypes<B extends JudgedBridge>(
       statPrefix: 'cluster_manager.cds',
       staleCheck() {
         // Thousands of clusters may share a library: its file is looked at once per response.
-        const hashes = new Map<string, Promise<string | undefined>>();
-        return async ({ bridge }) => {
+        const hashes = new Map<
+          string,
+          { readonly asked: Promise<string | undefined>; known?: { hash: string | undefined } }
+        >();
+        // A library that can't be read now goes on running as it is.
+        const differs = (hash: string | undefined, { libraryHash }: B) => hash !== undefined && hash !== libraryHash;
+        return ({ bridge }) => {
           if (bridge === undefined) return false;
           const { libraryPath } = bridge.config;
-          let found = hashes.get(libraryPath);
-          if (found === undefined) {
-            found = judge.currentHash(bridge.config);
-            hashes.set(libraryPath, found);
-          }
-          const hash = await found;
-          // A library that can't be read now goes on running as it is.
-          return hash !== undefined && hash !== bridge.libraryHash;
+          const found = hashes.get(libraryPath) ?? { asked: judge.currentHash(bridge.config) };
+          hashes.set(libraryPath, found);
+          if (found.known) return differs(found.known.hash, bridge);
+          return found.asked.then((hash) => {
+            found.known = { hash };
+            return differs(hash, bridge);
+          });
         };
       },
       discard: ({ bridge }) => bridge?.release(),

@@ -165,10 +165,11 @@ export function createRollBack(options: RollBackOptions): RollBack {
       removeCluster,
       lookup: (name) => clusters.lookup(name),
       setLoadAssignment: (serviceName, answer, source) => clusters.setLoadAssignment(serviceName, answer, source),
-      get warming() {
-        return clusters.warming;
+      get isWarming() {
+        return clusters.isWarming;
       },
       snapshot: () => clusters.snapshot(),
+      statuses: () => clusters.statuses(),
       status: (name) => clusters.status(name),
       close: () => clusters.close(),
     },

@@ -44,7 +44,7 @@ export function createServerStats(
   });
   const timer = setInterval(() => {
     refresh();
-    for (const histogram of stats.histograms.values()) histogram.flush();
+    for (const histogram of stats.histograms.touched()) histogram.flush();
   }, intervalMs);
   timer.unref();
   return {

@@ -4,8 +4,9 @@ import type { Readiness } from './readiness.js';
 export interface StartUpOptions {
   readonly bootstrap: Bootstrap;
   readonly readiness: Readiness;
+  /** Whether one of them has a version on its way. */
+  readonly clustersWarming: () => boolean;
   /** How many of them have a version on its way. */
-  readonly warmingClusters: () => number;
   readonly warmingListeners: () => number;
   /** Asks the control plane for listeners. */
   readonly startListeners: () => void;
@@ -27,7 +28,7 @@ export interface StartUp {
  * https://www.envoyproxy.io/docs/envoy/latest/intro/arch_overview/operations/init
  */
 export function createStartUp(options: StartUpOptions): StartUp {
-  const { bootstrap, readiness, warmingClusters, warmingListeners, startListeners } = options;
+  const { bootstrap, readiness, clustersWarming, warmingListeners, startListeners } = options;
   const none = () => undefined;
   const clustersWarm = readiness.wait('clusters');
   const listenersWarm = readiness.wait('listeners');
@@ -39,7 +40,7 @@ export function createStartUp(options: StartUpOptions): StartUp {
   let phase: 'clusters' | 'listeners' | 'done' = 'clusters';
 
   function progressed(): void {
-    if (phase === 'clusters' && !pending.static && !pending.cds && warmingClusters() === 0) {
+    if (phase === 'clusters' && !pending.static && !pending.cds && !clustersWarming()) {
       phase = 'listeners';
       clustersWarm();
       startListeners();

@@ -15,7 +15,7 @@ const inName = (name: string) => name.replaceAll(':', '_');
 export function createTextReadouts(options: {
   readonly types: { readonly [K in keyof ResourceTypes<never>]: Pick<ResourceType<never>, 'typeUrl' | 'statPrefix'> };
   readonly dynamic: DynamicConfig;
-  readonly clusters: Pick<ClusterManager<JudgedBridge>, 'snapshot'>;
+  readonly clusters: Pick<ClusterManager<JudgedBridge>, 'statuses'>;
   readonly listeners: Pick<ListenerManager, 'snapshot'>;
 }): () => Iterable<TextReadout> {
   const { types, dynamic, clusters, listeners } = options;
@@ -28,7 +28,7 @@ export function createTextReadouts(options: {
   }
   function* endpoints(): Generator<TextReadout> {
     const versions = versionsOf(types.endpoints);
-    for (const { name, active } of clusters.snapshot()) {
+    for (const { name, active } of clusters.statuses()) {
       if (active?.config.discovery.type !== 'EDS') continue;
       const value = versions.get(active.config.discovery.serviceName) ?? '';
       yield { name: `cluster.${inName(name)}.version_text`, value };

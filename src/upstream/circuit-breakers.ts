@@ -1,19 +1,49 @@
 import type { CircuitBreakerThresholds } from '../model/cluster.js';
+import { defineStats, type StatsOf } from '../stats/group.js';
 import type { Gauge, StatsStore } from '../stats/store.js';
+
+const breakerStats = defineStats({
+  gauges: {
+    cxOpen: 'cx_open',
+    remainingCx: 'remaining_cx',
+    pendingOpen: 'rq_pending_open',
+    remainingPending: 'remaining_pending',
+    rqOpen: 'rq_open',
+    remainingRq: 'remaining_rq',
+    retryOpen: 'rq_retry_open',
+    remainingRetries: 'remaining_retries',
+  },
+});
+
+type BreakerStats = StatsOf<typeof breakerStats>;
+
+/** The gauges of one limit. */
+interface Shown {
+  readonly open: keyof BreakerStats;
+  readonly remaining: keyof BreakerStats;
+}
+
+const shown = {
+  connections: { open: 'cxOpen', remaining: 'remainingCx' },
+  pendingRequests: { open: 'pendingOpen', remaining: 'remainingPending' },
+  requests: { open: 'rqOpen', remaining: 'remainingRq' },
+  retries: { open: 'retryOpen', remaining: 'remainingRetries' },
+} as const satisfies Record<string, Shown>;
 
 /** One bounded resource. Its gauges are set while the version that it belongs to is the one that serves. */
 export class ResourceLimit {
   readonly #max: number | (() => number);
-  readonly #open: Gauge;
-  readonly #remaining: Gauge;
+  readonly #stats: BreakerStats;
+  readonly #names: Shown;
+  #remaining: Gauge | undefined;
+  #isOpen = false;
   #count = 0;
-  #shown = false;
 
   /** `max` as a function: a maximum that moves, so that nothing is known to remain. */
-  constructor(max: number | (() => number), open: Gauge, remaining: Gauge) {
+  constructor(max: number | (() => number), stats: BreakerStats, names: Shown) {
     this.#max = max;
-    this.#open = open;
-    this.#remaining = remaining;
+    this.#stats = stats;
+    this.#names = names;
   }
 
   get max(): number {
@@ -31,17 +61,25 @@ export class ResourceLimit {
   /** `delta` is 1 or -1. The count may pass the maximum: a host's first connection is always allowed. */
   add(delta: number): void {
     this.#count += delta;
-    if (this.#shown) this.#show();
+    if (this.#remaining) this.#show(this.#remaining);
   }
 
   show(shown: boolean): void {
-    this.#shown = shown;
-    if (shown) this.#show();
+    this.#remaining = shown ? this.#stats[this.#names.remaining] : undefined;
+    if (this.#remaining) this.#show(this.#remaining);
+    else this.#setOpen(false);
   }
 
-  #show(): void {
-    this.#open.value = this.#count < this.max ? 0 : 1;
-    this.#remaining.value = typeof this.#max === 'number' ? Math.max(0, this.#max - this.#count) : 0;
+  #show(remaining: Gauge): void {
+    this.#setOpen(this.#count >= this.max);
+    remaining.value = typeof this.#max === 'number' ? Math.max(0, this.#max - this.#count) : 0;
+  }
+
+  /** Most never are. */
+  #setOpen(open: boolean): void {
+    if (open === this.#isOpen) return;
+    this.#isOpen = open;
+    this.#stats[this.#names.open].value = open ? 1 : 0;
   }
 }
 
@@ -64,14 +102,11 @@ export function createCircuitBreakers(
   stats: StatsStore,
   priority: Priority,
 ): CircuitBreakers {
-  const limit = (max: number | (() => number), open: string, remaining: string) =>
-    new ResourceLimit(
-      max,
-      stats.gauge(`circuit_breakers.${priority}.${open}`),
-      stats.gauge(`circuit_breakers.${priority}.${remaining}`),
-    );
-  const pendingRequests = limit(thresholds.maxPendingRequests, 'rq_pending_open', 'remaining_pending');
-  const requests = limit(thresholds.maxRequests, 'rq_open', 'remaining_rq');
+  const gauges = stats.scope(`circuit_breakers.${priority}`).group(breakerStats);
+  const limit = (max: number | (() => number), which: keyof typeof shown) =>
+    new ResourceLimit(max, gauges, shown[which]);
+  const pendingRequests = limit(thresholds.maxPendingRequests, 'pendingRequests');
+  const requests = limit(thresholds.maxRequests, 'requests');
   const { maxRetries, retryBudget } = thresholds;
   const budget =
     retryBudget &&
@@ -81,10 +116,10 @@ export function createCircuitBreakers(
         retryBudget.minConcurrency,
       ));
   return {
-    connections: limit(thresholds.maxConnections, 'cx_open', 'remaining_cx'),
+    connections: limit(thresholds.maxConnections, 'connections'),
     pendingRequests,
     requests,
-    retries: limit(budget ?? maxRetries, 'rq_retry_open', 'remaining_retries'),
+    retries: limit(budget ?? maxRetries, 'retries'),
   };
 }
 

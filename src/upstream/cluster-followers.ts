@@ -66,6 +66,9 @@ export function createGivenHosts(): GivenHosts {
 }
 
 /** A host without what only this process counts of it. */
-export function specOf({ stats: _stats, ...spec }: HostSpec & { readonly stats: unknown }): HostSpec {
-  return spec;
+export function specOf(host: HostSpec): HostSpec {
+  const { key, address, socketAddress, hostname, locality, priority, weight, healthStatus, transportSocketMatch } =
+    host;
+  const spec = { key, address, socketAddress, hostname, locality, priority, weight, healthStatus };
+  return transportSocketMatch ? { ...spec, transportSocketMatch } : spec;
 }

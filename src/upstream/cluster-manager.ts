@@ -86,10 +86,12 @@ export interface ClusterManager<P extends Pipeline> {
   removeCluster(name: string): void;
   /** What came of EDS, for every cluster with that service name from that source; without one, from any. */
   setLoadAssignment(serviceName: string, answer: LoadAssignment | NoAssignment, source?: ConfigSource): void;
-  /** How many clusters have a version on its way that should be waited for: what it lacks may still come in time. */
-  readonly warming: number;
+  /** Whether a cluster has a version on its way that should be waited for: what it lacks may still come in time. */
+  readonly isWarming: boolean;
   /** For /clusters, /config_dump and /init_dump. */
   snapshot(): readonly ClusterStatus[];
+  /** As `snapshot`, but each is made when its turn comes, which may be much later. */
+  statuses(): Iterable<ClusterStatus>;
   status(name: string): ClusterStatus | undefined;
   /** Stops DNS, closes idle connections, drains the rest. Resolves when nothing is left or the drain time is over. Lookups find nothing any more. */
   close(): Promise<void>;

@@ -13,7 +13,7 @@ import {
 } from './circuit-breakers.js';
 import { type ClusterFollowers, specOf } from './cluster-followers.js';
 import type { AcquireOptions, ActiveCluster, AvoidedHosts, Pin, Pipeline } from './cluster-manager.js';
-import { type ClusterStats, createClusterStats } from './cluster-stats.js';
+import { type ClusterStats, clusterStats } from './cluster-stats.js';
 import type { ClusterTls } from './cluster-tls.js';
 import type { PoolCallbacks } from './connection.js';
 import { ConnectionRequest } from './connection-request.js';
@@ -21,7 +21,7 @@ import { type Host, type HostStats, healthOf, reconcileHosts } from './host.js';
 import { HostPool } from './host-pool.js';
 import type { HostSource, HostUpdate, UpdateOutcome } from './host-source.js';
 import { LoadBalancer } from './lb/load-balancer.js';
-import { createMultiplexingStats } from './multiplexing-stats.js';
+import { multiplexingStats } from './multiplexing-stats.js';
 import type { Pool, PoolContext } from './pool-accounts.js';
 import { SharedPool, type SharingOptions } from './shared-pool.js';
 import { SwapList } from './swap-list.js';
@@ -61,6 +61,20 @@ type State =
   | { readonly kind: 'draining'; readonly timer: Timer }
   | { readonly kind: 'closed' };
 
+/** Of one priority, by the hosts' keys. */
+interface Pools {
+  readonly context: PoolContext;
+  readonly byHost: Map<string, Pool>;
+}
+
+const outcomeStats = {
+  success: 'updateSuccess',
+  failure: 'updateFailure',
+  empty: 'updateEmpty',
+  rejected: 'updateRejected',
+  timeout: 'updateTimeout',
+} as const satisfies Record<Exclude<UpdateOutcome, 'fixed'>, keyof ClusterStats>;
+
 /**
  * One version of a cluster: its hosts, pools, limits and the pipeline that it runs on. warming → (handing_over →) active → draining → closed,
  * or from warming straight to closed. Closed, it holds nothing any more. What drains is held by a running exchange each, so that there are
@@ -76,11 +90,8 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   readonly #options: VersionOptions<P>;
   readonly #stats: ClusterStats;
   readonly #breakers: Readonly<Record<Priority, CircuitBreakers>>;
-  readonly #contexts: Readonly<Record<Priority, PoolContext>>;
-  readonly #pools: Readonly<Record<Priority, Map<string, Pool>>> = {
-    default: new Map(),
-    high: new Map(),
-  };
+  /** Made with a priority's first request: most of ten thousand clusters are never used. */
+  readonly #pools: { [P in Priority]?: Pools } = {};
   readonly #sharing: SharingOptions | undefined;
   readonly #tls: ClusterTls;
   readonly #lb: LoadBalancer;
@@ -88,7 +99,8 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   /** Only while warming: versions must not hold on to all that came before them. */
   #previous: ClusterVersion<P> | undefined;
   #hosts: readonly Host[] = [];
-  #hostsByKey: ReadonlyMap<string, Host> = new Map();
+  /** Made when it is asked for. */
+  #hostsByKey: ReadonlyMap<string, Host> | undefined;
   #overprovisioningFactor = 140;
   /** What the followers serve under the cluster's name. */
   #followed = false;
@@ -96,7 +108,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
 
   /** `previous` is the version that this one follows: its hosts' statistics go on. */
   constructor(options: VersionOptions<P>, previous: ClusterVersion<P> | undefined) {
-    const { config, scope, clock, log, random } = options;
+    const { config, scope, clock, random } = options;
     this.#options = options;
     this.config = config;
     this.pipeline = options.pipeline;
@@ -104,31 +116,15 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     this.stats = scope;
     this.#previous = previous;
     this.lastUpdated = new Date(clock.now());
-    this.#stats = createClusterStats(scope);
+    this.#stats = scope.group(clusterStats);
     this.#breakers = {
       default: createCircuitBreakers(config.circuitBreakers.default, scope, 'default'),
       high: createCircuitBreakers(config.circuitBreakers.high, scope, 'high'),
     };
     this.#tls = options.tls(() => this.#onSecretsChanged());
-    const context = (priority: Priority): PoolContext => ({
-      stats: this.#stats,
-      clock,
-      log,
-      connectTimeoutMs: config.connectTimeoutMs,
-      idleTimeoutMs: config.idleTimeoutMs,
-      bufferLimitBytes: config.perConnectionBufferLimitBytes,
-      breakers: this.#breakers[priority],
-      adoptSocket: options.adoptSocket,
-      tlsOf: (host) => this.#tls.of(host),
-      onShrunk: (pool) => this.#onPoolShrunk(pool, priority),
-    });
-    this.#contexts = { default: context('default'), high: context('high') };
     const protocol = options.pipeline.frames;
-    this.#sharing = protocol && { protocol, sharing: createMultiplexingStats(scope) };
-    this.#lb = new LoadBalancer({
-      random,
-      healthyPanic: this.#stats.lbHealthyPanic,
-    });
+    this.#sharing = protocol && { protocol, sharing: scope.group(multiplexingStats) };
+    this.#lb = new LoadBalancer({ random, stats: this.#stats });
   }
 
   get version(): string {
@@ -248,14 +244,32 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   #poolOf(host: Host, priority: Priority): Pool {
-    const pools = this.#pools[priority];
-    let pool = pools.get(host.key);
+    this.#pools[priority] ??= { context: this.#contextOf(priority), byHost: new Map() };
+    const { context, byHost } = this.#pools[priority];
+    let pool = byHost.get(host.key);
     if (!pool) {
-      pool = this.#makePool(host, this.#contexts[priority]);
+      pool = this.#makePool(host, context);
       if (this.#state.kind === 'draining') pool.drain();
-      pools.set(host.key, pool);
+      byHost.set(host.key, pool);
     }
     return pool;
+  }
+
+  #contextOf(priority: Priority): PoolContext {
+    const { clock, log, adoptSocket } = this.#options;
+    const { connectTimeoutMs, idleTimeoutMs, perConnectionBufferLimitBytes } = this.config;
+    return {
+      stats: this.#stats,
+      clock,
+      log,
+      connectTimeoutMs,
+      idleTimeoutMs,
+      bufferLimitBytes: perConnectionBufferLimitBytes,
+      breakers: this.#breakers[priority],
+      adoptSocket,
+      tlsOf: (host) => this.#tls.of(host),
+      onShrunk: (pool) => this.#onPoolShrunk(pool, priority),
+    };
   }
 
   #makePool(host: Host, context: PoolContext): Pool {
@@ -264,11 +278,11 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   #allPools(): Pool[] {
-    return [...this.#pools.default.values(), ...this.#pools.high.values()];
+    return Object.values(this.#pools).flatMap(({ byHost }) => [...byHost.values()]);
   }
 
   #onOutcome(outcome: UpdateOutcome, update: HostUpdate | undefined): void {
-    if (outcome !== 'fixed') this.#stats.updates[outcome].value++;
+    if (outcome !== 'fixed') this.#stats[outcomeStats[outcome]].value++;
     if (update) this.#setHosts(update);
     this.#checkWarm();
   }
@@ -280,14 +294,14 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
       return;
     }
     this.#hosts = hosts;
-    this.#hostsByKey = new Map(hosts.map((host) => [host.key, host]));
+    this.#hostsByKey = undefined;
     this.#overprovisioningFactor = overprovisioningFactor;
     this.#lb.update(hosts, overprovisioningFactor);
     if (added > 0 || removed.length > 0) this.#stats.membershipChange.value++;
     if (this.#state.kind === 'active') this.#showMembership();
-    for (const pools of Object.values(this.#pools)) {
-      for (const host of hosts) this.#serveHost(pools, host);
-      for (const key of removed) this.#removeHost(pools, key);
+    for (const { byHost } of Object.values(this.#pools)) {
+      for (const host of hosts) this.#serveHost(byHost, host);
+      for (const key of removed) this.#removeHost(byHost, key);
     }
     if (this.#followed) this.#options.followers?.setHosts(this.config.name, this.#hostUpdate());
     this.#options.onHostsChanged();
@@ -321,12 +335,17 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   #knownStats(key: string): HostStats | undefined {
-    const pool = this.#pools.default.get(key) ?? this.#pools.high.get(key);
+    const pool = this.#pools.default?.byHost.get(key) ?? this.#pools.high?.byHost.get(key);
     return pool?.host.stats ?? this.#previous?.hostStats(key);
   }
 
   hostStats(key: string): HostStats | undefined {
-    return this.#hostsByKey.get(key)?.stats;
+    return this.#hostOf(key)?.stats;
+  }
+
+  #hostOf(key: string): Host | undefined {
+    this.#hostsByKey ??= new Map(this.#hosts.map((host) => [host.key, host]));
+    return this.#hostsByKey.get(key);
   }
 
   #showMembership(): void {
@@ -351,7 +370,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   #onPoolShrunk(pool: Pool, priority: Priority): void {
-    if (pool.empty && !this.#hostsByKey.has(pool.host.key)) this.#pools[priority].delete(pool.host.key);
+    if (pool.empty && !this.#hostOf(pool.host.key)) this.#pools[priority]?.byHost.delete(pool.host.key);
     this.#checkDrained();
   }
 

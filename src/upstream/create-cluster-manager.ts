@@ -83,6 +83,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
     secrets = noSecrets,
   } = options;
   const entries = new Map<string, Entry<P>>();
+  const warmingEntries = new Set<Entry<P>>();
   const draining = new Set<ClusterVersion<P>>();
   const assignments = new EdsAssignments((name, source, wanted) => options.onEdsInterest(name, source, wanted));
   const counts = {
@@ -143,6 +144,13 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
     return entry;
   }
 
+  function setWarming(entry: Entry<P>, version: ClusterVersion<P> | undefined): void {
+    entry.warming = version;
+    if (version) warmingEntries.add(entry);
+    else warmingEntries.delete(entry);
+    counts.warming.value = warmingEntries.size;
+  }
+
   /** After every change of an entry. */
   function refresh(entry: Entry<P>): void {
     if (entry.active) entry.found = { kind: 'active', cluster: entry.active };
@@ -166,8 +174,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
   function dropWarming(entry: Entry<P>): void {
     const version = entry.warming;
     if (!version) return;
-    entry.warming = undefined;
-    counts.warming.value--;
+    setWarming(entry, undefined);
     const { followed } = version;
     retire(version);
     if (followed) followBack(entry);
@@ -178,10 +185,9 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
   function onWarm(entry: Entry<P>, version: ClusterVersion<P>): void {
     if (entry.warming !== version) return;
     const old = entry.active;
-    entry.warming = undefined;
+    setWarming(entry, undefined);
     entry.active = version;
     entry.parked = undefined;
-    counts.warming.value--;
     if (!old) counts.active.value++;
     // The old one's limits are taken from the gauges before the new one's are shown.
     retire(old);
@@ -252,8 +258,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
       previous,
     );
     const superseded = entry.warming;
-    entry.warming = version;
-    if (!superseded) counts.warming.value++;
+    setWarming(entry, version);
     version.start();
     const orphaned = superseded?.followed === true && !version.followed;
     // Only now: what both want from EDS must not be given up in between.
@@ -296,6 +301,12 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
       draining: drainingCount,
       hosts: active?.hosts ?? [],
     };
+  }
+
+  function* statuses(): Generator<ClusterStatus> {
+    const drainingByName = new Map<string, number>();
+    for (const { config } of draining) drainingByName.set(config.name, (drainingByName.get(config.name) ?? 0) + 1);
+    for (const entry of entries.values()) yield statusOf(entry, drainingByName.get(entry.name) ?? 0);
   }
 
   return {
@@ -343,15 +354,14 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
 
     setLoadAssignment: (serviceName, answer, source) => assignments.set(serviceName, answer, source),
 
-    get warming() {
-      return [...entries.values()].filter(({ warming: version }) => version && !version.overdue).length;
+    get isWarming() {
+      // Ends at the first one: it is asked whenever one of ten thousand became warm.
+      for (const { warming: version } of warmingEntries) if (version && !version.overdue) return true;
+      return false;
     },
 
-    snapshot() {
-      const drainingByName = new Map<string, number>();
-      for (const { config } of draining) drainingByName.set(config.name, (drainingByName.get(config.name) ?? 0) + 1);
-      return [...entries.values()].map((entry) => statusOf(entry, drainingByName.get(entry.name) ?? 0));
-    },
+    snapshot: () => [...statuses()],
+    statuses,
 
     status(name) {
       const entry = entries.get(name);
@@ -364,6 +374,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
         retire(entry.active);
       }
       entries.clear();
+      warmingEntries.clear();
       counts.active.value = 0;
       counts.warming.value = 0;
       if (draining.size === 0) return Promise.resolve();

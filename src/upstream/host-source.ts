@@ -33,17 +33,10 @@ export const nothingResolved: ReadonlyMap<string, readonly string[]> = new Map()
 
 export function hostSpec(endpoint: LbEndpoint, { locality, priority }: LocalityEndpoints): HostSpec {
   const address = formatAddress(endpoint.address);
-  return {
-    key: address,
-    address,
-    socketAddress: endpoint.address,
-    hostname: endpoint.hostname,
-    locality,
-    priority,
-    weight: endpoint.weight,
-    healthStatus: endpoint.healthStatus,
-    ...(endpoint.transportSocketMatch && { transportSocketMatch: endpoint.transportSocketMatch }),
-  };
+  const { address: socketAddress, hostname, weight, healthStatus, transportSocketMatch } = endpoint;
+  const spec = { key: address, address, socketAddress, hostname, locality, priority, weight, healthStatus };
+  // No spread where it can be spared: each would make an object with a hidden class of its own.
+  return transportSocketMatch ? { ...spec, transportSocketMatch } : spec;
 }
 
 function hostSpecs(assignment: LoadAssignment): HostSpec[] {

@@ -1,5 +1,5 @@
 import type { ClusterStatus } from './cluster-manager.js';
-import type { Host, HostStats } from './host.js';
+import { countedOf, type Host, type HostStats } from './host.js';
 
 const counterFields = ['cxConnectFail', 'cxTotal', 'rqError', 'rqSuccess', 'rqTimeout', 'rqTotal'] as const;
 const gaugeFields = ['cxActive', 'rqActive'] as const;
@@ -59,7 +59,8 @@ export function createHostStatsExporter(statuses: () => readonly ClusterStatus[]
       const clusters = statuses().map(({ name, hosts }) => {
         // Hosts of one key share their statistics.
         const counted = new Map(hosts.map((host) => [host.key, host]));
-        const reports = [...counted.values()].map(reportOf).filter(({ values }) => values.some((value) => value !== 0));
+        const used = [...counted.values()].filter((host) => fields.some((field) => countedOf(host)[field] !== 0));
+        const reports = used.map(reportOf);
         return { name, hosts: reports };
       });
       return { clusters: clusters.filter(({ hosts }) => hosts.length > 0) };
@@ -94,8 +95,10 @@ function takeCluster(
 ): ReadonlyMap<string, Taken> {
   const reported = new Map(reports.map((report) => [report.key, report]));
   const taken = new Map<string, Taken>();
-  for (const { key, stats: into } of hosts) {
-    if (taken.has(key)) continue;
+  for (const host of hosts) {
+    const { key } = host;
+    if (taken.has(key) || !(before?.has(key) || reported.has(key))) continue;
+    const { stats: into } = host;
     const known = before?.get(key);
     const same = known?.into === into ? known : undefined;
     const report = reported.get(key);

@@ -52,6 +52,45 @@ export function healthOf(host: HostSpec): Health {
   }
 }
 
+/** Its numbers are made when something is counted: of a hundred thousand hosts most are never used. */
+class CountedHost implements Host {
+  readonly key: string;
+  readonly address: string;
+  readonly socketAddress: SocketAddress;
+  readonly hostname: string;
+  readonly locality: Locality;
+  readonly priority: number;
+  readonly weight: number;
+  readonly healthStatus: HealthStatus;
+  readonly transportSocketMatch?: LbEndpoint['transportSocketMatch'];
+  #stats: HostStats | undefined;
+
+  constructor(spec: HostSpec, stats: HostStats | undefined) {
+    this.key = spec.key;
+    this.address = spec.address;
+    this.socketAddress = spec.socketAddress;
+    this.hostname = spec.hostname;
+    this.locality = spec.locality;
+    this.priority = spec.priority;
+    this.weight = spec.weight;
+    this.healthStatus = spec.healthStatus;
+    if (spec.transportSocketMatch) this.transportSocketMatch = spec.transportSocketMatch;
+    this.#stats = stats;
+  }
+
+  get stats(): HostStats {
+    this.#stats ??= newHostStats();
+    return this.#stats;
+  }
+
+  static counted(host: Host): Readonly<HostStats> {
+    return host instanceof CountedHost ? (host.#stats ?? nothingCounted) : host.stats;
+  }
+}
+
+/** What was counted of a host, for reading: unlike `stats` it makes nothing. */
+export const countedOf = (host: Host): Readonly<HostStats> => CountedHost.counted(host);
+
 export interface Reconciled {
   readonly hosts: readonly Host[];
   /** Keys that were there and are no longer. */
@@ -72,15 +111,17 @@ export function reconcileHosts(
   statsOf: (key: string) => HostStats | undefined,
 ): Reconciled {
   const known = new Map(previous.map((host) => [host.key, host]));
-  const seen = new Map<string, HostStats>();
+  const seen = new Map<string, Host>();
   let added = 0;
   const hosts = specs.map((spec, index): Host => {
     const same = previous[index];
     const old = same?.key === spec.key ? same : known.get(spec.key);
-    if (!old && !seen.has(spec.key)) added++;
-    const stats = old?.stats ?? seen.get(spec.key) ?? statsOf(spec.key) ?? newHostStats();
-    seen.set(spec.key, stats);
-    return old && sameSpec(old, spec) ? old : { ...spec, stats };
+    const twin = seen.get(spec.key);
+    if (!old && !twin) added++;
+    const host =
+      old && sameSpec(old, spec) ? old : new CountedHost(spec, old?.stats ?? twin?.stats ?? statsOf(spec.key));
+    if (!twin) seen.set(spec.key, host);
+    return host;
   });
   return {
     hosts,
@@ -89,6 +130,8 @@ export function reconcileHosts(
     changed: hosts.length !== previous.length || hosts.some((host, index) => host !== previous[index]),
   };
 }
+
+const nothingCounted = Object.freeze(newHostStats());
 
 function newHostStats(): HostStats {
   return {

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '../clock.js';
 
-/** A watcher that takes longer than this over a batch may be waiting for what would be asked for. */
+/** A watcher that does nothing for longer than this may be waiting for what would be asked for. */
 const longestHoldMs = 1_000;
 
 /**
@@ -31,8 +31,14 @@ export class ApplyHold {
 
   begin(): void {
     this.#applying++;
-    if (this.#applying > 1) return;
-    this.#timer = this.#clock.setTimeout(() => this.#release(), longestHoldMs);
+    if (this.#applying === 1) this.#start();
+  }
+
+  /** A batch is still being applied, and not waiting. */
+  progress(): void {
+    if (!this.holding) return;
+    this.#timer?.cancel();
+    this.#start();
   }
 
   /** The batch's own answer is still to be given; `flushOthers` follows it. */
@@ -53,6 +59,10 @@ export class ApplyHold {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#flushes.clear();
+  }
+
+  #start(): void {
+    this.#timer = this.#clock.setTimeout(() => this.#release(), longestHoldMs);
   }
 
   #release(): void {

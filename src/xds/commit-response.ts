@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.js';
 import type { Verdict } from '../model/verdict.js';
+import type { Turns } from '../turns.js';
 import type { Interest } from './interest.js';
 import type { Judged } from './judge-plan.js';
 import type { Plan, Rejection } from './plan-response.js';
@@ -15,17 +16,19 @@ export interface Committed<T> {
 }
 
 /** Takes the verdicts into the cache. From here on they are what we have, and say so to the next stream. */
-export function commitResponse<T>(
+export async function commitResponse<T>(
   { version }: Pick<ReceivedResponse, 'version'>,
   plan: Plan<T>,
   judged: Judged<T>,
-  { cache, interest, clock }: { cache: ResourceCache<T>; interest: Interest; clock: Clock },
-): Committed<T> {
+  { cache, interest, clock, turns }: { cache: ResourceCache<T>; interest: Interest; clock: Clock; turns: Turns },
+): Promise<Committed<T>> {
   const now = new Date(clock.now());
   const rejections = [...plan.rejections];
   const changed: AcceptedResource<T>[] = [];
   const unwanted: Verdict<T>[] = [];
   for (const { candidate, verdict } of judged.verdicts) {
+    const pause = turns();
+    if (pause) await pause;
     const { name, version, bytes, acceptedAt = now } = candidate;
     if (verdict.kind === 'rejected') {
       const { problems } = verdict;
@@ -33,7 +36,11 @@ export function commitResponse<T>(
     } else if (interest.has(name)) changed.push(cache.accept(name, version, bytes, verdict, acceptedAt));
     else unwanted.push(verdict);
   }
-  for (const { name, version } of judged.unchanged) cache.confirm(name, version);
+  for (const { name, version } of judged.unchanged) {
+    const pause = turns();
+    if (pause) await pause;
+    cache.confirm(name, version);
+  }
   for (const { name, version, bytes, problems, judgedAt = clock.monotonic() } of rejections.filter(isNamed)) {
     if (interest.has(name)) cache.reject(name, { version, bytes, problems, judgedAt, lastAttempt: now });
   }

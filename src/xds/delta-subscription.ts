@@ -1,5 +1,6 @@
-import { type DeltaDiscoveryRequest, type DeltaDiscoveryResponse, wildcardName } from './discovery.js';
+import { type DeltaDiscoveryRequest, wildcardName } from './discovery.js';
 import type { Interest } from './interest.js';
+import { readDeltaDiscoveryResponse } from './response-reader.js';
 import {
   type AcceptedVersions,
   type Answer,
@@ -86,8 +87,8 @@ export const delta: Variant = {
   requestType: 'envoy.service.discovery.v3.DeltaDiscoveryRequest',
   answersSupersede: false,
   createSubscription: (typeUrl, interest, versions) => new DeltaSubscription(typeUrl, interest, versions),
-  unpack(codec, bytes): ReceivedResponse {
-    const response = codec.decode<DeltaDiscoveryResponse>('envoy.service.discovery.v3.DeltaDiscoveryResponse', bytes);
+  unpack(bytes): ReceivedResponse {
+    const response = readDeltaDiscoveryResponse(bytes);
     return {
       typeUrl: response.type_url,
       nonce: response.nonce,

@@ -27,7 +27,7 @@ const retryMs = 5_000;
 /** A file has all there is, also of types whose streams bring single resources: what it leaves out does not exist. */
 const fileVariant: Variant = {
   ...sotw,
-  unpack: (codec, bytes) => ({ ...sotw.unpack(codec, bytes), listsAll: true }),
+  unpack: (bytes) => ({ ...sotw.unpack(bytes), listsAll: true }),
 };
 
 /**
@@ -98,7 +98,8 @@ export function createFileClient(options: FileClientOptions): AdsClient {
       const { resource_names: names } = options.codec.decode<DiscoveryRequest>(sotw.requestType, message);
       const before = asked;
       asked = names;
-      if (!before || before.length !== names.length || names.some((name) => !before.includes(name))) deliver();
+      const known = new Set(before);
+      if (known.size !== names.length || names.some((name) => !known.has(name))) deliver();
       return true;
     },
     setPaused: () => undefined,

@@ -1,13 +1,10 @@
-import { setImmediate } from 'node:timers/promises';
-import type { Clock } from '../clock.js';
 import type { Verdict } from '../model/verdict.js';
+import type { Turns } from '../turns.js';
 import type { Candidate, Plan } from './plan-response.js';
 import type { AcceptedResource, ResourceType } from './resource-type.js';
 
-/** Resources of one response that are judged side by side: a judge may wait for a child process. */
-const parallelJudges = 16;
-/** After this long without a pause requests get their turn. */
-const longestTurnMs = 5;
+/** Resources of one response that are judged side by side: a judge may wait for a child process, and what plugins are asked for at one time is cheaper. */
+const parallelJudges = 64;
 
 export interface Judged<T> {
   readonly verdicts: readonly {
@@ -18,19 +15,14 @@ export interface Judged<T> {
 }
 
 /** Judges what is new, and again what is stale. Results keep the order of the response. Never rejects. */
-export async function judgePlan<T>(type: ResourceType<T>, plan: Plan<T>, clock: Clock): Promise<Judged<T>> {
-  const turn = createTurn(clock);
-  const stale = await staleOnes(type, plan.unchanged, turn);
+export async function judgePlan<T>(type: ResourceType<T>, plan: Plan<T>, turns: Turns): Promise<Judged<T>> {
+  const stale = await staleOnes(type, plan.unchanged, turns);
   const candidates = [...plan.candidates, ...stale];
-  const verdicts = await mapInOrder(candidates, async (candidate) => {
-    await turn();
-    return { candidate, verdict: await judgeOne(type, candidate) };
-  });
+  const judge = async (candidate: Candidate) => ({ candidate, verdict: await judgeOne(type, candidate) });
+  const verdicts = await mapInOrder(candidates, turns, judge);
   const again = new Set(stale);
-  return {
-    verdicts,
-    unchanged: plan.unchanged.map(({ candidate }) => candidate).filter((one) => !again.has(one)),
-  };
+  const unchanged = plan.unchanged.map(({ candidate }) => candidate);
+  return { verdicts, unchanged: again.size === 0 ? unchanged : unchanged.filter((one) => !again.has(one)) };
 }
 
 async function judgeOne<T>(type: ResourceType<T>, candidate: Candidate): Promise<Verdict<T>> {
@@ -62,15 +54,16 @@ async function staleOnes<T>(
     readonly candidate: Candidate;
     readonly held: AcceptedResource<T>;
   }[],
-  turn: () => Promise<void>,
+  turns: Turns,
 ): Promise<Candidate[]> {
   const isStale = type.staleCheck?.();
   if (!isStale || unchanged.length === 0) return [];
-  const flags = await mapInOrder(unchanged, async ({ held }) => {
-    await turn();
+  const flags = await mapInOrder(unchanged, turns, ({ held }) => {
     const model = held.verdict.kind === 'rejected' ? undefined : held.verdict.model;
+    if (model === undefined) return false;
     try {
-      return model !== undefined && (await isStale(model));
+      const stale = isStale(model);
+      return typeof stale === 'boolean' ? stale : stale.catch(() => true);
     } catch {
       return true;
     }
@@ -78,23 +71,16 @@ async function staleOnes<T>(
   return unchanged.filter((_, index) => flags[index]).map(({ candidate }) => candidate);
 }
 
-function createTurn(clock: Clock): () => Promise<void> {
-  let began = clock.monotonic();
-  return async () => {
-    while (clock.monotonic() - began >= longestTurnMs) {
-      const before = began;
-      await setImmediate();
-      // The first of those that waited begins the next turn.
-      if (began === before) began = clock.monotonic();
-    }
-  };
-}
-
-async function mapInOrder<A, B>(items: readonly A[], work: (item: A) => Promise<B>): Promise<B[]> {
+async function mapInOrder<A, B>(items: readonly A[], turns: Turns, work: (item: A) => B | Promise<B>): Promise<B[]> {
   const results: B[] = new Array(items.length);
   let next = 0;
   const worker = async () => {
-    for (let index = next++; index < items.length; index = next++) results[index] = await work(items[index] as A);
+    for (let index = next++; index < items.length; index = next++) {
+      // The others may have used up the turn that the pause was for.
+      for (let pause = turns(); pause; pause = turns()) await pause;
+      const result = work(items[index] as A);
+      results[index] = result instanceof Promise ? await result : result;
+    }
   };
   await Promise.all(Array.from({ length: Math.min(parallelJudges, items.length) }, worker));
   return results;

@@ -98,7 +98,7 @@ export class Mux {
         server: () => this.#server,
         onChanged: this.#options.onChanged,
         onProgress: () => this.#progress(),
-        onApplying: (applying) => (applying ? this.#options.hold.begin() : this.#options.hold.end()),
+        hold: this.#options.hold,
       });
       this.#types.set(type.typeUrl, known);
     }
@@ -185,7 +185,7 @@ export class Mux {
   receive(bytes: Buffer): void {
     let response: ReceivedResponse;
     try {
-      response = this.#options.variant.unpack(this.#options.codec, bytes);
+      response = this.#options.variant.unpack(bytes);
     } catch (error) {
       this.#outlet?.abandon(
         `a response could not be decoded: ${error instanceof Error ? error.message : String(error)}`,

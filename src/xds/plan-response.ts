@@ -1,4 +1,5 @@
 import type { Problem } from '../model/verdict.js';
+import type { Turns } from '../turns.js';
 import type { Interest } from './interest.js';
 import { type ResourceCache, sameBytes } from './resource-cache.js';
 import type { AcceptedResource, ResourceType } from './resource-type.js';
@@ -47,14 +48,15 @@ export interface Plan<T> {
   readonly ttls: Map<string, number | undefined>;
 }
 
-/** Sorts a response's resources. Nothing is judged, and nothing that is held already is decoded. */
-export function planResponse<T>(
+/** Sorts a response's resources. Nothing is judged, and of what is held already no more is read than its name. */
+export async function planResponse<T>(
   type: ResourceType<T>,
   response: ReceivedResponse,
   cache: ResourceCache<T>,
   interest: Interest,
   now: number,
-): Plan<T> {
+  turns: Turns,
+): Promise<Plan<T>> {
   const plan: Plan<T> = {
     candidates: [],
     unchanged: [],
@@ -62,32 +64,32 @@ export function planResponse<T>(
     removed: [],
     ttls: new Map(),
   };
-  const names = response.resources.map((resource) => readName(type, cache, resource));
+  const names: Name[] = [];
+  /** What is held already, byte for byte. */
+  const same: (AcceptedResource<T> | undefined)[] = [];
+  for (const resource of response.resources) {
+    const held = heldOf(type, cache, resource, resource.name ?? guessName(resource));
+    const name = held ? held.name : readName(type, resource);
+    names.push(name);
+    same.push(held ?? (typeof name === 'string' ? heldOf(type, cache, resource, name) : undefined));
+    const pause = turns();
+    if (pause) await pause;
+  }
   const seen = countNames(names, response.removed);
   const duplicates = new Set<string>();
   for (const [index, resource] of response.resources.entries()) {
-    const found = names[index] as Name;
-    const reject = (message: string) => {
-      const name = 'name' in found ? found.name : undefined;
-      const label = name ? name : `resources[${index}]`;
-      const bytes =
-        resource.body.kind === 'message' && resource.body.typeUrl === type.typeUrl ? resource.body.bytes : nothing;
-      const problems = [{ path: '', message }];
-      plan.rejections.push({
-        name,
-        label,
-        version: resource.version,
-        bytes,
-        problems,
-        judgedAt: never,
-      });
-    };
-    if ('problem' in found) reject(found.problem);
-    else if (found.name === '') reject('has no name');
-    else if ((seen.get(found.name) ?? 0) > 1) {
-      if (!duplicates.has(found.name)) reject(duplicate);
-      duplicates.add(found.name);
-    } else if (interest.has(found.name)) sortResource(type, found.name, resource, cache, now, plan, reject);
+    const pause = turns();
+    if (pause) await pause;
+    const name = names[index] as Name;
+    if (typeof name !== 'string') reject(plan, type, index, resource, undefined, name.problem);
+    else if (name === '') reject(plan, type, index, resource, name, 'has no name');
+    else if ((seen.get(name) ?? 0) > 1) {
+      if (!duplicates.has(name)) reject(plan, type, index, resource, name, duplicate);
+      duplicates.add(name);
+    } else if (interest.has(name)) {
+      const problem = sortResource(type, name, resource, same[index], cache, now, plan);
+      if (problem !== undefined) reject(plan, type, index, resource, name, problem);
+    }
   }
   for (const name of response.removed) {
     if (seen.get(name) === 1 || duplicates.has(name)) continue;
@@ -96,29 +98,67 @@ export function planResponse<T>(
     plan.rejections.push({ name, label: name, version: '', bytes: nothing, problems, judgedAt: never });
   }
   plan.removed.push(...response.removed.filter((name) => interest.has(name) && seen.get(name) === 1));
-  if ((type.fullState || response.listsAll) && response.mayBeComplete && names.every((found) => 'name' in found)) {
+  if (
+    (type.fullState || response.listsAll) &&
+    response.mayBeComplete &&
+    names.every((name) => typeof name === 'string')
+  ) {
     const known = response.listsAll ? new Set([...cache.names(), ...interest.names]) : cache.names();
     for (const name of known) if (!seen.has(name) && interest.has(name)) plan.removed.push(name);
   }
   return plan;
 }
 
-type Name = { readonly name: string } | { readonly problem: string };
+/** Or why there is none. */
+type Name = string | { readonly problem: string };
 
-function readName<T>(type: ResourceType<T>, cache: ResourceCache<T>, { name, body }: ReceivedResource): Name {
-  if (name !== undefined) return { name };
+function reject<T>(
+  plan: Plan<T>,
+  type: ResourceType<T>,
+  index: number,
+  { version, body }: ReceivedResource,
+  name: string | undefined,
+  message: string,
+): void {
+  const label = name ? name : `resources[${index}]`;
+  const bytes = body.kind === 'message' && body.typeUrl === type.typeUrl ? body.bytes : nothing;
+  const problems = [{ path: '', message }];
+  plan.rejections.push({ name, label, version, bytes, problems, judgedAt: never });
+}
+
+/** The accepted version, if it has these very bytes. Its name need not be read then: they say what they said before. */
+function heldOf<T>(
+  type: ResourceType<T>,
+  cache: ResourceCache<T>,
+  { body }: ReceivedResource,
+  name: string | undefined,
+): AcceptedResource<T> | undefined {
+  if (name === undefined || body.kind !== 'message' || body.typeUrl !== type.typeUrl) return undefined;
+  const held = cache.accepted(name);
+  return held && sameBytes(held.bytes, body.bytes) ? held : undefined;
+}
+
+function readName<T>(type: ResourceType<T>, { name, body }: ReceivedResource): Name {
+  if (name !== undefined) return name;
   if (body.kind === 'malformed') return { problem: body.problem };
-  if (body.kind === 'heartbeat') return { name: '' };
+  if (body.kind === 'heartbeat') return '';
   if (body.typeUrl !== type.typeUrl) return { problem: wrongType(body.typeUrl, type) };
-  const known = cache.nameOf(body.bytes);
-  if (known !== undefined) return { name: known };
   try {
-    return { name: type.nameOf(body.bytes) };
+    return type.nameOf(body.bytes);
   } catch (error) {
-    return {
-      problem: `cannot be decoded as ${type.typeUrl}: ${messageOf(error)}`,
-    };
+    return { problem: `cannot be decoded as ${type.typeUrl}: ${messageOf(error)}` };
   }
+}
+
+const stringField1 = (1 << 3) | 2;
+
+/** The short string that it begins with, if it is a message with one as field 1: in all likelihood the name. */
+function guessName({ body }: ReceivedResource): string | undefined {
+  if (body.kind !== 'message') return undefined;
+  const { bytes } = body;
+  const length = bytes[1];
+  if (bytes[0] !== stringField1 || length === undefined || length > 127) return undefined;
+  return Buffer.from(bytes.buffer, bytes.byteOffset + 2, Math.min(length, bytes.length - 2)).toString();
 }
 
 function wrongType<T>(typeUrl: string, type: ResourceType<T>): string {
@@ -131,35 +171,29 @@ function messageOf(error: unknown): string {
 
 function countNames(names: readonly Name[], removed: readonly string[]): Map<string, number> {
   const seen = new Map<string, number>();
-  for (const found of names) if ('name' in found) seen.set(found.name, (seen.get(found.name) ?? 0) + 1);
+  for (const name of names) if (typeof name === 'string') seen.set(name, (seen.get(name) ?? 0) + 1);
   for (const name of removed) seen.set(name, (seen.get(name) ?? 0) + 1);
   return seen;
 }
 
+/** Returns what is wrong with what is around it. */
 function sortResource<T>(
   type: ResourceType<T>,
   name: string,
   { name: given, version, ttlMs, body }: ReceivedResource,
+  held: AcceptedResource<T> | undefined,
   cache: ResourceCache<T>,
   now: number,
   plan: Plan<T>,
-  reject: (message: string) => void,
-): void {
+): string | undefined {
   plan.ttls.set(name, ttlMs);
-  if (body.kind === 'heartbeat') return;
-  if (body.kind === 'malformed') {
-    reject(body.problem);
-    return;
-  }
-  if (body.typeUrl !== type.typeUrl) {
-    reject(wrongType(body.typeUrl, type));
-    return;
-  }
+  if (body.kind === 'heartbeat') return undefined;
+  if (body.kind === 'malformed') return body.problem;
+  if (body.typeUrl !== type.typeUrl) return wrongType(body.typeUrl, type);
   const candidate = { name, version, bytes: body.bytes, ownName: given === undefined };
-  const held = cache.accepted(name);
-  if (held && cache.isTrusted(name) && sameBytes(held.bytes, body.bytes)) {
+  if (held && cache.isTrusted(name)) {
     plan.unchanged.push({ candidate, held });
-    return;
+    return undefined;
   }
   const bad = cache.rejected(name);
   if (bad && sameBytes(bad.bytes, body.bytes) && now - bad.judgedAt < rejectionMemoryMs) {
@@ -171,7 +205,8 @@ function sortResource<T>(
       problems: bad.problems,
       judgedAt: bad.judgedAt,
     });
-    return;
+    return undefined;
   }
   plan.candidates.push(candidate);
+  return undefined;
 }

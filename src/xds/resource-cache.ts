@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto';
 import { describeProblems, type Problem, type Verdict } from '../model/verdict.js';
 import type { Interest } from './interest.js';
 import type { AcceptedResource, ResourceState } from './resource-type.js';
@@ -14,14 +13,9 @@ export interface RejectedVersion {
 }
 
 interface Entry<T> {
-  accepted:
-    | (AcceptedResource<T> & {
-        readonly digest: string;
-        readonly lastUpdated: Date;
-      })
-    | undefined;
+  accepted: (AcceptedResource<T> & { readonly lastUpdated: Date }) | undefined;
   /** `doubted`: nobody has sent it since the last stream began. */
-  rejected: (RejectedVersion & { readonly digest: string; readonly doubted: boolean }) | undefined;
+  rejected: (RejectedVersion & { readonly doubted: boolean }) | undefined;
   missing: { readonly status: 'does_not_exist' | 'timed_out'; readonly since: Date } | undefined;
 }
 
@@ -37,8 +31,6 @@ export class ResourceCache<T> {
   static readonly mostRejectedBytes = 32 * 1024 * 1024;
 
   readonly #entries = new Map<string, Entry<T>>();
-  /** Digest of bytes → the name in them: spares decoding what is held already. */
-  readonly #names = new Map<string, string>();
   /** Names with a rejected version, oldest first. */
   readonly #rejected = new Map<string, number>();
   #rejectedBytes = 0;
@@ -75,33 +67,15 @@ export class ResourceCache<T> {
     for (const { accepted } of this.#entries.values()) if (accepted) yield accepted;
   }
 
-  /** The name in these bytes, if they are held. */
-  nameOf(bytes: Uint8Array): string | undefined {
-    const name = this.#names.get(digestOf(bytes));
-    if (name === undefined) return undefined;
-    const entry = this.#entries.get(name);
-    return sameBytes(entry?.accepted?.bytes, bytes) || sameBytes(entry?.rejected?.bytes, bytes) ? name : undefined;
-  }
-
   /** Takes a judged version and returns it as it is kept. */
   accept(name: string, version: string, bytes: Uint8Array, verdict: Verdict<T>, now: Date): AcceptedResource<T> {
     const entry = this.#entry(name);
     this.#clearRejected(name, entry);
     const before = entry.accepted;
     const known = before && sameBytes(before.bytes, bytes) ? before : undefined;
-    if (before && !known) this.#forgetDigest(before.digest, name);
-    const digest = known?.digest ?? digestOf(bytes);
-    entry.accepted = {
-      name,
-      version,
-      bytes: known?.bytes ?? new Uint8Array(bytes),
-      verdict,
-      digest,
-      lastUpdated: now,
-    };
+    entry.accepted = { name, version, bytes: known?.bytes ?? new Uint8Array(bytes), verdict, lastUpdated: now };
     entry.missing = undefined;
     this.#distrusted.delete(name);
-    this.#names.set(digest, name);
     return entry.accepted;
   }
 
@@ -110,21 +84,16 @@ export class ResourceCache<T> {
     const entry = this.#entries.get(name);
     if (!entry?.accepted) return;
     this.#clearRejected(name, entry);
-    if (entry.accepted.version !== version) entry.accepted = { ...entry.accepted, version };
+    if (entry.accepted.version === version) return;
+    const { bytes, verdict, lastUpdated } = entry.accepted;
+    entry.accepted = { name, version, bytes, verdict, lastUpdated };
   }
 
   reject(name: string, version: RejectedVersion): void {
     const entry = this.#entry(name);
     this.#clearRejected(name, entry);
-    const digest = digestOf(version.bytes);
-    entry.rejected = {
-      ...version,
-      bytes: new Uint8Array(version.bytes),
-      digest,
-      doubted: false,
-    };
+    entry.rejected = { ...version, bytes: new Uint8Array(version.bytes), doubted: false };
     entry.missing = undefined;
-    this.#names.set(digest, name);
     this.#rejected.set(name, version.bytes.length);
     this.#rejectedBytes += version.bytes.length;
     for (const oldest of this.#rejected.keys()) {
@@ -161,7 +130,6 @@ export class ResourceCache<T> {
     const entry = this.#entries.get(name);
     if (!entry) return;
     this.#clearRejected(name, entry);
-    if (entry.accepted) this.#forgetDigest(entry.accepted.digest, name);
     this.#distrusted.delete(name);
     this.#entries.delete(name);
   }
@@ -210,12 +178,7 @@ export class ResourceCache<T> {
     if (!entry.rejected) return;
     this.#rejectedBytes -= this.#rejected.get(name) ?? 0;
     this.#rejected.delete(name);
-    this.#forgetDigest(entry.rejected.digest, name);
     entry.rejected = undefined;
-  }
-
-  #forgetDigest(digest: string, name: string): void {
-    if (this.#names.get(digest) === name) this.#names.delete(digest);
   }
 }
 
@@ -242,10 +205,6 @@ function stateOf<T>(name: string, { accepted, rejected: last, missing }: Entry<T
       bytes: rejected.bytes,
     },
   };
-}
-
-function digestOf(bytes: Uint8Array): string {
-  return hash('sha1', bytes, 'base64');
 }
 
 export function sameBytes(a: Uint8Array | undefined, b: Uint8Array): boolean {

@@ -28,9 +28,10 @@ export interface ResourceType<T> {
   judge(resource: { readonly name: string; readonly version: string; readonly bytes: Uint8Array }): Promise<Verdict<T>>;
   /**
    * For one response: gives the question whether what a model's bytes refer to outside (a plugin's file) changed since they were judged, so
-   * that equal bytes must be judged again. Answers may be shared within the response. Absent: equal bytes always mean the same.
+   * that equal bytes must be judged again. Answers may be shared within the response: what is known is answered at once. Absent: equal bytes
+   * always mean the same.
    */
-  staleCheck?(): (model: T) => Promise<boolean>;
+  staleCheck?(): (model: T) => boolean | Promise<boolean>;
   /** Frees what a judged model holds when it is dropped instead of applied (superseded, stream gone). */
   discard?(model: T): void;
 }

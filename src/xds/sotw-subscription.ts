@@ -1,13 +1,6 @@
-import {
-  type Any,
-  type DiscoveryRequest,
-  type DiscoveryResponse,
-  type MessageCodec,
-  type WrappedResource,
-  wildcardName,
-  wrappedResourceType,
-} from './discovery.js';
+import { type Any, type DiscoveryRequest, wildcardName, wrappedResourceType } from './discovery.js';
 import type { Interest } from './interest.js';
+import { readDiscoveryResponse, readWrappedResource } from './response-reader.js';
 import {
   type Answer,
   type ReceivedResource,
@@ -88,7 +81,7 @@ function sameNames(a: readonly string[], b: readonly string[]): boolean {
   return a.every((name) => known.has(name));
 }
 
-function unpackResource(codec: MessageCodec, any: Any, version: string): ReceivedResource {
+function unpackResource(any: Any, version: string): ReceivedResource {
   if (any.type_url !== `type.googleapis.com/${wrappedResourceType}`) {
     return {
       name: undefined,
@@ -97,7 +90,7 @@ function unpackResource(codec: MessageCodec, any: Any, version: string): Receive
     };
   }
   try {
-    const wrapped = codec.decode<WrappedResource>(wrappedResourceType, any.value);
+    const wrapped = readWrappedResource(any.value);
     return { name: wrapped.name, version, ttlMs: timeToLive(wrapped), body: unwrap(wrapped) };
   } catch (error) {
     const problem = `the ${wrappedResourceType} around it cannot be decoded: ${String(error)}`;
@@ -110,9 +103,9 @@ export const sotw: Variant = {
   requestType: 'envoy.service.discovery.v3.DiscoveryRequest',
   answersSupersede: true,
   createSubscription: (typeUrl, interest) => new SotwSubscription(typeUrl, interest),
-  unpack(codec, bytes): ReceivedResponse {
-    const response = codec.decode<DiscoveryResponse>('envoy.service.discovery.v3.DiscoveryResponse', bytes);
-    const resources = response.resources.map((any) => unpackResource(codec, any, response.version_info));
+  unpack(bytes): ReceivedResponse {
+    const response = readDiscoveryResponse(bytes);
+    const resources = response.resources.map((any) => unpackResource(any, response.version_info));
     return {
       typeUrl: response.type_url,
       nonce: response.nonce,

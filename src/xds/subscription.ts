@@ -1,5 +1,5 @@
 import { type DurationValue, durationMs } from '../protobuf/duration.js';
-import type { MessageCodec, Status, WrappedResource } from './discovery.js';
+import type { Status, WrappedResource } from './discovery.js';
 import type { Interest } from './interest.js';
 
 /** A response of either variant, in one shape. */
@@ -69,7 +69,7 @@ export interface Variant {
   readonly answersSupersede: boolean;
   createSubscription(typeUrl: string, interest: Interest, versions: AcceptedVersions): Subscription;
   /** @throws for bytes that are no response at all */
-  unpack(codec: MessageCodec, bytes: Uint8Array): ReceivedResponse;
+  unpack(bytes: Uint8Array): ReceivedResponse;
 }
 
 /** The body of a wrapped resource; of which a heartbeat has none. */

@@ -1,7 +1,9 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Verdict } from '../model/verdict.js';
+import { createTurns, type Turns } from '../turns.js';
 import { AnswerQueue } from './answer-queue.js';
+import type { ApplyHold } from './apply-hold.js';
 import { commitResponse } from './commit-response.js';
 import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
@@ -27,7 +29,7 @@ export interface TypeMuxOptions<T> {
   /** Something can be sent, or a response is done with. */
   readonly onProgress: () => void;
   /** Around the time that watchers need to take in a batch. */
-  readonly onApplying: (applying: boolean) => void;
+  readonly hold: ApplyHold;
   /** What is accepted is not what it was. */
   readonly onChanged: (cause: 'response' | 'last_known') => void;
 }
@@ -305,15 +307,16 @@ export class TypeMux<T> {
       .map((resource) => ({ ...resource, ownName: false }));
     if (candidates.length === 0 && !everything) return;
     const plan: Plan<T> = { candidates, unchanged: [], rejections: [], removed: [], ttls: new Map() };
-    const judged = await judgePlan(type, plan, clock);
+    const turns = this.#turns();
+    const judged = await judgePlan(type, plan, turns);
     stats.judged(judged.verdicts.length);
     if (this.#closed) return this.#discard(judged.verdicts.map(({ verdict }) => verdict));
     const [cache, interest] = [this.#cache, this.#interest];
-    const { update, unwanted } = commitResponse({ version: '' }, plan, judged, { cache, interest, clock });
+    const { update, unwanted } = await commitResponse({ version: '' }, plan, judged, { cache, interest, clock, turns });
     this.#discard(unwanted);
     for (const { name } of update.changed) this.#unconfirmed.add(name);
     onChanged('last_known');
-    await this.#apply({ ...update, cause: 'last_known' });
+    await this.#apply({ ...update, cause: 'last_known' }, turns);
   }
 
   /** Whether nothing is known of it now. */
@@ -333,7 +336,7 @@ export class TypeMux<T> {
     this.#unconfirmed.mentioned(removed);
     this.#options.onChanged('response');
     const update = { cause: 'response' as const, version: '', changed: [], rejected: [], unchanged: [], removed };
-    void this.#apply(update).then(() => this.#options.onProgress());
+    void this.#apply(update, this.#turns()).then(() => this.#options.onProgress());
   }
 
   #next(): Arrived | undefined {
@@ -346,8 +349,9 @@ export class TypeMux<T> {
     this.#heard = true;
     const started = clock.monotonic();
     const stream = this.#stream;
-    const plan = planResponse(type, response, this.#cache, this.#interest, started);
-    const judged = await judgePlan(type, plan, clock);
+    const turns = this.#turns();
+    const plan = await planResponse(type, response, this.#cache, this.#interest, started, turns);
+    const judged = await judgePlan(type, plan, turns);
     stats.judged(judged.verdicts.length);
     if (this.#closed) {
       this.#discard(judged.verdicts.map(({ verdict }) => verdict));
@@ -356,12 +360,21 @@ export class TypeMux<T> {
 
     if (stream === this.#stream) this.#versionsOf = this.#options.server();
     const [cache, interest] = [this.#cache, this.#interest];
-    const { update, rejections, unwanted } = commitResponse(response, plan, judged, { cache, interest, clock });
+    const { update, rejections, unwanted } = await commitResponse(response, plan, judged, {
+      cache,
+      interest,
+      clock,
+      turns,
+    });
     if (stream !== this.#stream) cache.doubtRejections();
     this.#discard(unwanted);
+    if (this.#closed) {
+      this.#discard(update.changed.map(({ verdict }) => verdict));
+      return accepted;
+    }
     this.#keepTimes(plan.ttls, update);
     this.#confirm(plan, update);
-    const { refused, failures } = await this.#apply(update);
+    const { refused, failures } = await this.#apply(update, turns);
     for (const { name } of failures.length > 0 ? update.changed : refused) this.#cache.distrust(name);
     const bad = [
       ...rejections,
@@ -391,19 +404,31 @@ export class TypeMux<T> {
     return { error: statusOf(`could not be handled: ${failure instanceof Error ? failure.message : String(failure)}`) };
   }
 
-  async #apply(update: ResourceUpdate<T>): Promise<Delivery> {
-    this.#options.onApplying(true);
+  async #apply(update: ResourceUpdate<T>, turns: Turns): Promise<Delivery> {
+    this.#options.hold.begin();
     try {
-      return await this.watches.deliver(update);
+      return await this.watches.deliver(update, turns);
     } finally {
-      this.#options.onApplying(false);
+      this.#options.hold.end();
     }
+  }
+
+  /** Whoever takes turns is not waiting for anything. */
+  #turns(): Turns {
+    const { clock, hold } = this.#options;
+    const turns = createTurns(clock);
+    return () => {
+      const pause = turns();
+      if (pause) hold.progress();
+      return pause;
+    };
   }
 
   #keepTimes(ttls: ReadonlyMap<string, number | undefined>, { removed, rejected }: ResourceUpdate<T>): void {
     for (const name of removed) this.#ttls.set(name, undefined);
     const bad = new Set(rejected.map(({ name }) => name));
     for (const [name, ttlMs] of ttls) {
+      if (ttlMs === undefined && !this.#ttls.has(name) && this.#late.length === 0) continue;
       // A bad version keeps the good one alive, since such a resource is still wanted, and decides nothing else about it.
       if (bad.has(name)) {
         if (ttlMs !== undefined) this.#ttls.renew(name, ttlMs);
@@ -436,7 +461,7 @@ export class TypeMux<T> {
     this.#subscription.accepted('');
     this.#options.onChanged('response');
     const update = { cause: 'ttl' as const, version: '', changed: [], rejected: [], unchanged: [], removed: [name] };
-    void this.#apply(update).then(() => this.#options.onProgress());
+    void this.#apply(update, this.#turns()).then(() => this.#options.onProgress());
   }
 
   #forgetStream(): void {

@@ -1,8 +1,9 @@
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
+import { createTurns, type Turns } from '../turns.js';
 import type { Interest } from './interest.js';
 import type { ResourceCache } from './resource-cache.js';
-import type { RejectedResource, ResourceUpdate } from './resource-type.js';
+import type { AcceptedResource, RejectedResource, ResourceUpdate } from './resource-type.js';
 
 /** Whoever uses the resources of a type. */
 export interface Watcher<T> {
@@ -15,8 +16,12 @@ export interface Watcher<T> {
    * Once per response that concerns the watcher, before it is answered; the answer waits for the promise. Requests for other
    * names are held back until it is settled (1 s at most), so that a batch leads to one request. It may resolve to those changed
    * resources that can't be taken into service for all their good looks (an address in use): they are rejected after all.
+   * Whoever has much to do takes turns.
    */
-  onUpdate(update: ResourceUpdate<T>): void | Promise<void> | Promise<readonly RejectedResource[] | undefined>;
+  onUpdate(
+    update: ResourceUpdate<T>,
+    turns: Turns,
+  ): void | Promise<void> | Promise<readonly RejectedResource[] | undefined>;
   /** The stream was lost or not to be had. Nothing changes for resources; for `update_failure`. */
   onConnectionFailure?(): void;
 }
@@ -24,8 +29,11 @@ export interface Watcher<T> {
 interface Watch<T> {
   readonly watcher: Watcher<T>;
   names: ReadonlySet<string> | 'wildcard';
-  /** Names (for a wildcard: `*`) that the watcher has heard nothing of, with the timer that runs while connected. */
-  readonly pending: Map<string, Timer | undefined>;
+  /**
+   * Names (for a wildcard: `*`) that the watcher has heard nothing of, with the timer that runs while connected. None where it has heard
+   * of all: there are as many watches as clusters.
+   */
+  pending: Map<string, Timer | undefined> | undefined;
   /** For a wildcard: it was told what there is, and from then on what changes. */
   synced: boolean;
   closed: boolean;
@@ -50,7 +58,7 @@ export class WatchMap<T> {
   readonly #watches = new Set<Watch<T>>();
   /** Those that wait for something without a timer. */
   readonly #untimed = new Set<Watch<T>>();
-  readonly #byName = new Map<string, Set<Watch<T>>>();
+  readonly #byName = new Map<string, readonly Watch<T>[]>();
   readonly #wildcards = new Set<Watch<T>>();
   /** A wildcard was answered: its later watchers can be served from the cache. */
   #answered = false;
@@ -81,7 +89,7 @@ export class WatchMap<T> {
     const watch: Watch<T> = {
       watcher,
       names: new Set(),
-      pending: new Map(),
+      pending: undefined,
       synced: false,
       closed: false,
     };
@@ -125,7 +133,7 @@ export class WatchMap<T> {
   /** Everything wanted has been asked for: the timers of what was not answered yet start. */
   asked(): void {
     for (const watch of this.#untimed) {
-      for (const [name, timer] of watch.pending) {
+      for (const [name, timer] of watch.pending ?? []) {
         if (!timer) this.#startTimer(watch, name);
       }
     }
@@ -144,14 +152,14 @@ export class WatchMap<T> {
   /** Whoever still waits for something is told that it is not to be had for now. */
   giveUp(reason: string): void {
     for (const watch of [...this.#watches]) {
-      const names = [...watch.pending.keys()];
+      const names = [...(watch.pending?.keys() ?? [])];
       if (names.length === 0) continue;
       for (const name of names) this.#settle(watch, name);
       this.#untimed.delete(watch);
       const problems = [{ path: '', message: reason }];
       const rejected = watch.names === 'wildcard' ? [] : names.map((name) => ({ name, problems }));
       const update = { cause: 'source_failure', version: '', changed: [], unchanged: [], removed: [] } as const;
-      this.#contain(watch, () => watch.watcher.onUpdate({ ...update, rejected }));
+      this.#contain(watch, () => watch.watcher.onUpdate({ ...update, rejected }, createTurns(this.#clock)));
     }
   }
 
@@ -163,11 +171,12 @@ export class WatchMap<T> {
 
   #stopTimers(): void {
     for (const watch of this.#watches) {
+      if (!watch.pending) continue;
       for (const [name, timer] of watch.pending) {
         timer?.cancel();
         watch.pending.set(name, undefined);
       }
-      if (watch.watcher.initialFetchTimeoutMs > 0 && watch.pending.size > 0) this.#untimed.add(watch);
+      if (watch.watcher.initialFetchTimeoutMs > 0) this.#untimed.add(watch);
     }
   }
 
@@ -176,42 +185,44 @@ export class WatchMap<T> {
     for (const watch of this.#wildcards) this.#settle(watch, '*');
   }
 
-  /** Tells every watcher its part of an update. Resolves when all have taken it in. */
-  async deliver(update: ResourceUpdate<T>): Promise<Delivery> {
+  /** Tells every watcher its part of an update, taking turns. Resolves when all have taken it in. */
+  async deliver(update: ResourceUpdate<T>, turns: Turns): Promise<Delivery> {
     if (update.cause !== 'last_known') this.#heard = true;
     if (this.#wildcards.size > 0) this.#answered = true;
-    const parts = this.#split(update);
     const failures: string[] = [];
     const running: (Promise<readonly RejectedResource[]> | undefined)[] = [];
-    for (const [watch, part] of parts) {
-      for (const name of mentioned(part)) this.#settle(watch, name);
+    for (const watch of [...this.#wildcards]) {
+      const part = watch.synced ? update : this.#everything(watch, update);
       this.#settle(watch, '*');
-      running.push(this.#contain(watch, () => watch.watcher.onUpdate(part), failures));
+      running.push(this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures));
     }
-    const refused = (await Promise.all(running)).flatMap((each) => each ?? []);
-    return { refused, failures };
-  }
-
-  #split(update: ResourceUpdate<T>): Map<Watch<T>, ResourceUpdate<T>> {
-    const parts = new Map<Watch<T>, ResourceUpdate<T>>();
-    for (const watch of this.#wildcards) parts.set(watch, watch.synced ? update : this.#everything(watch, update));
-    if (this.#byName.size === 0) return parts;
-    for (const list of ['changed', 'rejected', 'removed', 'unchanged'] as const) {
+    const tell = (watch: Watch<T>, part: ResourceUpdate<T>) => {
+      for (const name of mentioned(part)) this.#settle(watch, name);
+      running.push(this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures));
+    };
+    /** Those with more than one name get all their resources at once. */
+    const parts = new Map<Watch<T>, Part<T>>();
+    for (const list of this.#byName.size > 0 ? lists : []) {
       for (const item of update[list]) {
+        const pause = turns();
+        if (pause) await pause;
         for (const watch of this.#byName.get(typeof item === 'string' ? item : item.name) ?? []) {
-          const part = parts.get(watch) ?? {
-            ...update,
-            changed: [],
-            rejected: [],
-            removed: [],
-            unchanged: [],
-          };
-          (part[list] as (typeof item)[]).push(item);
-          parts.set(watch, part);
+          const part = parts.get(watch) ?? emptyPart(update);
+          if (part[list] === none) part[list] = [item];
+          else part[list].push(item);
+          if (watch.names !== 'wildcard' && watch.names.size === 1) tell(watch, part as ResourceUpdate<T>);
+          else parts.set(watch, part);
         }
       }
     }
-    return parts;
+    for (const [watch, part] of parts) {
+      const pause = turns();
+      if (pause) await pause;
+      // It may have ended meanwhile.
+      if (!watch.closed) tell(watch, part as ResourceUpdate<T>);
+    }
+    const refused = (await Promise.all(running)).flatMap((each) => each ?? []);
+    return { refused, failures };
   }
 
   /** A wildcard's first update has all that is held, also what came for others before. */
@@ -233,20 +244,20 @@ export class WatchMap<T> {
       if (!this.#answered || watch.synced) return;
       this.#settle(watch, '*');
       const all = this.#everything(watch, { ...update, changed: [], removed: [] });
-      this.#contain(watch, () => watch.watcher.onUpdate(all));
+      this.#tell(watch, all);
       return;
     }
-    const names = [...watch.pending.keys()];
+    const names = [...(watch.pending?.keys() ?? [])];
     const changed = names.map((name) => this.#cache.accepted(name)).filter((resource) => resource !== undefined);
     const removed = names.filter((name) => this.#cache.isMissing(name));
     if (changed.length === 0 && removed.length === 0) return;
     for (const { name } of changed) this.#settle(watch, name);
     for (const name of removed) this.#settle(watch, name);
-    this.#contain(watch, () => watch.watcher.onUpdate({ ...update, changed, removed }));
+    this.#tell(watch, { ...update, changed, removed });
   }
 
   #expire(watch: Watch<T>, name: string): void {
-    watch.pending.delete(name);
+    this.#settle(watch, name);
     const wildcard = watch.names === 'wildcard';
     if (!wildcard && !this.#cache.accepted(name) && !this.#cache.rejected(name))
       this.#cache.setMissing(name, 'timed_out', new Date(this.#clock.now()));
@@ -258,30 +269,29 @@ export class WatchMap<T> {
       rejected: [],
       unchanged: [],
     };
-    this.#contain(watch, () => watch.watcher.onUpdate({ ...update, removed: wildcard ? [] : [name] }));
+    this.#tell(watch, { ...update, removed: wildcard ? [] : [name] });
   }
 
   #watchName(watch: Watch<T>, name: string): void {
     this.#await(watch, name);
-    let watches = this.#byName.get(name);
-    if (!watches) {
-      watches = new Set();
-      this.#byName.set(name, watches);
-      this.#interest.add(name);
-    }
-    watches.add(watch);
+    const watches = this.#byName.get(name) ?? [];
+    if (watches.length === 0) this.#interest.add(name);
+    this.#byName.set(name, [...watches, watch]);
   }
 
   #unwatchName(watch: Watch<T>, name: string): void {
     this.#settle(watch, name);
-    const watches = this.#byName.get(name);
-    watches?.delete(watch);
-    if (watches?.size !== 0) return;
+    const left = this.#byName.get(name)?.filter((each) => each !== watch) ?? [];
+    if (left.length > 0) {
+      this.#byName.set(name, left);
+      return;
+    }
     this.#byName.delete(name);
     this.#interest.remove(name);
   }
 
   #await(watch: Watch<T>, name: string): void {
+    watch.pending ??= new Map();
     watch.pending.set(name, undefined);
     if (watch.watcher.initialFetchTimeoutMs === 0) return;
     // As Envoy: where there is no control plane to be heard of, starting has to end all the same.
@@ -291,12 +301,19 @@ export class WatchMap<T> {
 
   #startTimer(watch: Watch<T>, name: string): void {
     const expire = () => this.#expire(watch, name);
-    watch.pending.set(name, this.#clock.setTimeout(expire, watch.watcher.initialFetchTimeoutMs));
+    watch.pending?.set(name, this.#clock.setTimeout(expire, watch.watcher.initialFetchTimeoutMs));
   }
 
   #settle(watch: Watch<T>, name: string): void {
+    if (!watch.pending) return;
     watch.pending.get(name)?.cancel();
     watch.pending.delete(name);
+    if (watch.pending.size === 0) watch.pending = undefined;
+  }
+
+  /** Something that no response brought. */
+  #tell(watch: Watch<T>, update: ResourceUpdate<T>): void {
+    this.#contain(watch, () => watch.watcher.onUpdate(update, createTurns(this.#clock)));
   }
 
   /** A watcher's failure stays its own. */
@@ -319,6 +336,18 @@ export class WatchMap<T> {
       return undefined;
     }
   }
+}
+
+const lists = ['changed', 'rejected', 'removed', 'unchanged'] as const;
+type Item<T> = AcceptedResource<T> | RejectedResource | string;
+
+/** A watcher's part of an update while it is put together. */
+type Part<T> = Pick<ResourceUpdate<T>, 'cause' | 'version'> & Record<(typeof lists)[number], Item<T>[]>;
+
+const none: never[] = [];
+
+function emptyPart<T>({ cause, version }: ResourceUpdate<T>): Part<T> {
+  return { cause, version, changed: none, rejected: none, removed: none, unchanged: none };
 }
 
 function* mentioned<T>({ changed, rejected, removed, unchanged }: ResourceUpdate<T>): Iterable<string> {

@@ -34,7 +34,7 @@ function open() {
     clock: systemClock,
     subscribe(name, _source, watcher) {
       expect(name).to.equal('a:b');
-      send = watcher.onUpdate;
+      send = (update) => watcher.onUpdate(update, () => undefined);
       fail = () => watcher.onConnectionFailure?.();
       return { close: () => closed++ };
     },

@@ -111,7 +111,7 @@ describe('prometheus', () => {
     const stats = createStatsStore();
     stats.counter('cluster.a"b.upstream_rq_total').value = 3;
     stats.histogram('cluster.a.upstream_rq_time').record(7);
-    const lines = formatPrometheus(stats, () => true).split('\n');
+    const lines = [...formatPrometheus(stats, () => true)].join('').split('\n');
     expect(lines).to.include('# TYPE envoy_cluster_upstream_rq_total counter');
     expect(lines).to.include('envoy_cluster_upstream_rq_total{envoy_cluster_name="a\\"b"} 3');
     expect(lines).to.include('envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name="a",le="5"} 0');

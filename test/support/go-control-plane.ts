@@ -115,6 +115,15 @@ export class GoControlPlane {
     return seq;
   }
 
+  /** With `-cache linear` (or `mux`, for endpoints): changes single resources. */
+  async patch(
+    kind: keyof Snapshot['resources'],
+    update: readonly object[],
+    remove: readonly string[] = [],
+  ): Promise<void> {
+    await this.#call('PATCH', '/resources', { kind, update, delete: remove });
+  }
+
   async clearSnapshot(nodeId: string): Promise<void> {
     await this.#call('DELETE', `/snapshot?nodeId=${encodeURIComponent(nodeId)}`);
   }
@@ -208,6 +217,9 @@ function sources(folder: string): string[] {
       statSync(path).isDirectory() ? sources(path) : /\.go$|go\.(mod|sum)$/.test(path) ? [path] : [],
     );
 }
+
+/** Builds it if its sources changed. @throws Error where that is impossible */
+export const buildGoControlPlane = (): void => build('go-control-plane', '.');
 
 function build(name: string, pack: string): void {
   const binary = binaryPath(name);

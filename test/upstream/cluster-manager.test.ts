@@ -202,7 +202,7 @@ describe('cluster manager', () => {
       const next = put(clusterModel(edsDiscovery('svc')), '2');
       expect(active(manager).version).to.equal('1');
       expect(shown()?.warming?.waitingFor).to.deep.equal(['endpoints (EDS svc)']);
-      expect([gauge('cluster_manager.warming_clusters'), manager.warming]).to.deep.equal([1, 1]);
+      expect([gauge('cluster_manager.warming_clusters'), manager.isWarming]).to.deep.equal([1, true]);
       expect(gauge('cluster.echo.warming_state')).to.equal(1);
       expect(warmed).to.deep.equal(['echo']);
       manager.setLoadAssignment('svc', assignment(here()));

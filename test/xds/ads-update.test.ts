@@ -88,17 +88,8 @@ for (const variant of variants) {
       await exchange({ version: '1', nonce: 'n1', resources });
       const judged = h.stats.counter('xds.cds.judged');
       expect(judged.value).to.equal(10_000);
-      let named = 0;
-      const { nameOf } = h.cds;
-      Object.assign(h.cds, {
-        nameOf(bytes: Uint8Array) {
-          named++;
-          return nameOf(bytes);
-        },
-      });
       await exchange({ version: '2', nonce: 'n2', resources: { ...resources, c77: 'other' } });
       expect(judged.value).to.equal(10_001);
-      expect(named).to.be.lessThan(3);
       expect(clusters.updates[1]?.changed.map(({ name }) => name)).to.deep.equal(['c77']);
       expect(clusters.updates[1]?.unchanged).to.have.lengthOf(9_999);
     });

@@ -4,6 +4,7 @@ import type { Verdict } from '../../src/model/verdict.js';
 import { loadSchema } from '../../src/protobuf/schema.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import type { StatsStore } from '../../src/stats/store.js';
+import type { Turns } from '../../src/turns.js';
 import {
   type AdsClient,
   type AdsClientOptions,
@@ -81,14 +82,14 @@ export class RecordingWatcher implements Watcher<string> {
     readonly onApply: Watcher<string>['onUpdate'] = () => {},
   ) {}
 
-  onUpdate(update: ResourceUpdate<string>): ReturnType<Watcher<string>['onUpdate']> {
+  onUpdate(update: ResourceUpdate<string>, turns: Turns): ReturnType<Watcher<string>['onUpdate']> {
     this.updates.push(update);
     for (const { name, verdict } of update.changed) {
       this.state.set(name, verdict.kind === 'active' ? verdict.model : verdict.kind);
     }
     for (const name of update.removed) this.state.delete(name);
     for (const wake of this.#waiting.splice(0)) wake();
-    return this.onApply(update);
+    return this.onApply(update, turns);
   }
 
   onConnectionFailure(): void {

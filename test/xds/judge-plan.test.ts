@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { systemClock } from '../../src/clock.js';
+import { createTurns } from '../../src/turns.js';
 import { judgePlan } from '../../src/xds/judge-plan.js';
 import { bytesOf, testType } from './harness.js';
 
@@ -23,7 +24,7 @@ describe('judging a response', () => {
       ownName: true,
     }));
     const plan = { candidates, unchanged: [], rejections: [], removed: [], ttls: new Map() };
-    const { verdicts } = await judgePlan(type, plan, systemClock);
+    const { verdicts } = await judgePlan(type, plan, createTurns(systemClock));
     clearInterval(ticker);
     expect(verdicts.map(({ candidate }) => candidate)).to.deep.equal(candidates);
     expect(turns).to.be.greaterThan(4);
@@ -35,7 +36,7 @@ describe('judging a response', () => {
     const candidate = { name: 'a', version: '', bytes: bytesOf('a', '1'), ownName: false };
     const held = { ...candidate, verdict: { kind: 'active', model: '1', warnings: [] } } as const;
     const plan = { candidates: [], unchanged: [{ candidate, held }], rejections: [], removed: [], ttls: new Map() };
-    const { verdicts, unchanged } = await judgePlan(type, plan, systemClock);
+    const { verdicts, unchanged } = await judgePlan(type, plan, createTurns(systemClock));
     expect([verdicts.length, unchanged.length]).to.deep.equal([1, 0]);
   });
 });

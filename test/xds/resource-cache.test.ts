@@ -33,20 +33,6 @@ describe('resource cache', () => {
     expect(cache.states(everything).map(({ name }) => name)).to.deep.equal(['b', 'c']);
   });
 
-  it('knows names by bytes, of the versions that it holds', () => {
-    const cache = new ResourceCache<number>();
-    const [one, two, bad] = [bytesOf('a', '1'), bytesOf('a', '2'), bytesOf('a', 'bad')];
-    cache.accept('a', '1', one, verdict, now);
-    cache.reject('a', rejectedVersion(bad));
-    expect([cache.nameOf(one), cache.nameOf(two), cache.nameOf(bad)]).to.deep.equal(['a', undefined, 'a']);
-    cache.accept('a', '2', two, verdict, now);
-    expect([cache.nameOf(one), cache.nameOf(two), cache.nameOf(bad)]).to.deep.equal([undefined, 'a', undefined]);
-    cache.accept('a', '3', two, verdict, now);
-    expect(cache.nameOf(two)).to.equal('a');
-    cache.delete('a');
-    expect(cache.nameOf(two)).to.equal(undefined);
-  });
-
   it('takes the same bytes as new when they could not be applied', () => {
     const cache = new ResourceCache<number>();
     cache.accept('a', '1', bytesOf('a', '1'), verdict, now);

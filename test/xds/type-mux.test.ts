@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { ApplyHold } from '../../src/xds/apply-hold.js';
 import { delta } from '../../src/xds/delta-subscription.js';
 import { sotw } from '../../src/xds/sotw-subscription.js';
 import type { ReceivedResource, ReceivedResponse } from '../../src/xds/subscription.js';
@@ -92,14 +93,28 @@ function received(step: Extract<Step, { kind: 'response' }>, nonce: string, vari
   return { typeUrl, nonce, version: nonce, resources, removed: variant === 'SOTW' ? [] : step.removed, mayBeComplete };
 }
 
+/** Time passes whenever it is looked at: every turn is over at once. */
+class HurryingClock extends FakeClock {
+  override monotonic(): number {
+    this.advance(5);
+    return super.monotonic();
+  }
+}
+
 for (const variant of variants) {
   for (const everything of [true, false]) {
-    for (const fullState of [true, false]) {
-      it(`type mux, ${variant}, ${everything ? 'wildcard' : 'names'}, ${fullState ? 'full state' : 'single resources'}: holds what it should`, async () => {
+    for (const [fullState, Clock] of [
+      [true, FakeClock],
+      [false, FakeClock],
+      [true, HurryingClock],
+      [false, HurryingClock],
+    ] as const) {
+      const turns = Clock === HurryingClock ? ', a pause at every resource' : '';
+      it(`type mux, ${variant}, ${everything ? 'wildcard' : 'names'}, ${fullState ? 'full state' : 'single resources'}${turns}: holds what it should`, async () => {
         await fc.assert(
           fc.asyncProperty(steps, async (list) => {
             const model = new Model(everything, fullState && variant === 'SOTW');
-            const clock = new FakeClock();
+            const clock = new Clock();
             const mux = new TypeMux<string>({
               type: testType(typeUrl, fullState),
               variant: variant === 'SOTW' ? sotw : delta,
@@ -108,7 +123,7 @@ for (const variant of variants) {
               stats,
               server: () => 0,
               onProgress: () => {},
-              onApplying: () => {},
+              hold: new ApplyHold(clock),
               onChanged: () => {},
             });
             const watcher = new RecordingWatcher();

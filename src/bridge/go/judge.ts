@@ -19,6 +19,8 @@ export interface Judge {
 }
 
 const childPath = fileURLToPath(new URL('./judge-child.js', import.meta.url));
+/** Processes that have something to do. */
+const mostBusy = 16;
 /** How long a process is kept for the next configuration. */
 const idleMs = 2_000;
 /** With more libraries than this those that have nothing to do are ended at once. */
@@ -28,6 +30,8 @@ const mostErrorText = 65_536;
 /** `copies`: gives the folder that libraries are opened from. */
 export function createJudge(timeLimitMs: number, copies: () => string): Judge {
   const trials = new Map<string, Trial>();
+  const waiting: (() => void)[] = [];
+  let busy = 0;
 
   function trialOf(hash: string, read: () => Promise<LibraryFile>): Trial {
     let trial = trials.get(hash);
@@ -46,10 +50,17 @@ export function createJudge(timeLimitMs: number, copies: () => string): Judge {
 
   return {
     async judge(hash, read, config) {
-      for (;;) {
-        const verdict = await trialOf(hash, read).judge(config);
-        // Else the process was ended by a configuration before this one: each time there is one fewer of those.
-        if (verdict !== 'not_tried') return verdict;
+      if (busy >= mostBusy) await new Promise<void>((resolve) => waiting.push(resolve));
+      busy++;
+      try {
+        for (;;) {
+          const verdict = await trialOf(hash, read).judge(config);
+          // Else the process was ended by a configuration before this one: each time there is one fewer of those.
+          if (verdict !== 'not_tried') return verdict;
+        }
+      } finally {
+        busy--;
+        waiting.shift()?.();
       }
     },
     close() {

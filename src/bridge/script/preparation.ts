@@ -114,14 +114,17 @@ function createPreparedBridge(
   parsed: ParsedPlugin,
 ): PreparedBridge {
   let live: ParsedPlugin | undefined = parsed;
+  const { id, config, mark } = base;
   return {
-    ...base,
+    id,
+    config,
+    mark,
     libraryHash: library.hash,
     maxResponseBuffer: parsed.maxResponseBuffer,
-    frames: parsed.frames && markFrames(parsed.frames, base.mark),
+    frames: parsed.frames && markFrames(parsed.frames, mark),
     mapStack: library.mapStack,
     createBridge(callbacks): HttpTcpBridge {
-      if (live === undefined) throw new Error(`plugin ${base.config.pluginName} was released already`);
+      if (live === undefined) throw new Error(`plugin ${config.pluginName} was released already`);
       return live.plugin.createBridge(live.config, callbacks);
     },
     release() {

@@ -22,13 +22,13 @@ export function createRouteRelay(
       route.users++;
       const subscription = subscribe(name, source, {
         ...watcher,
-        async onUpdate(update) {
+        async onUpdate(update, turns) {
           for (const { verdict } of update.changed) {
             if (verdict.kind !== 'active' || verdict.model.config === route.config) continue;
             route.config = verdict.model.config;
             send({ kind: 'routes', name, config: route.config });
           }
-          await watcher.onUpdate(update);
+          await watcher.onUpdate(update, turns);
           // It is acknowledged when all workers route by it.
           await settledOrLate();
           return undefined;

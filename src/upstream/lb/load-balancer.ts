@@ -7,7 +7,7 @@ export interface LoadBalancerOptions {
   /** From 0 up to, not including, 1. */
   readonly random: () => number;
   /** lb_healthy_panic: picks made while a priority is in panic. */
-  readonly healthyPanic: Counter;
+  readonly stats: { readonly lbHealthyPanic: Counter };
 }
 
 /** One set of hosts and whose turn it is. The number of picks outlives an update, so that the turn goes on instead of starting over. */
@@ -38,6 +38,15 @@ interface Priority {
   readonly degraded: Rotation;
 }
 
+const noHosts: readonly Host[] = [];
+
+/** As `filter`, but without a list of its own where that has all, or nothing. */
+function select(hosts: readonly Host[], belongs: (host: Host) => boolean): readonly Host[] {
+  if (hosts.every(belongs)) return hosts;
+  const some = hosts.filter(belongs);
+  return some.length > 0 ? some : noHosts;
+}
+
 /** ROUND_ROBIN with weights, over priorities and health. Localities share one rotation, as without locality-weighted balancing in Envoy. */
 export class LoadBalancer {
   readonly #options: LoadBalancerOptions;
@@ -61,9 +70,9 @@ export class LoadBalancer {
       });
     }
     const counts = this.#priorities.map((rotations, priority) => {
-      const all = hosts.filter((host) => host.priority === priority);
-      const healthy = all.filter((host) => healthOf(host) === 'healthy');
-      const degraded = all.filter((host) => healthOf(host) === 'degraded');
+      const all = select(hosts, (host) => host.priority === priority);
+      const healthy = select(all, (host) => healthOf(host) === 'healthy');
+      const degraded = select(all, (host) => healthOf(host) === 'degraded');
       rotations.all.update(all);
       rotations.healthy.update(healthy);
       rotations.degraded.update(degraded);
@@ -98,7 +107,7 @@ export class LoadBalancer {
   #pickFrom(priority: number, health: 'healthy' | 'degraded', panic: boolean): Host | undefined {
     const rotations = this.#priorities[priority] as Priority;
     if (!panic) return rotations[health].pick();
-    this.#options.healthyPanic.value++;
+    this.#options.stats.lbHealthyPanic.value++;
     return rotations.all.pick();
   }
 }

@@ -1,4 +1,6 @@
 import type { BridgeConfig, Cluster, Discovery } from '../../model/cluster.js';
+import type { ConfigSource } from '../../model/config-source.js';
+import { createSharing } from '../../model/sharing.js';
 import type { Cluster__Output } from '../../protobuf/generated/envoy/config/cluster/v3/Cluster.js';
 import type { Schema } from '../../protobuf/schema.js';
 import { readBridgeConfig } from './bridge-config.js';
@@ -73,6 +75,32 @@ function toModel(
   };
 }
 
+/** What thousands of clusters mostly have alike. */
+function createClusterSharing(): (cluster: Cluster) => Cluster {
+  const limits = createSharing<Cluster['circuitBreakers']>();
+  const sources = createSharing<ConfigSource>();
+  const bridges = createSharing<BridgeConfig>(({ libraryId, libraryPath, pluginName, pluginConfig }) => {
+    const { typeUrl, value, canonical } = pluginConfig;
+    return JSON.stringify([
+      libraryId,
+      libraryPath,
+      pluginName,
+      typeUrl,
+      Buffer.from(value).toString('latin1'),
+      canonical,
+    ]);
+  });
+  return (cluster) => {
+    const { discovery, bridge } = cluster;
+    return {
+      ...cluster,
+      discovery: discovery.type === 'EDS' ? { ...discovery, source: sources(discovery.source) } : discovery,
+      circuitBreakers: limits(cluster.circuitBreakers),
+      bridge: bridge && bridges(bridge),
+    };
+  };
+}
+
 function readBridgeCluster(context: Context, cluster: Cluster__Output, secrets: StaticSecrets): Cluster | undefined {
   const any = cluster.upstream_config?.typed_config;
   const bridge = any ? readBridgeConfig(context, any, bridgePath) : undefined;
@@ -112,12 +140,14 @@ function readCluster(cluster: Cluster__Output, context: Context, secrets: Static
  * https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/cluster/v3/cluster.proto
  */
 export function clusterResource(schema: Schema, secrets = noStaticSecrets): ResourceTranslator<Cluster> {
+  const share = createClusterSharing();
   return {
     typeUrl: `type.googleapis.com/${typeName}`,
     nameOf: (bytes) => schema.decode<Cluster__Output>(typeName, bytes).name,
     translate: (bytes, origin) =>
-      translateResource(schema, typeName, bytes, origin, (message: Cluster__Output, context) =>
-        readCluster(message, context, secrets),
-      ),
+      translateResource(schema, typeName, bytes, origin, (message: Cluster__Output, context) => {
+        const cluster = readCluster(message, context, secrets);
+        return cluster && share(cluster);
+      }),
   };
 }

@@ -30,12 +30,11 @@ const statuses: Readonly<Record<string, HealthStatus>> = {
   DEGRADED: 'DEGRADED',
 };
 
+const noLocality: Locality = Object.freeze({ region: '', zone: '', subZone: '' });
+
 export function readLocality(locality: Locality__Output | null): Locality {
-  return {
-    region: locality?.region ?? '',
-    zone: locality?.zone ?? '',
-    subZone: locality?.sub_zone ?? '',
-  };
+  if (locality === null) return noLocality;
+  return { region: locality.region, zone: locality.zone, subZone: locality.sub_zone };
 }
 
 function readEndpoint(

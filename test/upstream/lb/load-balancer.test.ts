@@ -28,7 +28,7 @@ function hosts(specs: readonly Spec[]): readonly Host[] {
 
 function balancer(specs: readonly Spec[], random: () => number = Math.random) {
   const healthyPanic = { name: 'lb_healthy_panic', value: 0 };
-  const lb = new LoadBalancer({ random, healthyPanic });
+  const lb = new LoadBalancer({ random, stats: { lbHealthyPanic: healthyPanic } });
   lb.update(hosts(specs), 140);
   return { lb, healthyPanic };
 }

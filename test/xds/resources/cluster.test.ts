@@ -462,6 +462,26 @@ ${assignment('db.example.com').replaceAll('\n  ', '\n')}`),
     );
     expect(() => translators.cluster.nameOf(Buffer.from([0xff, 0xff]))).to.throw('not a valid');
   });
+
+  it('shares what clusters have alike', () => {
+    const model = (name: string, limit: number) => {
+      const verdict = cluster(
+        `{name: ${name}, type: EDS, eds_cluster_config: {eds_config: {ads: {}, resource_api_version: V3}}, circuit_breakers: {thresholds: [{max_requests: ${limit}}]}, upstream_config: {name: b, typed_config: {"@type": type.googleapis.com/envoy.extensions.upstreams.http.tcp.golang.v3alpha.Config, library_id: l, library_path: p.js, plugin_name: p, plugin_config: {"@type": type.googleapis.com/xds.type.v3.TypedStruct, value: {a: 1}}}}}`,
+      );
+      if (verdict.kind !== 'active') throw new Error(JSON.stringify(verdict));
+      return verdict.model;
+    };
+    const [one, two, other] = [model('one', 5), model('two', 5), model('other', 6)];
+    expect(one.bridge).to.equal(two.bridge);
+    expect(one.bridge).to.equal(other.bridge);
+    expect(one.circuitBreakers).to.equal(two.circuitBreakers);
+    expect(one.circuitBreakers).to.not.equal(other.circuitBreakers);
+    expect(other.circuitBreakers.default.maxRequests).to.equal(6);
+    expect(
+      one.discovery.type === 'EDS' && two.discovery.type === 'EDS' && one.discovery.source === two.discovery.source,
+    ).to.equal(true);
+    expect(one.name).to.equal('one');
+  });
 });
 
 /** `transport_socket` (24) with a typed_config of a type that the schema doesn't know. */

@@ -1,0 +1,48 @@
+/**
+ * Loaded into Pontoon (`node --import`): for how long its event loop did nothing else, and how much of that was the garbage collector.
+ * Each SIGUSR2 writes what was seen since the last one to the file that PONTOON_BENCH_HEARTBEAT names.
+ */
+import { renameSync, writeFileSync } from 'node:fs';
+import { PerformanceObserver } from 'node:perf_hooks';
+import type { Heartbeat } from './peers.js';
+
+const path = process.env.PONTOON_BENCH_HEARTBEAT;
+const nothing: Heartbeat = { stretches: 0, longestMs: 0, longestOwnMs: 0, longestGcMs: 0, longestWaitMs: 0 };
+let seen = nothing;
+
+/** Milliseconds. */
+const cpuTime = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+};
+
+function watch(path: string): void {
+  let collected = 0;
+  new PerformanceObserver((list) => {
+    for (const { duration } of list.getEntries()) collected += duration;
+  }).observe({ entryTypes: ['gc'] });
+  let [wall, cpu] = [performance.now(), cpuTime()];
+  /** The stretch before this one: what the collector took of it comes to be known only now. */
+  let last = 0;
+  setInterval(() => {
+    const [nextWall, nextCpu] = [performance.now(), cpuTime()];
+    // Others have the CPU, too: no longer than this process was busy.
+    const stretch = Math.min(nextWall - wall, nextCpu - cpu);
+    const own = Math.max(0, last - collected);
+    seen = {
+      stretches: seen.stretches + (stretch > 10 ? 1 : 0),
+      longestMs: Math.max(seen.longestMs, stretch),
+      longestOwnMs: Math.max(seen.longestOwnMs, own),
+      longestGcMs: Math.max(seen.longestGcMs, collected),
+      longestWaitMs: Math.max(seen.longestWaitMs, nextWall - wall),
+    };
+    [wall, cpu, last, collected] = [nextWall, nextCpu, stretch, 0];
+  }, 1).unref();
+  process.on('SIGUSR2', () => {
+    writeFileSync(`${path}.draft`, JSON.stringify(seen));
+    renameSync(`${path}.draft`, path);
+    seen = nothing;
+  });
+}
+
+if (path !== undefined) watch(path);
