@@ -49,9 +49,24 @@ export class NodeSocket implements StreamSocket {
   setHandler(handler: SocketHandler): void {
     this.#handler = handler;
     const socket = this.#socket;
-    // Node hands on what it has read also after `destroy`.
-    socket.on('data', (data: Buffer) => socket.destroyed || contain(() => handler.onData(data)));
-    socket.on('end', () => socket.destroyed || contain(() => handler.onEnd()));
+    socket.on('data', (data: Buffer) => {
+      // Node hands on what it has read also after `destroy`.
+      if (socket.destroyed) return;
+      try {
+        handler.onData(data);
+      } catch (error) {
+        // It would leave Node's stream half done.
+        process.nextTick(rethrow, error);
+      }
+    });
+    socket.on('end', () => {
+      if (socket.destroyed) return;
+      try {
+        handler.onEnd();
+      } catch (error) {
+        process.nextTick(rethrow, error);
+      }
+    });
     socket.on('error', (error: NodeJS.ErrnoException) => this.#onGone(error));
     socket.on('close', () => this.#onGone(undefined));
   }
@@ -116,15 +131,6 @@ export class NodeSocket implements StreamSocket {
     const handler = this.#handler;
     this.#handler = undefined;
     handler?.onClose(error);
-  }
-}
-
-/** An exception would leave Node's stream half done. */
-function contain(tell: () => void): void {
-  try {
-    tell();
-  } catch (error) {
-    process.nextTick(rethrow, error);
   }
 }
 

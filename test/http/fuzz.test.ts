@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type Http1CodecName, http1CodecNames } from '../../src/http/http1-codec.js';
+import { type SocketsName, socketsNames } from '../../src/sockets/open-sockets.js';
 import { cases } from '../conformance/http1/cases.js';
 import { echo, hcm, startServer, type TestServer } from './harness.js';
 
@@ -16,11 +17,11 @@ const stable = (text: string): string =>
     .replaceAll(/[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}/g, 'uuid')
     .replaceAll(/content-length: [0-9]+/g, 'length');
 
-const behaviour = (codec: Http1CodecName) => () => {
+const behaviour = (codec: Http1CodecName, sockets: SocketsName) => () => {
   let server: TestServer;
 
   beforeEach(async () => {
-    server = await startServer({ codec, handle: echo, config: hcm({ delayedCloseTimeoutMs: 200 }) });
+    server = await startServer({ codec, sockets, handle: echo, config: hcm({ delayedCloseTimeoutMs: 200 }) });
   });
 
   afterEach(async () => {
@@ -93,5 +94,9 @@ const behaviour = (codec: Http1CodecName) => () => {
 };
 
 for (const codec of http1CodecNames) {
-  describe(`bytes that no one foresaw, codec ${codec}`, behaviour(codec)).timeout(60_000);
+  for (const sockets of socketsNames) {
+    describe(`bytes that no one foresaw, codec ${codec}, sockets ${sockets}`, behaviour(codec, sockets)).timeout(
+      60_000,
+    );
+  }
 }

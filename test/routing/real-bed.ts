@@ -5,6 +5,7 @@ import { createLogging } from '../../src/log.js';
 import type { RouteConfiguration } from '../../src/model/route.js';
 import { compileRouteTable } from '../../src/routing/route-table.js';
 import { createRouter } from '../../src/routing/router.js';
+import { openSockets } from '../../src/sockets/open-sockets.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import type { ClusterManager } from '../../src/upstream/cluster-manager.js';
 import { createClusterManager } from '../../src/upstream/create-cluster-manager.js';
@@ -32,6 +33,7 @@ export function realBed({ config, plugin, servers }: RealBedOptions) {
     stats,
     log,
     clock: systemClock,
+    adoptSocket: openSockets('own', log),
     drainTimeMs: 1000,
     random: () => 0,
     onEdsInterest: () => undefined,

@@ -1,4 +1,5 @@
 import { expect } from 'chai';
+import { openSockets, type SocketsName, socketsNames } from '../../src/sockets/open-sockets.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import type { ConnectionShare, PoolFailure } from '../../src/upstream/connection.js';
 import { createClusterManager } from '../../src/upstream/create-cluster-manager.js';
@@ -37,7 +38,7 @@ interface Taken {
   end(): void;
 }
 
-describe('SharedPool', () => {
+const behaviour = (kind: SocketsName) => () => {
   let servers: TestServer[];
   let clock: FakeClock;
   let stats: ReturnType<typeof createStatsStore>;
@@ -50,7 +51,15 @@ describe('SharedPool', () => {
     servers = [await startServer((socket) => socket.on('end', () => socket.end())), await startServer()];
     clock = new FakeClock();
     stats = createStatsStore();
-    manager = createClusterManager<TestPipeline>({ stats, log, clock, drainTimeMs: 1000, onEdsInterest() {} });
+    const adoptSocket = openSockets(kind, log);
+    manager = createClusterManager<TestPipeline>({
+      stats,
+      log,
+      clock,
+      adoptSocket,
+      drainTimeMs: 1000,
+      onEdsInterest() {},
+    });
   });
 
   afterEach(async () => {
@@ -274,4 +283,6 @@ describe('SharedPool', () => {
     setHosts(1);
     expect(gauge('upstream_cx_active')).to.equal(0);
   });
-});
+};
+
+for (const kind of socketsNames) describe(`SharedPool, sockets ${kind}`, behaviour(kind));
