@@ -64,7 +64,7 @@ const absences: Readonly<Record<string, Absence>> = {
 
 const stalePrefix = 'stale: ';
 
-/** `stale: …; parked: …` or `warnings: …; …`, as /config_dump words them. */
+/** `stale: …; parked: …` or `warned: …; …`, as /config_dump words them. */
 function readDetails(details: string): {
   readonly stale: boolean;
   readonly verdict: VerdictWord;
@@ -72,9 +72,9 @@ function readDetails(details: string): {
 } {
   const stale = details.startsWith(stalePrefix);
   const rest = stale ? details.replace(/^stale: [^;]*(; )?/, '') : details;
-  const [, word, text = ''] = /^(parked|warnings): ([\s\S]*)$/.exec(rest) ?? [];
+  const [, word, text = ''] = /^(parked|warned): ([\s\S]*)$/.exec(rest) ?? [];
   if (word === 'parked') return { stale, verdict: 'parked', reasons: [text] };
-  if (word === 'warnings') return { stale, verdict: 'warned', reasons: [text] };
+  if (word === 'warned') return { stale, verdict: 'warned', reasons: [text] };
   return { stale, verdict: 'active', reasons: [] };
 }
 
