@@ -202,6 +202,9 @@ export class WatchMap<T> {
     const failures: string[] = [];
     const running: (Promise<readonly RejectedResource[]> | undefined)[] = [];
     for (const watch of [...this.#wildcards]) {
+      const pause = turns();
+      if (pause) await pause;
+      if (watch.closed) continue;
       const part = watch.synced ? update : this.#everything(watch, update);
       this.#settle(watch, '*');
       running.push(this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures));
