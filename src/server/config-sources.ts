@@ -45,6 +45,8 @@ export interface ConfigSources {
     watcher: Watcher<T>,
   ): WatchedResources;
   states(typeUrl: string): ResourceState[];
+  /** Of the accepted resource of that name, '' when there is none. */
+  versionOf(typeUrl: string, name: string): string;
   version(typeUrl: string): string;
   /** What control planes said that would be good for a later process. What files say is on disk anyway. */
   keepable(isKept: (typeUrl: string) => boolean): UnsavedSnapshot['resources'];
@@ -178,6 +180,13 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
       };
     },
     states: (typeUrl) => clients().flatMap((client) => client.states(typeUrl)),
+    versionOf(typeUrl, name) {
+      for (const client of clients()) {
+        const version = client.versionOf(typeUrl, name);
+        if (version !== '') return version;
+      }
+      return '';
+    },
     version: (typeUrl) =>
       clients()
         .map((client) => client.version(typeUrl))

@@ -39,7 +39,7 @@ export interface DynamicConfigOptions<B extends JudgedBridge> {
 /** What the control plane gives: clusters and listeners by wildcard, endpoints and routes by the names that those need. */
 export interface DynamicConfig {
   /** What is known of single resources. */
-  readonly client: Pick<ConfigSources, 'states' | 'version' | 'keepable' | 'stale' | 'serverIsUp'>;
+  readonly client: Pick<ConfigSources, 'states' | 'versionOf' | 'version' | 'keepable' | 'stale' | 'serverIsUp'>;
   /** Connects and asks for clusters. */
   start(): void;
   /** Asks for listeners: once the first clusters can carry what their routes send. */

@@ -27,10 +27,9 @@ export function createTextReadouts(options: {
       yield { name: `${statPrefix}.version_text`, value: dynamic.client?.version(typeUrl) ?? '' };
   }
   function* endpoints(): Generator<TextReadout> {
-    const versions = versionsOf(types.endpoints);
     for (const { name, active } of clusters.statuses()) {
       if (active?.config.discovery.type !== 'EDS') continue;
-      const value = versions.get(active.config.discovery.serviceName) ?? '';
+      const value = dynamic.client?.versionOf(types.endpoints.typeUrl, active.config.discovery.serviceName) ?? '';
       yield { name: `cluster.${inName(name)}.version_text`, value };
     }
   }

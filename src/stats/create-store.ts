@@ -110,6 +110,9 @@ export function createStatsStore(): StatsRegistry {
     yield* scopes.values();
   }
 
+  /** Scopes with a histogram that was made: few of thousands of clusters are used. */
+  const timed = new Set<ScopeRecord>();
+
   function tell<K extends StatKind>(watcher: StatsWatcher, kind: K, { prefix }: ScopeRecord, stat: Stats[K]): void {
     if (kind === 'counters') watcher.onCounter(prefix, stat as Counter);
     else if (kind === 'gauges') watcher.onGauge(prefix, stat as Gauge);
@@ -121,6 +124,7 @@ export function createStatsStore(): StatsRegistry {
     const { kind, name } = group.template.entries[place] as { kind: StatKind; name: string };
     const made = newStat(kind, record.prefix, group.inner + name);
     group.made[place] = made;
+    if (kind === 'histograms' && !record.removed) timed.add(record);
     // Whoever still counts in a scope that is forgotten counts for nobody.
     if (!record.removed) for (const watcher of watchers) tell(watcher, kind, record, made);
     return made;
@@ -153,6 +157,7 @@ export function createStatsStore(): StatsRegistry {
     const others = record.others[kind] ?? new Map<string, Stats[K]>();
     (record.others as Record<StatKind, Map<string, Stats[K]>>)[kind] = others;
     others.set(rest, made);
+    if (kind === 'histograms' && !record.removed) timed.add(record);
     if (!record.removed) for (const watcher of watchers) tell(watcher, kind, record, made);
     return made;
   }
@@ -201,7 +206,7 @@ export function createStatsStore(): StatsRegistry {
         for (const record of records()) yield* statsIn(record, kind, true);
       },
       *touched() {
-        for (const record of records()) yield* statsIn(record, kind, false);
+        for (const record of kind === 'histograms' ? timed : records()) yield* statsIn(record, kind, false);
       },
       get size() {
         return [...this.keys()].length;
@@ -255,6 +260,7 @@ export function createStatsStore(): StatsRegistry {
       if (--record.uses > 0) return;
       record.removed = true;
       scopes.delete(record.prefix);
+      timed.delete(record);
       for (const watcher of watchers) watcher.onRemoved(record.prefix);
     }
   }

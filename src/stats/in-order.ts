@@ -33,7 +33,9 @@ export function* statsInOrder<K extends StatKind>(
   const { prefix } = query;
   const units: Unit[] = [];
   const [root, ...scopes] = registry.scopes();
-  for (const scope of scopes) {
+  yield [];
+  for (const [index, scope] of scopes.entries()) {
+    if (index % 500 === 499) yield [];
     const key = `${scope.prefix}.`;
     if (key.startsWith(prefix) || prefix.startsWith(key)) units.push({ key, scopes: [scope] });
   }

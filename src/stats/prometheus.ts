@@ -1,4 +1,4 @@
-import type { ScopeView, StatsRegistry } from './create-store.js';
+import type { StatsRegistry } from './create-store.js';
 import type { GroupInstance, StatKind } from './group.js';
 import { createHistogram, exportedBounds, type HistogramData } from './histogram.js';
 import type { Counter, Histogram } from './store.js';
@@ -45,60 +45,57 @@ export function prometheusName(stat: string): {
   return { name: `envoy_${name.replace(/[^a-zA-Z0-9_]/g, '_')}`, labels };
 }
 
-function withLabels(name: string, labels: readonly (readonly [string, string])[]): string {
-  return `${name}{${labels.map(([key, value]) => `${key}="${escapeLabel(value)}"`).join(',')}}`;
+type Labels = ReturnType<typeof prometheusName>['labels'];
+
+/** As they stand between the braces. */
+const labelText = (labels: Labels): string => labels.map(([key, value]) => `${key}="${escapeLabel(value)}"`).join(',');
+
+function* histogramLines(name: string, labels: string, { total }: HistogramData): Generator<string> {
+  const before = labels === '' ? '' : `${labels},`;
+  for (const bound of exportedBounds) yield `${name}_bucket{${before}le="${bound}"} ${total.countUpTo(bound)}\n`;
+  yield `${name}_bucket{${before}le="+Inf"} ${total.count}\n`;
+  yield `${name}_sum{${labels}} ${total.sum}\n`;
+  yield `${name}_count{${labels}} ${total.count}\n`;
 }
 
-type Labels = readonly (readonly [string, string])[];
+type Stat = Counter | Histogram;
 
-function* numberLines(name: string, labels: Labels, { value }: Counter): Generator<string> {
-  yield `${withLabels(name, labels)} ${value}\n`;
+function* linesOf(kind: StatKind, stat: Stat | undefined, name: string, labels: string): Generator<string> {
+  if (kind === 'histograms') yield* histogramLines(name, labels, (stat ?? untouchedHistogram) as HistogramData);
+  else yield `${name}{${labels}} ${stat ? (stat as Counter).value : 0}\n`;
 }
 
-function* histogramLines(name: string, labels: Labels, { total }: HistogramData): Generator<string> {
-  for (const bound of exportedBounds)
-    yield `${withLabels(`${name}_bucket`, [...labels, ['le', String(bound)]])} ${total.countUpTo(bound)}\n`;
-  yield `${withLabels(`${name}_bucket`, [...labels, ['le', '+Inf']])} ${total.count}\n`;
-  yield `${withLabels(`${name}_sum`, labels)} ${total.sum}\n`;
-  yield `${withLabels(`${name}_count`, labels)} ${total.count}\n`;
-}
-
-const untouchedNumber: Counter = { name: '', value: 0 };
 const untouchedHistogram = createHistogram('');
 
-function linesOf(
-  kind: StatKind,
-  stat: Counter | Histogram | undefined,
-  name: string,
-  labels: Labels,
-): Generator<string> {
-  return kind === 'histograms'
-    ? histogramLines(name, labels, (stat as HistogramData | undefined) ?? untouchedHistogram)
-    : numberLines(name, labels, (stat as Counter | undefined) ?? untouchedNumber);
-}
-
-const isUsed = (kind: StatKind, stat: Counter | Histogram | undefined): boolean =>
+const isUsed = (kind: StatKind, stat: Stat | undefined): boolean =>
   stat !== undefined &&
   (kind === 'histograms' ? (stat as HistogramData).total.count > 0 : (stat as Counter).value !== 0);
 
-/** One statistic of a group, in whatever scopes have the group. */
-interface Place {
-  readonly template: object;
-  readonly inner: string;
-  readonly place: number;
+/** A group in one scope. */
+interface Member {
+  readonly prefix: string;
+  readonly group: GroupInstance;
+  readonly labels: string;
+}
+
+/** A group in all scopes of one kind (`cluster.…`) but those of an odd name: its statistics are of the same families in all. */
+interface Members {
+  /** In the order of the group's statistics. */
+  readonly families: readonly string[];
+  readonly all: Member[];
 }
 
 interface Family {
   readonly kind: StatKind;
-  readonly places: Place[];
-  readonly others: (Counter | Histogram)[];
+  readonly places: { readonly place: number; readonly members: Members }[];
+  readonly others: Stat[];
 }
 
 const kinds = ['counters', 'gauges', 'histograms'] as const;
 const types = { counters: 'counter', gauges: 'gauge', histograms: 'histogram' } as const;
 
 /**
- * All statistics in the text format that Prometheus scrapes, family by family; nothing is kept but what is being told. Yields '' now and
+ * All statistics in the text format that Prometheus scrapes, family by family, each statistic as it is when its turn comes. Yields '' now and
  * then, for whoever lets others have their turn. https://prometheus.io/docs/instrumenting/exposition_formats/
  */
 export function* formatPrometheus(
@@ -106,73 +103,72 @@ export function* formatPrometheus(
   wanted: (name: string) => boolean,
   usedOnly = false,
 ): Generator<string> {
-  const scopes = [...stats.scopes()];
-  const families = yield* findFamilies(scopes);
+  const families = yield* findFamilies(stats);
   for (const [name, { kind, places, others }] of [...families].sort(([a], [b]) => (a < b ? -1 : 1))) {
     let head = `# TYPE ${name} ${types[kind]}\n`;
     for (const stat of others) {
       if (!wanted(stat.name) || (usedOnly && !isUsed(kind, stat))) continue;
       yield head;
       head = '';
-      yield* linesOf(kind, stat, name, prometheusName(stat.name).labels);
+      yield* linesOf(kind, stat, name, labelText(prometheusName(stat.name).labels));
     }
-    for (const { template, inner, place } of places) {
-      for (const { prefix, groups } of scopes) {
+    for (const { place, members } of places) {
+      for (const { prefix, group, labels } of members.all) {
         yield '';
-        const group = groups.find((each) => each.template === template && each.inner === inner);
-        const found = group?.made[place];
-        if (!group || (usedOnly && !isUsed(kind, found))) continue;
-        const fullName = nameIn(prefix, group, place);
-        const { name: family, labels } = prometheusName(fullName);
-        // In a scope of an odd name it is told among the others of another family.
-        if (family !== name || !wanted(fullName)) continue;
+        const stat = group.made[place];
+        if ((usedOnly && !isUsed(kind, stat)) || !wanted(nameIn(prefix, group, place))) continue;
         yield head;
         head = '';
-        yield* linesOf(kind, found, name, labels);
+        yield* linesOf(kind, stat, name, labels);
       }
     }
   }
 }
 
-const nameIn = (prefix: string, { inner, template }: GroupInstance, place: number): string =>
-  `${prefix}.${inner}${template.entries[place]?.name}`;
+function nameIn(prefix: string, { inner, template }: GroupInstance, place: number): string {
+  const { name = '' } = template.entries[place] ?? {};
+  return prefix === '' ? inner + name : `${prefix}.${inner}${name}`;
+}
 
-function* findFamilies(scopes: readonly ScopeView[]): Generator<string, ReadonlyMap<string, Family>> {
+function* findFamilies(stats: StatsRegistry): Generator<string, ReadonlyMap<string, Family>> {
   const families = new Map<string, Family>();
-  /** Families of a group's places. A group has the same in all scopes of a kind (`cluster.…`), but for those of an odd name. */
-  const known = new Map<string, readonly string[]>();
-  const templates = new Map<object, number>();
+  const known = new Map<object, Map<string, Members>>();
   function familyOf(name: string, kind: StatKind): Family {
     const family = families.get(name) ?? { kind, places: [], others: [] };
     families.set(name, family);
     return family;
   }
-  for (const { prefix, groups, others } of scopes) {
-    yield '';
-    for (const group of groups) {
-      const { template, inner } = group;
-      const number = templates.get(template) ?? templates.size;
-      templates.set(template, number);
-      const key = `${prefix.split('.', 1)} ${inner} ${number}`;
-      const names = (all: boolean) =>
-        template.entries
-          .slice(0, all ? undefined : 1)
-          .map((_, place) => prometheusName(nameIn(prefix, group, place)).name);
-      const usual = known.get(key);
-      if (usual && usual[0] === names(false)[0]) continue;
-      for (const [place, family] of names(true).entries()) {
-        const { kind } = template.entries[place] as { kind: StatKind };
-        if (usual)
-          familyOf(family, kind).others.push(group.made[place] ?? untouched(kind, nameIn(prefix, group, place)));
-        else familyOf(family, kind).places.push({ template, inner, place });
-      }
-      if (!usual) known.set(key, names(true));
+  function newMembers(prefix: string, group: GroupInstance): Members {
+    const names = group.template.entries.map((_, place) => prometheusName(nameIn(prefix, group, place)).name);
+    const members = { families: names, all: [] };
+    for (const [place, { kind }] of group.template.entries.entries())
+      familyOf(names[place] as string, kind).places.push({ place, members });
+    return members;
+  }
+  function addGroup(prefix: string, group: GroupInstance): void {
+    const { template, inner } = group;
+    const scopeKind = `${prefix.split('.', 1)} ${inner}`;
+    const ofTemplate = known.get(template) ?? new Map<string, Members>();
+    known.set(template, ofTemplate);
+    const members = ofTemplate.get(scopeKind) ?? newMembers(prefix, group);
+    ofTemplate.set(scopeKind, members);
+    const { name, labels } = prometheusName(nameIn(prefix, group, 0));
+    if (members.families[0] === name) {
+      members.all.push({ prefix, group, labels: labelText(labels) });
+      return;
     }
+    for (const [place, { kind }] of template.entries.entries()) {
+      const fullName = nameIn(prefix, group, place);
+      familyOf(prometheusName(fullName).name, kind).others.push(group.made[place] ?? newStat(kind, fullName));
+    }
+  }
+  for (const { prefix, groups, others } of stats.scopes()) {
+    yield '';
+    for (const group of groups) addGroup(prefix, group);
     for (const kind of kinds)
       for (const stat of others(kind)) familyOf(prometheusName(stat.name).name, kind).others.push(stat);
   }
   return families;
 }
 
-const untouched = (kind: StatKind, name: string) =>
-  kind === 'histograms' ? createHistogram(name) : { name, value: 0 };
+const newStat = (kind: StatKind, name: string) => (kind === 'histograms' ? createHistogram(name) : { name, value: 0 });

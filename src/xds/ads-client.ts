@@ -74,6 +74,8 @@ export interface AdsClient {
    */
   subscribe<T>(type: ResourceType<T>, names: readonly string[] | 'wildcard', watcher: Watcher<T>): WatchedResources;
   states(typeUrl: string): ResourceState[];
+  /** Of the accepted resource of that name, '' when there is none. */
+  versionOf(typeUrl: string, name: string): string;
   /** `version_info` (`system_version_info`) of the last response of a type that was accepted as a whole, '' when there is none. */
   version(typeUrl: string): string;
   readonly connected: boolean;
@@ -210,6 +212,7 @@ export function clientOver(
       };
     },
     states: (typeUrl) => mux.find(typeUrl)?.states() ?? [],
+    versionOf: (typeUrl, name) => mux.find(typeUrl)?.versionOf(name) ?? '',
     version: (typeUrl) => mux.find(typeUrl)?.version ?? '',
     get connected() {
       return stream.connected;

@@ -1,12 +1,14 @@
-import { type DeltaDiscoveryRequest, wildcardName } from './discovery.js';
+import { type DeltaDiscoveryRequest, type WrappedResource, wildcardName } from './discovery.js';
 import type { Interest } from './interest.js';
 import { readDeltaDiscoveryResponse } from './response-reader.js';
 import {
   type AcceptedVersions,
   type Answer,
+  type ReceivedResource,
   type ReceivedResponse,
   type Subscription,
   timeToLive,
+  UnreadResource,
   unwrap,
   type Variant,
 } from './subscription.js';
@@ -82,9 +84,15 @@ class DeltaSubscription implements Subscription {
   }
 }
 
+function unpackResource(resource: WrappedResource): ReceivedResource {
+  const { name, version } = resource;
+  return { name, version, ttlMs: timeToLive(resource), body: unwrap(resource) };
+}
+
 export const delta: Variant = {
   kind: 'DELTA',
   requestType: 'envoy.service.discovery.v3.DeltaDiscoveryRequest',
+  nameFields: { resource_names_subscribe: 3, resource_names_unsubscribe: 4 },
   answersSupersede: false,
   createSubscription: (typeUrl, interest, versions) => new DeltaSubscription(typeUrl, interest, versions),
   unpack(bytes): ReceivedResponse {
@@ -93,12 +101,7 @@ export const delta: Variant = {
       typeUrl: response.type_url,
       nonce: response.nonce,
       version: response.system_version_info,
-      resources: response.resources.map((resource) => ({
-        name: resource.name,
-        version: resource.version,
-        ttlMs: timeToLive(resource),
-        body: unwrap(resource),
-      })),
+      resources: response.resources.map((unread) => new UnreadResource(() => unpackResource(unread.read()))),
       removed: response.removed_resources,
       mayBeComplete: false,
     };

@@ -7,6 +7,7 @@ import { statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
 import { type KeepableType, LastKnown, type LastKnownOptions } from './last-known.js';
 import type { RequestRate } from './request-rate.js';
+import { encodeRequest } from './request-writer.js';
 import type { ResourceType } from './resource-type.js';
 import type { ReceivedResponse, Variant } from './subscription.js';
 import { TypeMux } from './type-mux.js';
@@ -263,8 +264,8 @@ export class Mux {
     const withNode = !this.#nodeSent || nodeInEveryRequest;
     this.#nodeSent = true;
     this.#rate?.take();
-    this.#writable =
-      this.#outlet?.send(codec.encode(variant.requestType, withNode ? { node, ...request } : request)) ?? false;
+    const whole = withNode ? { node, ...request } : request;
+    this.#writable = this.#outlet?.send(encodeRequest(codec, variant.requestType, whole, variant.nameFields)) ?? false;
   }
 
   #gateReading(): void {

@@ -65,17 +65,20 @@ export async function planResponse<T>(
     ttls: new Map(),
   };
   const names: Name[] = [];
+  /** How often each is sent or removed. */
+  const seen = new Map<string, number>();
   /** What is held already, byte for byte. */
   const same: (AcceptedResource<T> | undefined)[] = [];
   for (const resource of response.resources) {
     const held = heldOf(type, cache, resource, resource.name ?? guessName(resource));
     const name = held ? held.name : readName(type, resource);
     names.push(name);
+    if (typeof name === 'string') seen.set(name, (seen.get(name) ?? 0) + 1);
     same.push(held ?? (typeof name === 'string' ? heldOf(type, cache, resource, name) : undefined));
     const pause = turns();
     if (pause) await pause;
   }
-  const seen = countNames(names, response.removed);
+  for (const name of response.removed) seen.set(name, (seen.get(name) ?? 0) + 1);
   const duplicates = new Set<string>();
   for (const [index, resource] of response.resources.entries()) {
     const pause = turns();
@@ -167,13 +170,6 @@ function wrongType<T>(typeUrl: string, type: ResourceType<T>): string {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function countNames(names: readonly Name[], removed: readonly string[]): Map<string, number> {
-  const seen = new Map<string, number>();
-  for (const name of names) if (typeof name === 'string') seen.set(name, (seen.get(name) ?? 0) + 1);
-  for (const name of removed) seen.set(name, (seen.get(name) ?? 0) + 1);
-  return seen;
 }
 
 /** Returns what is wrong with what is around it. */

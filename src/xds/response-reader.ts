@@ -65,8 +65,7 @@ const anyFields: FieldReaders<Fields<Any>> = {
 
 const nothing = new Uint8Array();
 
-const readAny = (reader: protobuf.Reader, into: Fields<Any> = { type_url: '', value: nothing }): Any =>
-  readFields(reader, endOf(reader), anyFields, into);
+const readAny = (reader: protobuf.Reader, into: Fields<Any>): Any => readFields(reader, endOf(reader), anyFields, into);
 
 const durationFields: FieldReaders<Fields<DurationValue>> = {
   [(1 << 3) | varint]: (reader, duration) => {
@@ -84,7 +83,7 @@ const wrappedFields: FieldReaders<Wrapped> = {
     wrapped.version = reader.string();
   },
   [tag(2)]: (reader, wrapped) => {
-    wrapped.resource = readAny(reader, wrapped.resource ?? undefined);
+    wrapped.resource = readAny(reader, wrapped.resource ?? emptyAny());
   },
   [tag(3)]: (reader, wrapped) => {
     wrapped.name = reader.string();
@@ -108,12 +107,46 @@ export function readWrappedResource(bytes: Uint8Array): WrappedResource {
   return readWhole('envoy.service.discovery.v3.Resource', bytes, wrappedFields, emptyWrapped());
 }
 
-const responseFields: FieldReaders<Fields<DiscoveryResponse> & { resources: Any[] }> = {
+/** A message inside of another that is read when somebody asks for it. */
+export interface Unread<T> {
+  /** @throws DecodeError for bytes that are no such message */
+  read(): T;
+}
+
+class UnreadMessage<T> implements Unread<T> {
+  readonly #readers: FieldReaders<Fields<T>>;
+  readonly #empty: () => Fields<T>;
+  readonly #whole: Uint8Array;
+  readonly #start: number;
+  readonly #end: number;
+
+  constructor(reader: protobuf.Reader, readers: FieldReaders<Fields<T>>, empty: () => Fields<T>) {
+    this.#readers = readers;
+    this.#empty = empty;
+    this.#whole = reader.buf;
+    this.#end = endOf(reader);
+    this.#start = reader.pos;
+    reader.pos = this.#end;
+  }
+
+  read(): T {
+    return readWhole('resource', this.#whole.subarray(this.#start, this.#end), this.#readers, this.#empty());
+  }
+}
+
+/** A response whose resources were not looked at yet. */
+export type UnreadResponse<R, T> = Omit<R, 'resources'> & { readonly resources: readonly Unread<T>[] };
+
+type Filled<R, T> = Fields<Omit<R, 'resources'>> & { readonly resources: Unread<T>[] };
+
+const emptyAny = (): Fields<Any> => ({ type_url: '', value: nothing });
+
+const responseFields: FieldReaders<Filled<DiscoveryResponse, Any>> = {
   [tag(1)]: (reader, response) => {
     response.version_info = reader.string();
   },
   [tag(2)]: (reader, response) => {
-    response.resources.push(readAny(reader));
+    response.resources.push(new UnreadMessage(reader, anyFields, emptyAny));
     limit(response.resources);
   },
   [tag(4)]: (reader, response) => {
@@ -125,22 +158,22 @@ const responseFields: FieldReaders<Fields<DiscoveryResponse> & { resources: Any[
 };
 
 /**
- * Reads no more than what is around the resources, which stay views of `bytes`: ten thousand of them take a few milliseconds.
+ * Reads no more than what is around the resources, which are views of `bytes` once they are read.
  * @throws DecodeError for bytes that are no such message
  */
-export function readDiscoveryResponse(bytes: Uint8Array): DiscoveryResponse {
+export function readDiscoveryResponse(bytes: Uint8Array): UnreadResponse<DiscoveryResponse, Any> {
   const empty = { version_info: '', resources: [], type_url: '', nonce: '' };
   return readWhole('envoy.service.discovery.v3.DiscoveryResponse', bytes, responseFields, empty);
 }
 
-const deltaFields: FieldReaders<
-  Fields<DeltaDiscoveryResponse> & { resources: WrappedResource[]; removed_resources: string[] }
-> = {
+const deltaFields: FieldReaders<Filled<DeltaDiscoveryResponse, WrappedResource> & { removed_resources: string[] }> = {
   [tag(1)]: (reader, response) => {
     response.system_version_info = reader.string();
   },
   [tag(2)]: (reader, response) => {
-    response.resources.push(readFields(reader, endOf(reader), wrappedFields, emptyWrapped()));
+    response.resources.push(
+      new UnreadMessage<WrappedResource>(reader, wrappedFields as FieldReaders<Fields<WrappedResource>>, emptyWrapped),
+    );
     limit(response.resources);
   },
   [tag(4)]: (reader, response) => {
@@ -156,7 +189,7 @@ const deltaFields: FieldReaders<
 };
 
 /** As `readDiscoveryResponse`. @throws DecodeError for bytes that are no such message */
-export function readDeltaDiscoveryResponse(bytes: Uint8Array): DeltaDiscoveryResponse {
+export function readDeltaDiscoveryResponse(bytes: Uint8Array): UnreadResponse<DeltaDiscoveryResponse, WrappedResource> {
   const empty = { system_version_info: '', resources: [], type_url: '', removed_resources: [], nonce: '' };
   return readWhole('envoy.service.discovery.v3.DeltaDiscoveryResponse', bytes, deltaFields, empty);
 }

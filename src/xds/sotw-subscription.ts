@@ -7,6 +7,7 @@ import {
   type ReceivedResponse,
   type Subscription,
   timeToLive,
+  UnreadResource,
   unwrap,
   type Variant,
 } from './subscription.js';
@@ -101,19 +102,23 @@ function unpackResource(any: Any, version: string): ReceivedResource {
 export const sotw: Variant = {
   kind: 'SOTW',
   requestType: 'envoy.service.discovery.v3.DiscoveryRequest',
+  nameFields: { resource_names: 3 },
   answersSupersede: true,
   createSubscription: (typeUrl, interest) => new SotwSubscription(typeUrl, interest),
   unpack(bytes): ReceivedResponse {
     const response = readDiscoveryResponse(bytes);
-    const resources = response.resources.map((any) => unpackResource(any, response.version_info));
+    const { version_info: version } = response;
+    const resources = response.resources.map((any) => new UnreadResource(() => unpackResource(any.read(), version)));
     return {
       typeUrl: response.type_url,
       nonce: response.nonce,
-      version: response.version_info,
+      version,
       resources,
       removed: [],
       // Heartbeats come alone: resources without a TTL are left out and still there.
-      mayBeComplete: resources.every(({ body }) => body.kind !== 'heartbeat'),
+      get mayBeComplete() {
+        return resources.every(({ body }) => body.kind !== 'heartbeat');
+      },
     };
   },
 };

@@ -1,6 +1,7 @@
 import { type DurationValue, durationMs } from '../protobuf/duration.js';
 import type { Status, WrappedResource } from './discovery.js';
 import type { Interest } from './interest.js';
+import type { NameFields } from './request-writer.js';
 
 /** A response of either variant, in one shape. */
 export interface ReceivedResponse {
@@ -65,6 +66,7 @@ export type AcceptedVersions = () => Iterable<readonly [name: string, version: s
 export interface Variant {
   readonly kind: 'SOTW' | 'DELTA';
   readonly requestType: string;
+  readonly nameFields: NameFields;
   /** A later answer makes those before it pointless: only the last nonce counts. */
   readonly answersSupersede: boolean;
   createSubscription(typeUrl: string, interest: Interest, versions: AcceptedVersions): Subscription;
@@ -89,3 +91,44 @@ export function unwrap(resource: WrappedResource): ReceivedResource['body'] {
 export function timeToLive({ ttl }: WrappedResource): number | undefined {
   return ttl ? Math.max(0, durationMs(ttl as DurationValue, 0)) : undefined;
 }
+
+/** A resource of a response that is read when its turn comes. One that can't be read is bad by itself: the response around it is whole. */
+export class UnreadResource implements ReceivedResource {
+  #unpack: (() => ReceivedResource) | undefined;
+  #unpacked: ReceivedResource = notRead;
+
+  /** @param unpack called once; may throw */
+  constructor(unpack: () => ReceivedResource) {
+    this.#unpack = unpack;
+  }
+
+  get name(): string | undefined {
+    return this.#read().name;
+  }
+
+  get version(): string {
+    return this.#read().version;
+  }
+
+  get ttlMs(): number | undefined {
+    return this.#read().ttlMs;
+  }
+
+  get body(): ReceivedResource['body'] {
+    return this.#read().body;
+  }
+
+  #read(): ReceivedResource {
+    if (!this.#unpack) return this.#unpacked;
+    try {
+      this.#unpacked = this.#unpack();
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      this.#unpacked = { name: undefined, version: '', body: { kind: 'malformed', problem } };
+    }
+    this.#unpack = undefined;
+    return this.#unpacked;
+  }
+}
+
+const notRead: ReceivedResource = { name: undefined, version: '', body: { kind: 'heartbeat' } };

@@ -184,6 +184,11 @@ export class TypeMux<T> {
     return this.#version;
   }
 
+  /** Of the accepted resource of that name, '' when there is none. */
+  versionOf(name: string): string {
+    return this.#interest.has(name) ? (this.#cache.accepted(name)?.version ?? '') : '';
+  }
+
   states(): ResourceState[] {
     return this.#cache.states(this.#interest, this.#unconfirmed.names);
   }

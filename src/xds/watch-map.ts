@@ -60,6 +60,8 @@ export class WatchMap<T> {
   readonly #untimed = new Set<Watch<T>>();
   readonly #byName = new Map<string, readonly Watch<T>[]>();
   readonly #wildcards = new Set<Watch<T>>();
+  /** How many times all timers were stopped. */
+  #stops = 0;
   /** A wildcard was answered: its later watchers can be served from the cache. */
   #answered = false;
   /** The control plane said something of this type at least once. */
@@ -132,12 +134,19 @@ export class WatchMap<T> {
 
   /** Everything wanted has been asked for: the timers of what was not answered yet start. */
   asked(): void {
-    for (const watch of this.#untimed) {
-      for (const [name, timer] of watch.pending ?? []) {
-        if (!timer) this.#startTimer(watch, name);
-      }
-    }
+    const watches = [...this.#untimed];
     this.#untimed.clear();
+    void this.#startTimers(watches, createTurns(this.#clock));
+  }
+
+  async #startTimers(watches: readonly Watch<T>[], turns: Turns): Promise<void> {
+    const stops = this.#stops;
+    for (const watch of watches) {
+      const pause = turns();
+      if (pause) await pause;
+      if (stops !== this.#stops) return;
+      for (const [name, timer] of watch.pending ?? []) if (!timer) this.#startTimer(watch, name);
+    }
   }
 
   /** Nobody can answer. Timers start over with the next stream: that a control plane was lost says nothing about what is waited for. */
@@ -170,6 +179,7 @@ export class WatchMap<T> {
   }
 
   #stopTimers(): void {
+    this.#stops++;
     for (const watch of this.#watches) {
       if (!watch.pending) continue;
       for (const [name, timer] of watch.pending) {
@@ -192,6 +202,9 @@ export class WatchMap<T> {
     const failures: string[] = [];
     const running: (Promise<readonly RejectedResource[]> | undefined)[] = [];
     for (const watch of [...this.#wildcards]) {
+      const pause = turns();
+      if (pause) await pause;
+      if (watch.closed) continue;
       const part = watch.synced ? update : this.#everything(watch, update);
       this.#settle(watch, '*');
       running.push(this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures));

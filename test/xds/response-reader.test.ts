@@ -6,6 +6,7 @@ import {
   readDeltaDiscoveryResponse,
   readDiscoveryResponse,
   readWrappedResource,
+  type UnreadResponse,
 } from '../../src/xds/response-reader.js';
 
 const schema = loadSchema();
@@ -78,16 +79,19 @@ const plainDelta = ({
   resources: resources.map(plainWrapped),
 });
 
+const readAll = <R, T>(response: UnreadResponse<R, T>) =>
+  ({ ...response, resources: response.resources.map((one) => one.read()) }) as R & { resources: T[] };
+
 describe('reader of discovery responses', () => {
   it('reads what the schema reads', () => {
     fc.assert(
       fc.property(response, deltaResponse, wrapped, (one, two, three) => {
         const bytes = schema.encode(`${prefix}DiscoveryResponse`, one);
-        expect(plainResponse(readDiscoveryResponse(bytes))).to.deep.equal(
+        expect(plainResponse(readAll(readDiscoveryResponse(bytes)))).to.deep.equal(
           plainResponse(schema.decode(`${prefix}DiscoveryResponse`, bytes)),
         );
         const delta = schema.encode(`${prefix}DeltaDiscoveryResponse`, two);
-        expect(plainDelta(readDeltaDiscoveryResponse(delta))).to.deep.equal(
+        expect(plainDelta(readAll(readDeltaDiscoveryResponse(delta)))).to.deep.equal(
           plainDelta(schema.decode(`${prefix}DeltaDiscoveryResponse`, delta)),
         );
         const resource = schema.encode(`${prefix}Resource`, three);
@@ -110,7 +114,7 @@ describe('reader of discovery responses', () => {
   it('leaves resources where they are', () => {
     const value = Buffer.from('something');
     const bytes = schema.encode(`${prefix}DiscoveryResponse`, { resources: [{ type_url: 't', value }] });
-    const read = readDiscoveryResponse(bytes).resources[0]?.value;
+    const read = readDiscoveryResponse(bytes).resources[0]?.read().value;
     expect(read?.buffer).to.equal(bytes.buffer);
   });
 
@@ -119,7 +123,8 @@ describe('reader of discovery responses', () => {
       fc.property(fc.uint8Array({ maxLength: 60 }), (bytes) => {
         for (const read of [readDiscoveryResponse, readDeltaDiscoveryResponse, readWrappedResource]) {
           try {
-            read(bytes);
+            const response = read(bytes);
+            if ('resources' in response) for (const one of response.resources) one.read();
           } catch (error) {
             expect(error).to.be.instanceOf(DecodeError);
           }
