@@ -131,12 +131,15 @@ describe('the statistics of a real run', function () {
       'cluster … update_success',
       'cluster … warming_state',
       'http … config_reload',
+      'http … config_reload_time_ms',
       'http … init_fetch_timeout',
       'http … update_attempt',
       'http … update_empty',
       'http … update_failure',
       'http … update_rejected',
       'http … update_success',
+      'http … update_time',
+      'http … version',
     ]);
   });
 });
