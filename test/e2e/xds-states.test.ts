@@ -108,7 +108,10 @@ async function statesIn(pontoon: Pontoon): Promise<Map<string, string>> {
         const inner = (entry.cluster ?? entry.endpoint_config ?? entry.route_config ?? entry) as Json;
         const name = String(inner.cluster_name ?? inner.name);
         const type = list.replace(/^dynamic_(active_|warming_)?|s$/g, '').replace('_config', '');
-        const details = String((entry.error_state as Json | undefined)?.details ?? '').replace(/[:;].*/s, '');
+        const details = String((entry.error_state as Json | undefined)?.details ?? '').replace(
+          /^(rejected: [^:;]*|\w+)?.*/s,
+          '$1',
+        );
         const warming = list.includes('warming') || entry.warming_state !== undefined ? ' warming' : '';
         found.set(`${type} ${name}`, `${entry.client_status}${warming}${details && `, ${details}`}`);
       }
@@ -119,9 +122,9 @@ async function statesIn(pontoon: Pontoon): Promise<Map<string, string>> {
 const states = (delta: boolean): Record<string, string> => ({
   'cluster active': 'ACKED',
   'cluster gone': 'ACKED',
-  'cluster warned': 'ACKED, warnings',
+  'cluster warned': 'ACKED, warned',
   'cluster parked': 'ACKED, parked',
-  'cluster rejected': 'NACKED, upstream_config.typed_config.plugin_name',
+  'cluster rejected': 'NACKED, rejected: upstream_config.typed_config.plugin_name',
   // A cluster without endpoints waits for them, unless they are known to be bad or not to come.
   'cluster waiting': 'REQUESTED warming',
   'cluster late': 'ACKED',
@@ -129,13 +132,13 @@ const states = (delta: boolean): Record<string, string> => ({
   'endpoint active': 'ACKED',
   // In state of the world nobody can say that a single resource is gone.
   'endpoint gone': delta ? 'DOES_NOT_EXIST' : 'ACKED',
-  'endpoint refused': 'NACKED, endpoints[0].priority',
+  'endpoint refused': 'NACKED, rejected: endpoints[0].priority',
   'endpoint waiting': 'REQUESTED',
   'endpoint late': 'TIMEOUT',
   'listener active': 'ACKED',
   'listener gone': 'ACKED',
   'listener parked': 'ACKED, parked',
-  'listener rejected': 'NACKED, address',
+  'listener rejected': 'NACKED, rejected: address',
   'listener waiting': 'REQUESTED warming',
   'listener late': 'ACKED',
   'listener refused': 'ACKED',
@@ -148,14 +151,14 @@ const states = (delta: boolean): Record<string, string> => ({
   'route active': 'ACKED',
   'route routes': 'ACKED',
   'route gone': delta ? 'DOES_NOT_EXIST' : 'ACKED',
-  'route refused': 'NACKED, virtual_hosts[0].routes[0].match.safe_regex.regex',
+  'route refused': 'NACKED, rejected: virtual_hosts[0].routes[0].match.safe_regex.regex',
   'route waiting': 'REQUESTED',
   'route late': 'TIMEOUT',
   'secret tls-active': 'ACKED',
-  'secret tls-gone': delta ? 'DOES_NOT_EXIST' : 'ACKED',
-  'secret tls-refused': 'NACKED, tls_certificate.certificate_chain',
-  'secret tls-waiting': 'REQUESTED',
-  'secret tls-late': 'TIMEOUT',
+  'secret tls-gone': delta ? 'DOES_NOT_EXIST warming' : 'ACKED',
+  'secret tls-refused': 'NACKED warming, rejected: tls_certificate.certificate_chain',
+  'secret tls-waiting': 'REQUESTED warming',
+  'secret tls-late': 'TIMEOUT warming',
 });
 
 describe('every state of every type', () => {
