@@ -427,13 +427,14 @@ func (s *state) routes() http.Handler {
 			fail(w, err)
 			return
 		}
+		// Before the push: an answer to it may be here before the push is done.
+		s.mu.Lock()
+		seq := s.seq
+		s.mu.Unlock()
 		if err := s.set(r.Context(), b); err != nil {
 			fail(w, err)
 			return
 		}
-		s.mu.Lock()
-		seq := s.seq
-		s.mu.Unlock()
 		writeJSON(w, map[string]any{"ok": true, "version": b.Version, "nodeId": b.NodeID, "seq": seq})
 	})
 	m.HandleFunc("GET /snapshot", func(w http.ResponseWriter, r *http.Request) {
