@@ -39,7 +39,9 @@ export function renderResults(results: Results): string {
 function sections(results: Results) {
   const group = (wanted: ThroughputCase['group']) => results.throughput.filter((one) => one.group === wanted);
   const each = (cases: readonly ThroughputCase[]) =>
-    cases.map((one) => `### ${one.title}\n\n${throughputTable(results, one)}`).join('\n\n');
+    cases.length === 0
+      ? 'Not measured.'
+      : cases.map((one) => `### ${one.title}\n\n${throughputTable(results, one)}`).join('\n\n');
   return {
     machine: machine(results),
     'must-hold': verdictTable(judge(results)),
