@@ -4,10 +4,10 @@ import type { Verdict } from '../model/verdict.js';
 import { createTurns, type Turns } from '../turns.js';
 import { AnswerQueue } from './answer-queue.js';
 import type { ApplyHold } from './apply-hold.js';
-import { commitResponse } from './commit-response.js';
+import { type Committed, commitResponse } from './commit-response.js';
 import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
-import { judgePlan } from './judge-plan.js';
+import { type Judged, judgePlan } from './judge-plan.js';
 import type { KeepableType, KeptResource } from './last-known.js';
 import { type Plan, planResponse } from './plan-response.js';
 import { ResourceCache } from './resource-cache.js';
@@ -305,7 +305,7 @@ export class TypeMux<T> {
   }
 
   async #applyKept(kept: readonly KeptResource[]): Promise<void> {
-    const { type, clock, stats, onChanged } = this.#options;
+    const { onChanged } = this.#options;
     const everything = this.#interest.wildcard && !this.#heard;
     const candidates = kept
       .filter(({ name }) => (everything || this.#interest.names.has(name)) && this.#lacks(name))
@@ -313,12 +313,10 @@ export class TypeMux<T> {
     if (candidates.length === 0 && !everything) return;
     const plan: Plan<T> = { candidates, unchanged: [], rejections: [], removed: [], ttls: new Map() };
     const turns = this.#turns();
-    const judged = await judgePlan(type, plan, turns);
-    stats.judged(judged.verdicts.length);
-    if (this.#closed) return this.#discard(judged.verdicts.map(({ verdict }) => verdict));
-    const [cache, interest] = [this.#cache, this.#interest];
-    const { update, unwanted } = await commitResponse({ version: '' }, plan, judged, { cache, interest, clock, turns });
-    this.#discard(unwanted);
+    const judged = await this.#judge(plan, turns);
+    const committed = judged && (await this.#commit({ version: '' }, plan, judged, turns));
+    if (!committed) return;
+    const { update } = committed;
     for (const { name } of update.changed) this.#unconfirmed.add(name);
     onChanged('last_known');
     await this.#apply({ ...update, cause: 'last_known' }, turns);
@@ -356,27 +354,13 @@ export class TypeMux<T> {
     const stream = this.#stream;
     const turns = this.#turns();
     const plan = await planResponse(type, response, this.#cache, this.#interest, started, turns);
-    const judged = await judgePlan(type, plan, turns);
-    stats.judged(judged.verdicts.length);
-    if (this.#closed) {
-      this.#discard(judged.verdicts.map(({ verdict }) => verdict));
-      return accepted;
-    }
-
+    const judged = await this.#judge(plan, turns);
+    if (!judged) return accepted;
     if (stream === this.#stream) this.#versionsOf = this.#options.server();
-    const [cache, interest] = [this.#cache, this.#interest];
-    const { update, rejections, unwanted } = await commitResponse(response, plan, judged, {
-      cache,
-      interest,
-      clock,
-      turns,
-    });
-    if (stream !== this.#stream) cache.doubtRejections();
-    this.#discard(unwanted);
-    if (this.#closed) {
-      this.#discard(update.changed.map(({ verdict }) => verdict));
-      return accepted;
-    }
+    const committed = await this.#commit(response, plan, judged, turns);
+    if (!committed) return accepted;
+    const { update, rejections } = committed;
+    if (stream !== this.#stream) this.#cache.doubtRejections();
     this.#keepTimes(plan.ttls, update);
     this.#confirm(plan, update);
     const { refused, failures } = await this.#apply(update, turns);
@@ -400,6 +384,32 @@ export class TypeMux<T> {
     const { version, nonce } = response;
     log[repeated ? 'debug' : 'warn']({ type: type.shortName, version, nonce }, error.message);
     return { error, repeated };
+  }
+
+  /** undefined: everything ended meanwhile, and what was made is dropped. */
+  async #judge(plan: Plan<T>, turns: Turns): Promise<Judged<T> | undefined> {
+    const { type, stats } = this.#options;
+    const judged = await judgePlan(type, plan, turns);
+    stats.judged(judged.verdicts.length);
+    if (!this.#closed) return judged;
+    this.#discard(judged.verdicts.map(({ verdict }) => verdict));
+    return undefined;
+  }
+
+  /** As `#judge`. */
+  async #commit(
+    response: Pick<ReceivedResponse, 'version'>,
+    plan: Plan<T>,
+    judged: Judged<T>,
+    turns: Turns,
+  ): Promise<Committed<T> | undefined> {
+    const { clock } = this.#options;
+    const [cache, interest] = [this.#cache, this.#interest];
+    const committed = await commitResponse(response, plan, judged, { cache, interest, clock, turns });
+    this.#discard(committed.unwanted);
+    if (!this.#closed) return committed;
+    this.#discard(committed.update.changed.map(({ verdict }) => verdict));
+    return undefined;
   }
 
   #failed({ version, nonce }: ReceivedResponse, failure: unknown): Outcome {

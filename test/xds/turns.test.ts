@@ -114,35 +114,41 @@ describe('turns', () => {
     expect(mux.nextAnswer()).to.equal(undefined);
   });
 
-  it('drops what was accepted when everything ends while it is taken in', async () => {
-    const clock = new FakeClock();
-    clock.monotonic = () => {
-      clock.advance(5);
-      return clock.now();
-    };
-    const type = testType(typeUrl, true);
-    const options = { type, variant: sotw, clock, log: recordingLog(), stats, server: () => 0 };
-    const mux = new TypeMux<string>({
-      ...options,
-      onProgress: () => {},
-      onChanged: () => {},
-      hold: new ApplyHold(clock),
+  for (const source of ['a control plane', 'what is known from before'])
+    it(`drops what was accepted of ${source} when everything ends while it is taken in`, async () => {
+      const clock = new FakeClock();
+      clock.monotonic = () => {
+        clock.advance(5);
+        return clock.now();
+      };
+      const type = testType(typeUrl, true);
+      const options = { type, variant: sotw, clock, log: recordingLog(), stats, server: () => 0 };
+      const mux = new TypeMux<string>({
+        ...options,
+        onProgress: () => {},
+        onChanged: () => {},
+        hold: new ApplyHold(clock),
+      });
+      const watcher = new RecordingWatcher();
+      mux.watches.add('wildcard', watcher);
+      mux.streamStarted();
+      mux.nextRequest();
+      if (source === 'a control plane') {
+        const resources = names.map((name) => ({
+          name: undefined,
+          version: '1',
+          body: { kind: 'message' as const, typeUrl, bytes: bytesOf(name, name) },
+        }));
+        void mux.receive({ typeUrl, nonce: '1', version: '1', removed: [], mayBeComplete: true, resources }, 0);
+      } else {
+        mux.takeKept(
+          names.map((name) => ({ typeUrl, name, version: '1', bytes: bytesOf(name, name), acceptedAt: new Date(0) })),
+        );
+      }
+      while (type.judged.length < names.length) await setImmediate();
+      mux.close();
+      for (let i = 0; i < 200 && type.discarded.length < names.length; i++) await setImmediate();
+      expect(watcher.updates).to.deep.equal([]);
+      expect(type.discarded.toSorted()).to.deep.equal(names.toSorted());
     });
-    const watcher = new RecordingWatcher();
-    mux.watches.add('wildcard', watcher);
-    mux.streamStarted();
-    mux.nextRequest();
-    const resources = names.map((name) => ({
-      name: undefined,
-      version: '1',
-      body: { kind: 'message' as const, typeUrl, bytes: bytesOf(name, name) },
-    }));
-    const done = mux.receive({ typeUrl, nonce: '1', version: '1', removed: [], mayBeComplete: true, resources }, 0);
-    while (type.judged.length < names.length) await setImmediate();
-    mux.close();
-    await done;
-    for (let i = 0; i < 200 && type.discarded.length < names.length; i++) await setImmediate();
-    expect(watcher.updates).to.deep.equal([]);
-    expect(type.discarded.toSorted()).to.deep.equal(names.toSorted());
-  });
 });
