@@ -1,4 +1,5 @@
 import { RE2JS } from 're2js';
+import { acceptedDetails, missingStatus, rejectedDetails } from './client-resource-status.js';
 import { inlineRouteConfigs, loadAssignmentOf } from './derived-configs.js';
 import { type AdminEndpoint, indented, text } from './endpoint.js';
 import type { AdminSources, DumpedKind, DumpedResource, DumpedVersion } from './sources.js';
@@ -91,11 +92,10 @@ function shown(section: Section, name: string, version: DumpedVersion, toJson: T
 }
 
 /** envoy.admin.v3.ClientResourceStatus. */
-const missingStatus = { requested: 'REQUESTED', does_not_exist: 'DOES_NOT_EXIST', timed_out: 'TIMEOUT' } as const;
 
 /** envoy.admin.v3.UpdateFailureState; also where a parked resource tells why it does not run. */
 function errorState(section: Section, resource: DumpedResource, toJson: ToJson): Record<string, unknown> {
-  const { error, parked, warnings, missing } = resource;
+  const { error, missing } = resource;
   if (missing && !error)
     return {
       ...(missing.since && { last_updated: missing.since.toISOString() }),
@@ -109,20 +109,16 @@ function errorState(section: Section, resource: DumpedResource, toJson: ToJson):
           ...(toJson(section.typeName, error.bytes) as object),
         },
         last_update_attempt: error.lastAttempt.toISOString(),
-        details: `rejected: ${error.details}`,
+        details: rejectedDetails(error),
         ...(error.version !== '' && { version_info: error.version }),
       },
       client_status: 'NACKED',
     };
   }
-  const details = [
-    ...(resource.stale ? ['stale: from a snapshot, no control plane has spoken of it since'] : []),
-    ...(parked ? [`parked: ${parked.reason}`] : []),
-    ...(warnings && warnings.length > 0 ? [`warned: ${warnings.join('; ')}`] : []),
-  ];
-  if (details.length > 0)
+  const details = acceptedDetails(resource);
+  if (details !== '')
     return {
-      error_state: { details: details.join('; ') },
+      error_state: { details },
       client_status: resource.stale ? 'REQUESTED' : 'ACKED',
     };
   return resource.origin === 'dynamic' ? { client_status: 'ACKED' } : {};

@@ -1,6 +1,8 @@
-import { setImmediate } from 'node:timers/promises';
+import { systemClock } from '../../clock.js';
 import { redact } from '../../protobuf/redact.js';
 import type { Schema } from '../../protobuf/schema.js';
+import { createTurns } from '../../turns.js';
+import { acceptedDetails, missingStatus, rejectedDetails } from '../client-resource-status.js';
 import type { DumpedKind, DumpedResource } from '../sources.js';
 
 /** What the answers are made of. Called per answer. */
@@ -18,9 +20,6 @@ export interface ClientStatusOptions {
 /** Writes the ClientStatusResponse as it is now. */
 export type WriteClientStatus = (excludeContents: boolean) => Promise<Buffer>;
 
-/** After this long without a pause requests get their turn. */
-const longestTurnMs = 5;
-
 /** Types by kind, in the order of the answer. */
 const types: readonly (readonly [DumpedKind, string])[] = [
   ['clusters', 'envoy.config.cluster.v3.Cluster'],
@@ -29,9 +28,6 @@ const types: readonly (readonly [DumpedKind, string])[] = [
   ['routes', 'envoy.config.route.v3.RouteConfiguration'],
   ['secrets', 'envoy.extensions.transport_sockets.tls.v3.Secret'],
 ];
-
-/** envoy.admin.v3.ClientResourceStatus, as /config_dump has it. */
-const missingStatus = { requested: 'REQUESTED', does_not_exist: 'DOES_NOT_EXIST', timed_out: 'TIMEOUT' } as const;
 
 /** Field numbers of messages that are written one resource at a time. */
 const responseConfig = 1;
@@ -53,18 +49,12 @@ function timestamp(date: Date): object {
   return { seconds, nanos: (ms - seconds * 1000) * 1_000_000 };
 }
 
-function statusOf({ origin, active, error, missing }: DumpedResource): string {
+function statusOf({ origin, active, stale, error, missing }: DumpedResource): string {
   if (error) return 'NACKED';
   if (missing) return missingStatus[missing.status];
   if (origin === 'static') return 'UNKNOWN';
-  // A first version that waits for what it needs; the control plane has its ACK, but nothing runs yet.
-  return active ? 'ACKED' : 'REQUESTED';
-}
-
-/** Why a resource does not run, or not as it says. */
-function detailsOf({ parked, warnings }: DumpedResource): string | undefined {
-  if (parked) return `parked: ${parked.reason}`;
-  return warnings?.length ? `warnings: ${warnings.join('; ')}` : undefined;
+  // A first version that waits for what it needs; the control plane has its ACK, but nothing runs yet. Or one that runs as an earlier process knew it.
+  return active && !stale ? 'ACKED' : 'REQUESTED';
 }
 
 /**
@@ -90,7 +80,7 @@ export function createClientStatus({ schema, sources }: ClientStatusOptions): Wr
     const { name, origin, active, warming, error, missing } = resource;
     const version = active ?? warming;
     const since = version?.lastUpdated ?? missing?.since;
-    const details = detailsOf(resource);
+    const details = acceptedDetails(resource);
     return schema.encode('envoy.service.status.v3.ClientConfig.GenericXdsConfig', {
       type_url: `type.googleapis.com/${typeName}`,
       name,
@@ -102,24 +92,25 @@ export function createClientStatus({ schema, sources }: ClientStatusOptions): Wr
         ? {
             failed_configuration: excludeContents ? undefined : contentOf(typeName, error.bytes),
             last_update_attempt: timestamp(error.lastAttempt),
-            details: error.details,
+            details: rejectedDetails(error),
             version_info: error.version,
           }
-        : details && { details },
+        : details === ''
+          ? undefined
+          : { details },
       is_static_resource: origin === 'static',
     });
   }
 
   return async (excludeContents) => {
     const pieces = [header(configNode, sources.node.length), sources.node];
-    let began = performance.now();
+    const turns = createTurns(systemClock);
     for (const [kind, typeName] of types) {
       for (const resource of sources.dump(kind)) {
+        const pause = turns();
+        if (pause) await pause;
         const written = writeResource(typeName, resource, excludeContents);
         pieces.push(header(configGenericXdsConfigs, written.length), written);
-        if (performance.now() - began < longestTurnMs) continue;
-        await setImmediate();
-        began = performance.now();
       }
     }
     const length = pieces.reduce((sum, piece) => sum + piece.length, 0);

@@ -1,3 +1,4 @@
+import { stalePrefix } from '../../admin/client-resource-status.js';
 import { toJson } from '../../protobuf/json.js';
 import { parseJson } from '../../protobuf/parse-json.js';
 import type { Schema } from '../../protobuf/schema.js';
@@ -61,8 +62,6 @@ const absences: Readonly<Record<string, Absence>> = {
   DOES_NOT_EXIST: 'does not exist',
   TIMEOUT: 'timed out',
 };
-
-const stalePrefix = 'stale: ';
 
 /** `stale: …; parked: …` or `warned: …; …`, as /config_dump words them. */
 function readDetails(details: string): {

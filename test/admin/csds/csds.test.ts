@@ -48,7 +48,7 @@ const cases: readonly { title: string; resource: DumpedResource; told: Record<st
       xds_config: shown('warned'),
       last_updated: iso,
       client_status: 'ACKED',
-      error_state: { details: 'warnings: x: ignored; y: ignored' },
+      error_state: { details: 'warned: x: ignored; y: ignored' },
     },
   },
   {
@@ -81,7 +81,7 @@ const cases: readonly { title: string; resource: DumpedResource; told: Record<st
       error_state: {
         failed_configuration: shown('worse'),
         last_update_attempt: '2026-01-02T03:05:00Z',
-        details: 'name: no',
+        details: 'rejected: name: no',
         version_info: '2',
       },
     },
@@ -96,8 +96,21 @@ const cases: readonly { title: string; resource: DumpedResource; told: Record<st
       error_state: {
         failed_configuration: { '@type': `type.googleapis.com/${clusterType}` },
         last_update_attempt: '2026-01-02T03:05:00Z',
-        details: 'not a valid message',
+        details: 'rejected: not a valid message',
         version_info: '2',
+      },
+    },
+  },
+  {
+    title: 'held from before',
+    resource: dynamic('old', { active: versionOf('old', '1'), stale: true, warnings: ['x: ignored'] }),
+    told: {
+      version_info: '1',
+      xds_config: shown('old'),
+      last_updated: iso,
+      client_status: 'REQUESTED',
+      error_state: {
+        details: 'stale: from a snapshot, no control plane has spoken of it since; warned: x: ignored',
       },
     },
   },
