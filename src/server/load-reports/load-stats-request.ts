@@ -1,6 +1,7 @@
-import { setImmediate } from 'node:timers/promises';
+import { systemClock } from '../../clock.js';
 import type { SocketAddress } from '../../model/endpoint.js';
 import type { Schema } from '../../protobuf/schema.js';
+import { createTurns } from '../../turns.js';
 import type { ClusterLoad, Load } from '../../upstream/cluster-load.js';
 
 /** One cluster of a report. */
@@ -12,9 +13,6 @@ export interface ReportedCluster {
   /** For how long it was counted. */
   readonly intervalMs: number;
 }
-
-/** After this long without a pause requests get their turn. */
-const longestTurnMs = 5;
 
 const addressOf = (address: SocketAddress): object =>
   address.kind === 'pipe'
@@ -67,13 +65,12 @@ export async function writeLoadStatsRequest(
 ): Promise<Buffer> {
   const typeName = 'envoy.service.load_stats.v3.LoadStatsRequest';
   const pieces = [schema.encode(typeName, { node })];
-  let began = performance.now();
+  const turns = createTurns(systemClock);
   for (const cluster of clusters) {
+    const pause = turns();
+    if (pause) await pause;
     // Messages one after the other are one message: https://protobuf.dev/programming-guides/encoding/#last-one-wins
     pieces.push(schema.encode(typeName, { cluster_stats: [clusterStats(cluster, endpoints)] }));
-    if (performance.now() - began < longestTurnMs) continue;
-    await setImmediate();
-    began = performance.now();
   }
   return Buffer.concat(pieces);
 }
