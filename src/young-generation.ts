@@ -7,8 +7,15 @@ const mostTries = 8;
 /** Bytes. */
 const pieceSize = 8 * 1024;
 
-/** The engine's own function that collects what is young: a context gets it that is made while the flag is set. */
+let collector: (() => void) | undefined;
+
+/** The engine's own function that collects what is young: a context gets it that is made while the flag is set, once per thread. */
 export function youngCollector(): () => void {
+  collector ??= makeCollector();
+  return collector;
+}
+
+function makeCollector(): () => void {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as (options: { readonly type: 'minor' }) => void;
   setFlagsFromString('--no-expose-gc');

@@ -1,4 +1,4 @@
-import { Socket, type SocketConstructorOpts } from 'node:net';
+import { Socket } from 'node:net';
 import { type ConnectionOptions, connect } from 'node:tls';
 import type { ClientSession } from '../tls/client-tls.js';
 import type { Host } from './host.js';
@@ -17,7 +17,6 @@ export function connectSocket(
 ): ConnectingSocket {
   const { socketAddress: address } = host;
   const target = address.kind === 'pipe' ? { path: address.path } : { host: address.address, port: address.port };
-  const highWaterMark = Math.max(1, bufferLimitBytes);
   const clientTls = tlsOf(host);
   const tls = clientTls?.session(host.hostname);
   try {
@@ -30,15 +29,11 @@ export function connectSocket(
         ...tls.options,
         ...target,
         allowHalfOpen: true,
-        highWaterMark,
+        highWaterMark: Math.max(1, bufferLimitBytes),
       };
       return { socket: connect(options), tls };
     }
-    const socketOptions: SocketConstructorOpts & { writableHighWaterMark: number } = {
-      allowHalfOpen: true,
-      writableHighWaterMark: highWaterMark,
-    };
-    const socket = new Socket(socketOptions);
+    const socket = new Socket({ allowHalfOpen: true });
     socket.connect(target);
     return { socket, tls };
   } catch (error) {
