@@ -14,6 +14,19 @@ export interface FilterChainMatch {
   readonly sourcePorts: readonly number[];
 }
 
+/** Of a chain that every connection fits. */
+export const matchesAll: FilterChainMatch = {
+  destinationPort: undefined,
+  prefixRanges: [],
+  serverNames: [],
+  transportProtocol: '',
+  applicationProtocols: [],
+  directSourcePrefixRanges: [],
+  sourceType: 'ANY',
+  sourcePrefixRanges: [],
+  sourcePorts: [],
+};
+
 /** The key of a criterion that fits every connection. */
 export const anyKey = '';
 

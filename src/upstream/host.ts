@@ -133,7 +133,8 @@ export function reconcileHosts(
 
 const nothingCounted = Object.freeze(newHostStats());
 
-function newHostStats(): HostStats {
+/** Of a host of which nothing was counted yet. */
+export function newHostStats(): HostStats {
   return {
     cxActive: 0,
     cxConnectFail: 0,

@@ -2,19 +2,8 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { type ConnectionFacts, compileFilterChains } from '../../src/listener/choose-filter-chain.js';
 import { addressBits, type Cidr, cidrContains, cidrOf } from '../../src/model/cidr.js';
-import { type FilterChainMatch, findOverlap } from '../../src/model/filter-chain-match.js';
+import { matchesAll as any, type FilterChainMatch, findOverlap } from '../../src/model/filter-chain-match.js';
 
-const any: FilterChainMatch = {
-  destinationPort: undefined,
-  prefixRanges: [],
-  serverNames: [],
-  transportProtocol: '',
-  applicationProtocols: [],
-  directSourcePrefixRanges: [],
-  sourceType: 'ANY',
-  sourcePrefixRanges: [],
-  sourcePorts: [],
-};
 const cidr = (text: string): Cidr => {
   const [address = '', length] = text.split('/');
   return cidrOf(address, Number(length)) as Cidr;

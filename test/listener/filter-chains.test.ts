@@ -5,7 +5,7 @@ import { createListenerManager, type ListenerManager } from '../../src/listener/
 import type { RouteProvider } from '../../src/listener/route-provider.js';
 import { createLocalServing } from '../../src/listener/serving.js';
 import { cidrOf } from '../../src/model/cidr.js';
-import type { FilterChainMatch } from '../../src/model/filter-chain-match.js';
+import { matchesAll as any, type FilterChainMatch } from '../../src/model/filter-chain-match.js';
 import type { FilterChain, Listener, TlsInspection } from '../../src/model/listener.js';
 import type { DownstreamTls } from '../../src/model/tls.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
@@ -14,17 +14,6 @@ import type { TlsInfo } from '../../src/tls/tls-info.js';
 import { Client, hcm, RecordingHandler, respond, silentLog, waitUntil } from '../http/harness.js';
 import { FakeClock } from '../support/fake-clock.js';
 
-const any: FilterChainMatch = {
-  destinationPort: undefined,
-  prefixRanges: [],
-  serverNames: [],
-  transportProtocol: '',
-  applicationProtocols: [],
-  directSourcePrefixRanges: [],
-  sourceType: 'ANY',
-  sourcePrefixRanges: [],
-  sourcePorts: [],
-};
 const loopback: FilterChainMatch = { ...any, sourcePrefixRanges: [cidrOf('127.0.0.0', 8)].filter((one) => !!one) };
 const elsewhere: FilterChainMatch = { ...any, sourcePrefixRanges: [cidrOf('192.0.2.0', 24)].filter((one) => !!one) };
 const chain = (name: string, match: FilterChainMatch | undefined): FilterChain => ({

@@ -22,7 +22,7 @@ import { createStatsStore } from '../../src/stats/create-store.js';
 import type { StatsStore } from '../../src/stats/store.js';
 import { createCircuitBreakers } from '../../src/upstream/circuit-breakers.js';
 import type { ActiveCluster, ClusterLookup } from '../../src/upstream/cluster-manager.js';
-import type { Host } from '../../src/upstream/host.js';
+import { type Host, newHostStats } from '../../src/upstream/host.js';
 import { FakeClock } from '../support/fake-clock.js';
 
 export const noMutations: HeaderMutations = { add: [], remove: [] };
@@ -270,16 +270,7 @@ export class ScriptedExchange implements Exchange {
 }
 
 export function testHost(key = '127.0.0.1:9'): Host {
-  const stats = {
-    cxActive: 0,
-    cxConnectFail: 0,
-    cxTotal: 0,
-    rqActive: 0,
-    rqError: 0,
-    rqSuccess: 0,
-    rqTimeout: 0,
-    rqTotal: 0,
-  };
+  const stats = newHostStats();
   return {
     key,
     address: key,

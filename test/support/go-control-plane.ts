@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, statSync 
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { skipWithout } from './unavailable.js';
 
 /** Resources by kind, each in Envoy's JSON names. */
 export interface Snapshot {
@@ -195,10 +196,7 @@ export function requireProgram(context: Mocha.Context, name: string, pack: strin
   try {
     build(name, pack);
   } catch (error) {
-    const reason = `${name} cannot be built: ${error instanceof Error ? error.message : String(error)}`;
-    if (process.env.CI === 'true') throw new Error(reason);
-    console.error(`    skipped: ${reason}`);
-    context.skip();
+    skipWithout(context, `${name} cannot be built`, error);
   }
 }
 

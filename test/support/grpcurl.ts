@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { projectRoot } from './pontoon.js';
+import { skipWithout } from './unavailable.js';
 
 const version = 'v1.9.4';
 const cache = join(projectRoot, 'node_modules', '.cache', 'pontoon');
@@ -25,10 +26,7 @@ export async function requireGrpcurl(context: Mocha.Context): Promise<Grpcurl> {
   try {
     await install();
   } catch (error) {
-    const reason = `grpcurl is not available: ${error instanceof Error ? error.message : String(error)}`;
-    if (process.env.CI === 'true') throw new Error(reason);
-    console.error(`    skipped: ${reason}`);
-    return context.skip();
+    return skipWithout(context, 'grpcurl is not available', error);
   }
   const run = async (flags: readonly string[], address: string, args: readonly string[]): Promise<string> => {
     const all = ['-plaintext', '-max-time', '20', ...flags, address, ...args];

@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { ClusterStatus } from '../../src/upstream/cluster-manager.js';
-import type { Host, HostStats } from '../../src/upstream/host.js';
+import { type Host, type HostStats, newHostStats } from '../../src/upstream/host.js';
 import {
   createHostStatsExporter,
   createHostStatsImporter,
@@ -9,19 +9,7 @@ import {
   type HostStatsImporter,
 } from '../../src/upstream/host-stats-transfer.js';
 
-function newStats(numbers: Partial<HostStats> = {}): HostStats {
-  return {
-    cxActive: 0,
-    cxConnectFail: 0,
-    cxTotal: 0,
-    rqActive: 0,
-    rqError: 0,
-    rqSuccess: 0,
-    rqTimeout: 0,
-    rqTotal: 0,
-    ...numbers,
-  };
-}
+const newStats = (numbers: Partial<HostStats> = {}): HostStats => ({ ...newHostStats(), ...numbers });
 
 /** What the transfer reads of a status. */
 function status(name: string, hosts: Readonly<Record<string, HostStats>>): ClusterStatus {

@@ -1,24 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Cidr, cidrOf } from '../../model/cidr.js';
-import { type FilterChainMatch, findOverlap } from '../../model/filter-chain-match.js';
+import { type FilterChainMatch, findOverlap, matchesAll } from '../../model/filter-chain-match.js';
 import type { CidrRange__Output } from '../../protobuf/generated/envoy/config/core/v3/CidrRange.js';
 import type { FilterChainMatch__Output } from '../../protobuf/generated/envoy/config/listener/v3/FilterChainMatch.js';
 import { join } from './findings.js';
 import { checkFields } from './support/check.js';
 import { filterChainMatchSupport } from './support/listener.js';
 import type { Context } from './translate.js';
-
-const matchesAll: FilterChainMatch = {
-  destinationPort: undefined,
-  prefixRanges: [],
-  serverNames: [],
-  transportProtocol: '',
-  applicationProtocols: [],
-  directSourcePrefixRanges: [],
-  sourceType: 'ANY',
-  sourcePrefixRanges: [],
-  sourcePorts: [],
-};
 
 function readRanges(context: Context, ranges: readonly CidrRange__Output[], path: string): Cidr[] {
   return ranges.flatMap(({ address_prefix: address, prefix_len: length }, index) => {

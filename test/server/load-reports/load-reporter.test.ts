@@ -4,7 +4,7 @@ import { loadSchema } from '../../../src/protobuf/schema.js';
 import { createLoadReporter, type LoadReporter } from '../../../src/server/load-reports/load-reporter.js';
 import { createStatsStore } from '../../../src/stats/create-store.js';
 import type { ClusterStatus } from '../../../src/upstream/cluster-manager.js';
-import type { Host, HostStats } from '../../../src/upstream/host.js';
+import { type Host, newHostStats } from '../../../src/upstream/host.js';
 import { channelDefaults } from '../../../src/xds/ads-client.js';
 import { FakeClock } from '../../support/fake-clock.js';
 import {
@@ -20,17 +20,6 @@ const schema = loadSchema();
 const log = createLogging('off').logger('load_report');
 const nodeId = 'me';
 
-const newStats = (): HostStats => ({
-  cxActive: 0,
-  cxConnectFail: 0,
-  cxTotal: 0,
-  rqActive: 0,
-  rqError: 0,
-  rqSuccess: 0,
-  rqTimeout: 0,
-  rqTotal: 0,
-});
-
 function hostOf(port: number, zone = '', priority = 0): Host {
   const address = `127.0.0.1:${port}`;
   return {
@@ -42,7 +31,7 @@ function hostOf(port: number, zone = '', priority = 0): Host {
     priority,
     weight: 1,
     healthStatus: 'HEALTHY',
-    stats: newStats(),
+    stats: newHostStats(),
   };
 }
 
