@@ -204,7 +204,7 @@ export function parseCommandLine(
     .addOption(
       new Option(
         '--sockets <how>',
-        "what reads and writes connections without TLS: this program's native part, or Node",
+        "what reads and writes connections without TLS: this program's native part, or Node; checked, for tests: the native part, with what it has read overwritten as soon as nobody may use it any more",
       )
         .choices(socketsNames)
         .default('own', 'own; node where the native part could not be built'),

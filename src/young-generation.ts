@@ -10,7 +10,7 @@ const pieceSize = 8 * 1024;
 let collector: (() => void) | undefined;
 
 /** The engine's own function that collects what is young: a context gets it that is made while the flag is set, once per thread. */
-export function youngCollector(): () => void {
+function youngCollector(): () => void {
   collector ??= makeCollector();
   return collector;
 }

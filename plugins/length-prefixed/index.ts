@@ -85,8 +85,7 @@ class LengthPrefixedBridge implements HttpTcpBridge {
     if (this.#remaining === undefined) {
       const { headerSize, largestPayload } = this.#framing;
       if (buffer.len() < headerSize) return StopAndBuffer;
-      // Read once: looking at bytes that came in pieces joins them.
-      this.#length ??= this.#framing.payloadLength(buffer.bytes());
+      this.#length ??= this.#framing.payloadLength(buffer.copyOut(0, headerSize));
       const length = this.#length;
       if (length < 0 || length > largestPayload) {
         // What follows can't be understood any more, so the buffer stays unread, which closes the connection.

@@ -35,11 +35,13 @@ export interface ResponseHeaderMap {
   del(name: string): void;
 }
 
-/** Bytes that belong to one call: valid until it returns. What is handed in is copied, but for a view of the buffer's own bytes given to `set`. */
+/** Bytes that belong to one call: usable until it returns. What is handed in is copied, but for a view of the buffer's own bytes given to `set`. */
 export interface BufferInstance {
   len(): number;
-  /** The bytes as they are, not copied: copy what must outlive the call. */
+  /** All bytes in one place. What is changed in it is changed in the buffer, as long as the call lasts. */
   bytes(): Buffer;
+  /** A copy of some bytes, fewer where the buffer ends before. To look at a header it costs less than `bytes()`, which may have to copy all that is there. */
+  copyOut(start: number, length: number): Buffer;
   toString(): string;
   set(data: Bytes): void;
   append(data: Bytes): void;

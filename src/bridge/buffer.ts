@@ -1,3 +1,4 @@
+import { endsWithTurn, kept } from '../turn-memory.js';
 import type { BufferInstance, Bytes } from './api.js';
 
 const empty = Buffer.alloc(0);
@@ -10,6 +11,7 @@ const maxBlock = 65_536;
 /**
  * Bytes in order, kept as the pieces they came in. Nothing is copied until somebody wants them in one: a body that only passes through never is,
  * and one that is looked at after every piece (StopAndBuffer) is copied into room that doubles, so that the cost stays linear.
+ * A piece may be there until the end of the turn only: whoever leaves bytes in the queue for longer calls `keep`.
  */
 export class ByteQueue {
   #pieces: Buffer[] = [];
@@ -57,10 +59,46 @@ export class ByteQueue {
     this.#pieces.unshift(data);
   }
 
-  /** All bytes as one; a view of them when they are in one place already. */
+  /** Makes the queue's own what would be gone after this turn, with room for what may come. */
+  keep(): void {
+    const pieces = this.#pieces;
+    const last = pieces.length - 1;
+    for (let i = 0; i < last; i++) pieces[i] = kept(pieces[i] as Buffer);
+    const piece = pieces[last];
+    if (piece === undefined || !endsWithTurn(piece)) return;
+    const room = Math.min(Math.max(minBlock, this.#length), maxBlock);
+    this.#block = Buffer.allocUnsafeSlow(piece.length + room);
+    this.#blockEnd = piece.copy(this.#block);
+    pieces[last] = this.#block.subarray(0, this.#blockEnd);
+  }
+
+  /** All bytes as one, for whoever may keep them; a view of them when they are in one place already. */
   bytes(): Buffer {
-    if (this.#pieces.length > 1) this.#join();
-    return this.#pieces[0] ?? empty;
+    const pieces = this.#pieces;
+    if (pieces.length > 1) this.#join();
+    const first = this.#pieces[0];
+    if (first === undefined) return empty;
+    return endsWithTurn(first) ? this.#own(first) : first;
+  }
+
+  /** A copy of some of the bytes, fewer where the queue ends before. */
+  copy(start: number, length: number): Buffer {
+    const size = Math.max(0, Math.min(length, this.#length - start));
+    const copy = Buffer.allocUnsafe(size);
+    let skip = start;
+    let end = 0;
+    for (const piece of this.#pieces) {
+      if (end === size) break;
+      if (skip < piece.length) end += piece.copy(copy, end, skip, skip + size - end);
+      skip = Math.max(0, skip - piece.length);
+    }
+    return copy;
+  }
+
+  /** As UTF-8. */
+  toString(): string {
+    const [first = empty] = this.#pieces;
+    return (this.#pieces.length > 1 ? this.bytes() : first).toString();
   }
 
   /** Removes the first `count` bytes, or all when there are fewer. */
@@ -100,6 +138,14 @@ export class ByteQueue {
     const bytes = this.bytes();
     this.clear();
     return bytes;
+  }
+
+  /** Copies the only piece. */
+  #own(piece: Buffer): Buffer {
+    const own = kept(piece);
+    this.#block = undefined;
+    this.#pieces = [own];
+    return own;
   }
 
   #fill(block: Buffer, data: Buffer): void {
@@ -152,15 +198,21 @@ export class PluginBuffer implements BufferInstance {
   }
 
   toString(): string {
-    return this.#open().bytes().toString();
+    return this.#open().toString();
+  }
+
+  copyOut(start: number, length: number): Buffer {
+    const queue = this.#open();
+    if (!(start >= 0 && length >= 0)) throw new TypeError('copyOut(start, length): both must be numbers of bytes');
+    return queue.copy(Math.trunc(start), Math.trunc(length));
   }
 
   set(data: Bytes): void {
     const queue = this.#open();
     // The usual way to cut a frame, `buffer.set(buffer.bytes().subarray(4))`, needs no copy.
-    const kept = typeof data !== 'string' && isViewOf(data, queue.bytes()) ? asBuffer(data) : copyOf(data);
+    const own = typeof data !== 'string' && isViewOf(data, queue.bytes()) ? asBuffer(data) : copyOf(data);
     queue.clear();
-    queue.append(kept);
+    queue.append(own);
   }
 
   append(data: Bytes): void {

@@ -179,7 +179,18 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
         if (event.kind === 'connection_ready') event.connection.release(true);
         return;
     }
+    this.#keepRest();
     this.#balanceRequest();
+  }
+
+  /** What was neither sent nor thrown away stays for more than this turn. */
+  #keepRest(): void {
+    this.#body.keep();
+    const state = this.#state;
+    if (state.name === 'open') {
+      state.received.keep();
+      state.frame?.keep();
+    } else if (state.name === 'connecting') state.moving?.frame?.keep();
   }
 
   #whileConnecting({ moving }: ExchangeState & { name: 'connecting' }, event: ExchangeEvent): void {

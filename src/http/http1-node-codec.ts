@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Duplex } from 'node:stream';
+import { kept } from '../turn-memory.js';
 import type {
   BodyFraming,
   Http1Codec,
@@ -96,8 +97,10 @@ class NodeRequestParser implements RequestParser {
 
   write(data: Buffer): boolean {
     if (this.#destroyed) return true;
-    if (this.#tunnel) return this.#writeTunnel(data);
-    const taken = this.#input.push(data);
+    // Node hands on slices of it, some of them later.
+    const own = kept(data);
+    if (this.#tunnel) return this.#writeTunnel(own);
+    const taken = this.#input.push(own);
     this.#full = !taken || this.#ahead.length > 0;
     return !this.#full;
   }

@@ -1,3 +1,4 @@
+import { endsWithTurn, kept } from '../turn-memory.js';
 import { ChunkParser } from './http1-chunk-parser.js';
 import { HeadParser } from './http1-head-parser.js';
 import { readFraming } from './request-framing.js';
@@ -56,6 +57,7 @@ export class Http1RequestParser implements RequestParser {
     this.#data = this.#at < this.#data.length ? Buffer.concat([this.#data.subarray(this.#at), data]) : data;
     this.#at = 0;
     this.#run();
+    this.#keepRest();
     this.#full = this.#at < this.#data.length;
     return !this.#full;
   }
@@ -103,6 +105,7 @@ export class Http1RequestParser implements RequestParser {
   runScheduled(): void {
     this.#scheduled = false;
     this.#run();
+    this.#keepRest();
     if (!this.#full || this.#at < this.#data.length || this.#state === 'destroyed') return;
     this.#full = false;
     this.#events.onDrain();
@@ -120,6 +123,13 @@ export class Http1RequestParser implements RequestParser {
       this.#data = nothing;
       this.#at = 0;
     }
+  }
+
+  /** What is not read in this turn waits longer than its memory may be there. */
+  #keepRest(): void {
+    if (this.#scheduled || this.#at === this.#data.length || !endsWithTurn(this.#data)) return;
+    this.#data = kept(this.#data.subarray(this.#at));
+    this.#at = 0;
   }
 
   /** Reads up to the next event. False: there is nothing to read, or nobody to read for. */

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
+import { kept } from '../turn-memory.js';
 import type { SocketEvents, SocketLoop, SocketsAddon } from './socket-loop.js';
 import type { SocketHandler, StreamSocket } from './stream-socket.js';
 
@@ -80,7 +81,7 @@ export class NativeSocket implements StreamSocket, SocketEvents {
   write(data: Buffer): void {
     if (!this.writable || data.length === 0) return;
     if (this.waiting > 0) {
-      this.#queue.push(data);
+      this.#queue.push(kept(data));
       this.waiting += data.length;
       return;
     }
@@ -90,9 +91,10 @@ export class NativeSocket implements StreamSocket, SocketEvents {
       this.#fail(sent);
       return;
     }
-    this.#queue = [data];
-    this.#gone = Math.max(sent, 0);
-    this.waiting = data.length - this.#gone;
+    const rest = kept(sent > 0 ? data.subarray(sent) : data);
+    this.#queue = [rest];
+    this.#gone = 0;
+    this.waiting = rest.length;
     this.#watch();
   }
 
@@ -139,7 +141,7 @@ export class NativeSocket implements StreamSocket, SocketEvents {
   // From the loop.
 
   onRead(data: Buffer): void {
-    if (this.#paused || this.#failing || this.#unread.length > 0) this.#unread.push(data);
+    if (this.#paused || this.#failing || this.#unread.length > 0) this.#unread.push(kept(data));
     else this.#handler?.onData(data);
   }
 

@@ -7,11 +7,10 @@ import type { AdoptSocket } from './stream-socket.js';
 /**
  * Reads and writes sockets by the add-on: one call per turn of the event loop for all that came, and no objects per read but the bytes.
  * Once per process. Connecting, accepting and TLS stay Node's; so does a socket for which there is no file descriptor left.
- * @param collectYoung frees what nobody holds of the youngest objects, and the bytes behind them
  * @throws Error when the system refuses
  */
-export function createNativeSockets(addon: SocketsAddon, collectYoung: () => void): AdoptSocket {
-  const loop = new SocketLoop(addon, collectYoung);
+export function createNativeSockets(addon: SocketsAddon): AdoptSocket {
+  const loop = new SocketLoop(addon);
   return (socket) => {
     const fd = descriptorOf(socket);
     const own = fd === undefined ? -1 : addon.duplicate(fd);

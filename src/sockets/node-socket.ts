@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { kept } from '../turn-memory.js';
 import type { AdoptSocket, SocketHandler, StreamSocket } from './stream-socket.js';
 
 /** For sockets that Node reads and writes. */
@@ -75,7 +76,7 @@ export class NodeSocket implements StreamSocket {
     const socket = this.#socket;
     // Node would take writing behind the end for an error.
     if (!this.writable || data.length === 0) return;
-    socket.write(data, this.#onTaken);
+    socket.write(kept(data), this.#onTaken);
     if (socket.writableLength > 0) this.#blocked = true;
   }
 

@@ -1,41 +1,48 @@
 import type { Logger } from '../log.js';
 import { openAddon } from '../native-addon.js';
-import { youngCollector } from '../young-generation.js';
 import { createNativeSockets } from './native-sockets.js';
 import { adoptNodeSocket } from './node-socket.js';
 import type { SocketsAddon } from './socket-loop.js';
 import type { AdoptSocket } from './stream-socket.js';
 
-/** `own`: the native part, where there is one. */
-export const socketsNames = ['own', 'node'] as const;
+/** `own`: the native part, where there is one. `checked`: the same, overwriting what was read when its turn is over, which shows who has kept it without asking. */
+export const socketsNames = ['own', 'node', 'checked'] as const;
 export type SocketsName = (typeof socketsNames)[number];
 
+interface NativePart {
+  readonly adopt: AdoptSocket;
+  check(): void;
+}
+
 /** A thread has one event loop, and the native part is in it once. */
-let opened: AdoptSocket | undefined;
+let opened: NativePart | undefined;
 
 /** What reads and writes the connections of this process. Without the native part it's Node: slower, and otherwise the same. */
 export function openSockets(name: SocketsName, log: Logger): AdoptSocket {
   if (name === 'node') return adoptNodeSocket;
   opened ??= openNative(log);
-  return opened;
+  // For good, whatever others ask for.
+  if (name === 'checked') opened.check();
+  return opened.adopt;
 }
 
-function openNative(log: Logger): AdoptSocket {
+function openNative(log: Logger): NativePart {
   const native = tryNative();
-  if (typeof native === 'function') return native;
+  if (typeof native !== 'string') return native;
   log.info(
     { reason: native },
     'Node reads and writes connections, which costs more processor time; "pontoon --version" builds the native part, or says why it can not',
   );
-  return adoptNodeSocket;
+  return { adopt: adoptNodeSocket, check: () => {} };
 }
 
 /** Or why not. */
-function tryNative(): AdoptSocket | string {
-  const addon = openAddon('pontoon_sockets');
-  if (!('exports' in addon)) return addon.reason;
+function tryNative(): NativePart | string {
+  const found = openAddon('pontoon_sockets');
+  if (!('exports' in found)) return found.reason;
+  const addon = found.exports as SocketsAddon;
   try {
-    return createNativeSockets(addon.exports as SocketsAddon, youngCollector());
+    return { adopt: createNativeSockets(addon), check: () => addon.check() };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

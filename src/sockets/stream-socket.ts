@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 
 /** Who gets the events of a socket. None comes from within one of its calls, and none but `onClose` after `destroy` or `reset`. */
 export interface SocketHandler {
+  /** @param data may be there until the end of the turn only: who keeps it longer asks for `kept` of turn-memory.ts */
   onData(data: Buffer): void;
   /** The peer's FIN. Writing may go on. */
   onEnd(): void;

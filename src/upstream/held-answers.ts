@@ -1,3 +1,4 @@
+import { kept } from '../turn-memory.js';
 import type { Share } from './share.js';
 
 /** What came for the exchanges of one connection that don't read at the moment. */
@@ -10,7 +11,7 @@ export class HeldAnswers {
 
   hold(share: Share, piece: Buffer): void {
     share.held ??= [];
-    share.held.push(piece);
+    share.held.push(kept(piece));
     share.heldBytes += piece.length;
     this.#bytes += piece.length;
   }

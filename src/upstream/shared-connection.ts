@@ -1,4 +1,5 @@
 import type { TlsInfo } from '../tls/tls-info.js';
+import { kept } from '../turn-memory.js';
 import { AnswerTimer } from './answer-timer.js';
 import { AnswersById, AnswersInOrder, type AwaitedAnswers } from './awaited-answers.js';
 import type { UpstreamConnectionHandler } from './connection.js';
@@ -145,7 +146,8 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
     share.originalId = checkWholeFrame(protocol, request, size);
     // Only to see that it can be done: when the frame goes out it's too late to tell its plugin.
     protocol.ids?.write(request[0] as Buffer, share.originalId);
-    share.pieces = request;
+    // It goes out in a later turn.
+    share.pieces = request.map(kept);
     share.size = size;
     share.state = 'queued';
     this.#writer.add(share);

@@ -5,6 +5,7 @@ import { createExchangeFactory } from '../../src/bridge/exchange-factory.js';
 import type { PreparedBridge } from '../../src/bridge/prepared-bridge.js';
 import { systemClock } from '../../src/clock.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
+import { markTurnMemory } from '../../src/turn-memory.js';
 import type { ActiveCluster, Pin } from '../../src/upstream/cluster-manager.js';
 import type { ExclusiveConnection, PoolCallbacks, UpstreamConnectionHandler } from '../../src/upstream/connection.js';
 import type { Host } from '../../src/upstream/host.js';
@@ -248,8 +249,12 @@ describe('exchange, whatever happens in whatever order', () => {
         const request: Buffer[] = [];
         const response: Buffer[] = [];
         let letter = 0;
-        const piece = (size: number, a: string): Buffer =>
-          Buffer.from(Array.from({ length: size }, () => a.charCodeAt(0) + (letter++ % 26)));
+        /** In memory that is used again after the turn, as a socket's. */
+        const piece = (size: number, a: string): Buffer => {
+          const data = Buffer.from(Uint8Array.from({ length: size }, () => a.charCodeAt(0) + (letter++ % 26)).buffer);
+          markTurnMemory(data.buffer);
+          return data;
+        };
         let requestEnded = !given.hasBody;
         for (const next of given.steps) {
           const connection = world.connections.at(-1);
@@ -275,6 +280,7 @@ describe('exchange, whatever happens in whatever order', () => {
               const data = piece(next.size, 'a');
               request.push(Buffer.from(data));
               sent.exchange.onRequestData(data, next.end);
+              data.fill('!');
               break;
             }
             case 'server': {
@@ -282,6 +288,7 @@ describe('exchange, whatever happens in whatever order', () => {
               const data = piece(next.size, 'A');
               response.push(Buffer.from(data));
               connection.handler?.onData(data);
+              data.fill('!');
               break;
             }
             case 'server_end':

@@ -9,6 +9,7 @@ import { type Clock, systemClock } from '../../src/clock.js';
 import { createLogging, type Logger } from '../../src/log.js';
 import type { Cluster } from '../../src/model/cluster.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
+import { kept } from '../../src/turn-memory.js';
 import type { ActiveCluster, ClusterManager } from '../../src/upstream/cluster-manager.js';
 import { createClusterManager } from '../../src/upstream/create-cluster-manager.js';
 
@@ -152,7 +153,7 @@ export class Recorder implements ExchangeCallbacks {
   onData(data: Buffer, endStream: boolean): boolean {
     this.#check('onData', this.headers !== undefined);
     this.#check('an empty piece in the middle', data.length > 0 || endStream);
-    this.pieces.push(data);
+    this.pieces.push(kept(data));
     if (endStream) this.#end('response');
     this.onEvent('data');
     return this.writable;

@@ -1,8 +1,9 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type Http1CodecName, http1CodecNames } from '../../src/http/http1-codec.js';
-import { type SocketsName, socketsNames } from '../../src/sockets/open-sockets.js';
+import type { SocketsName } from '../../src/sockets/open-sockets.js';
 import { cases } from '../conformance/http1/cases.js';
+import { testedSockets } from '../support/tested-sockets.js';
 import { echo, hcm, startServer, type TestServer } from './harness.js';
 
 /** Cases whose body is so long that what follows is a part of it. */
@@ -94,7 +95,7 @@ const behaviour = (codec: Http1CodecName, sockets: SocketsName) => () => {
 };
 
 for (const codec of http1CodecNames) {
-  for (const sockets of socketsNames) {
+  for (const sockets of testedSockets) {
     describe(`bytes that no one foresaw, codec ${codec}, sockets ${sockets}`, behaviour(codec, sockets)).timeout(
       60_000,
     );

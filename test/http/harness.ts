@@ -124,7 +124,7 @@ export async function startServer(options: TestServerOptions): Promise<TestServe
     log = silentLog,
     localAddress = '192.0.2.2',
     codec = 'own',
-    sockets = 'own',
+    sockets = 'checked',
   } = options;
   const { adoptSocket = openSockets(sockets, silentLog) } = options;
   const stats = createStatsStore();

@@ -6,10 +6,11 @@ import { ActiveListener } from '../../src/listener/active-listener.js';
 import type { BoundSocket } from '../../src/listener/bound-socket.js';
 import { createListenerStats } from '../../src/listener/listener-stats.js';
 import type { FilterChain, Listener } from '../../src/model/listener.js';
-import { openSockets, type SocketsName, socketsNames } from '../../src/sockets/open-sockets.js';
+import { openSockets, type SocketsName } from '../../src/sockets/open-sockets.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import { Client, hcm, respond, silentLog, waitUntil } from '../http/harness.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { testedSockets } from '../support/tested-sockets.js';
 
 const behaviour = (http1Codec: Http1CodecName, sockets: SocketsName) => () => {
   it('asks connections to leave that come before its socket is handed on', async () => {
@@ -76,7 +77,7 @@ const behaviour = (http1Codec: Http1CodecName, sockets: SocketsName) => () => {
   });
 };
 
-for (const sockets of socketsNames) {
+for (const sockets of testedSockets) {
   for (const codec of http1CodecNames)
     describe(`a listener that drains, codec ${codec}, sockets ${sockets}`, behaviour(codec, sockets));
 }

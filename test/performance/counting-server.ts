@@ -2,10 +2,12 @@
  * A process with one HTTP/1 listener that counts: what is measured must not hold the client that loads it. Says `{ port }` when it listens,
  * and answers each message with a `Counts`.
  */
+
 import { HeaderMap } from '../../src/bridge/header-map.js';
 import type { DownstreamStream } from '../../src/bridge/stream.js';
 import { createLogging } from '../../src/log.js';
 import { openSockets } from '../../src/sockets/open-sockets.js';
+import { kept } from '../../src/turn-memory.js';
 import { startServer } from '../http/harness.js';
 import { countingSockets } from '../support/counted-socket.js';
 
@@ -35,8 +37,8 @@ function answer(stream: DownstreamStream): void {
   const pieces: Buffer[] = [];
   stream.start({
     onData(data, endStream) {
-      pieces.push(data);
-      if (endStream) setImmediate(respond, pieces.length === 1 ? data : Buffer.concat(pieces));
+      pieces.push(kept(data));
+      if (endStream) setImmediate(respond, Buffer.concat(pieces));
     },
     onWritable() {},
     onReset() {},

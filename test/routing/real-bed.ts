@@ -33,7 +33,7 @@ export function realBed({ config, plugin, servers }: RealBedOptions) {
     stats,
     log,
     clock: systemClock,
-    adoptSocket: openSockets('own', log),
+    adoptSocket: openSockets('checked', log),
     drainTimeMs: 1000,
     random: () => 0,
     onEdsInterest: () => undefined,

@@ -65,7 +65,7 @@ for (const { sockets, transport } of combinations) {
       expect([remoteAddress, remotePort, localAddress, localPort]).to.deep.equal(expected);
     });
 
-    it('carries bytes both ways, and what it handed on never changes', async () => {
+    it('carries bytes both ways, and what is kept of it never changes', async () => {
       const seen = peerReads();
       const sizes = [1, 100, 2_048, 2_049, 5_000, 70_000, 3, 2_500, 1_000_000];
       let sent = '';

@@ -109,7 +109,7 @@ for (const { sockets, transport } of combinations) {
       await until('the descriptors', () => openDescriptors() <= before || undefined);
     });
 
-    const short = sockets === 'own' ? 10_000 : 1_000;
+    const short = sockets === 'checked' ? 10_000 : 1_000;
     it(`${short} short connections leave no descriptor behind`, async () => {
       const before = openDescriptors();
       let closed = 0;

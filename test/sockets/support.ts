@@ -4,8 +4,9 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLogging } from '../../src/log.js';
-import { socketsNames } from '../../src/sockets/open-sockets.js';
 import type { AdoptSocket, SocketHandler, StreamSocket } from '../../src/sockets/stream-socket.js';
+import { kept } from '../../src/turn-memory.js';
+import { testedSockets } from '../support/tested-sockets.js';
 import { until } from '../support/until.js';
 
 export const transports = ['tcp', 'unix'] as const;
@@ -14,7 +15,7 @@ export type Transport = (typeof transports)[number];
 export const silentLog = createLogging('off').logger('test');
 
 /** All combinations that must behave alike. */
-export const combinations = socketsNames.flatMap((sockets) => transports.map((transport) => ({ sockets, transport })));
+export const combinations = testedSockets.flatMap((sockets) => transports.map((transport) => ({ sockets, transport })));
 
 /** A socket, what it told, and whether it kept to the contract. */
 export class Watched implements SocketHandler {
@@ -57,7 +58,7 @@ export class Watched implements SocketHandler {
     this.#note('data');
     if (this.#paused) this.problems.push('data while paused');
     if (data.length === 0) this.problems.push('no data');
-    if (this.keep) this.pieces.push(data);
+    if (this.keep) this.pieces.push(kept(data));
     this.received += data.length;
     this.also.onData?.(data);
   }

@@ -53,6 +53,7 @@ export async function startPontoon(options: PontoonOptions): Promise<Pontoon> {
     // A checkout may lie in a folder that others may write to.
     '--plugin-root',
     projectRoot,
+    ...(options.args?.includes('--sockets') ? [] : ['--sockets', 'checked']),
     ...(options.args ?? []),
   ];
   const child = spawn(process.execPath, args, {

@@ -1,10 +1,11 @@
 import { expect } from 'chai';
-import { openSockets, type SocketsName, socketsNames } from '../../src/sockets/open-sockets.js';
+import { openSockets, type SocketsName } from '../../src/sockets/open-sockets.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import type { ClusterManager } from '../../src/upstream/cluster-manager.js';
 import { createClusterManager } from '../../src/upstream/create-cluster-manager.js';
 import { countingSockets } from '../support/counted-socket.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { testedSockets } from '../support/tested-sockets.js';
 import {
   active,
   attempt,
@@ -495,4 +496,4 @@ const behaviour = (sockets: SocketsName) => () => {
   });
 };
 
-for (const sockets of socketsNames) describe(`connection pool, sockets ${sockets}`, behaviour(sockets));
+for (const sockets of testedSockets) describe(`connection pool, sockets ${sockets}`, behaviour(sockets));

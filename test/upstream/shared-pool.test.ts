@@ -1,10 +1,11 @@
 import { expect } from 'chai';
-import { openSockets, type SocketsName, socketsNames } from '../../src/sockets/open-sockets.js';
+import { openSockets, type SocketsName } from '../../src/sockets/open-sockets.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import type { ConnectionShare, PoolFailure } from '../../src/upstream/connection.js';
 import { createClusterManager } from '../../src/upstream/create-cluster-manager.js';
 import type { FrameProtocol } from '../../src/upstream/frame-protocol.js';
 import { FakeClock } from '../support/fake-clock.js';
+import { testedSockets } from '../support/tested-sockets.js';
 import {
   active,
   assignment,
@@ -285,4 +286,4 @@ const behaviour = (kind: SocketsName) => () => {
   });
 };
 
-for (const kind of socketsNames) describe(`SharedPool, sockets ${kind}`, behaviour(kind));
+for (const kind of testedSockets) describe(`SharedPool, sockets ${kind}`, behaviour(kind));

@@ -3,6 +3,7 @@ import { createLogging } from '../../src/log.js';
 import type { CircuitBreakerThresholds, Cluster } from '../../src/model/cluster.js';
 import type { HealthStatus, LoadAssignment } from '../../src/model/endpoint.js';
 import type { Resource } from '../../src/model/verdict.js';
+import { kept } from '../../src/turn-memory.js';
 import type {
   AcquireOptions,
   ActiveCluster,
@@ -183,7 +184,7 @@ export function attempt(
           Object.assign(state, { connection });
           connection.setHandler({
             onData: (data) => {
-              state.received.push(data);
+              state.received.push(kept(data));
               events.push(data.length > 100 ? `data(${data.length})` : data.toString());
               onData?.(connection);
             },

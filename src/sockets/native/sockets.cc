@@ -5,6 +5,7 @@
 #include <node_api.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -28,15 +29,12 @@ constexpr int kUvReadable = 1;  // UV_READABLE
 
 constexpr uint32_t kRead = 1, kWrite = 2;  // what JavaScript is interested in
 constexpr int kUnwatched = -1;               // instead of an interest
-constexpr int kWritable = -1, kHungUp = -2;  // instead of a place in the slab
+constexpr int kWritable = -1, kHungUp = -2;  // instead of a place in the memory
 constexpr int kMostReady = 64;               // two events of each: the array of JavaScript has room for 128
 constexpr int kFields = 3;
-constexpr size_t kSmallestRead = 8192;  // with less room no socket is read
-constexpr size_t kLargestRead = 65536;
-constexpr size_t kSlabSize = 65536;
-constexpr int kMostFreeSlabs = 64;     // kept for the next ones
-constexpr int kMostHiddenSlabs = 512;  // 32 MB, see `new_slab`
-constexpr int kMostTold = 8;  // then timers and others get their turn
+constexpr size_t kSmallestRead = 65536;  // with less room left no other socket is read
+constexpr int kMostTold = 8;             // then timers and others get their turn
+constexpr int kOverwritten = 0xdb;
 
 struct Host {
   napi_env env;
@@ -44,22 +42,15 @@ struct Host {
   void *poll = nullptr;
   napi_async_context context;
   napi_async_cleanup_hook_handle cleanup;
-  napi_ref on_events, events_ref, slab_ref = nullptr;
-  int32_t *events;  // per event: fd; where its bytes begin in the slab, or kWritable or kHungUp; how many bytes, 0 for FIN, or -errno
+  napi_ref on_events, events_ref, memory_ref;
+  int32_t *events;  // per event: fd; where its bytes begin in the memory, or kWritable or kHungUp; how many bytes, 0 for FIN, or -errno
   bool looking = false;      // descriptors that were found ready must go on meaning what they meant
   std::vector<int> closing;  // so these are closed later
-  unsigned char *slab = nullptr;
-  size_t slab_at = 0;
-  unsigned char *free_slabs[kMostFreeSlabs];
-  int free_count = 0, live_slabs = 0;
+  unsigned char *memory;  // where bytes are read to, again and again
+  size_t size, used = 0;
+  bool checked = false;  // overwrite what was told, so that whoever has kept it notices
 
-  size_t room() const { return kSlabSize - slab_at; }
-};
-
-/** Memory of a slab while JavaScript knows it. */
-struct Slab {
-  Host *host;
-  bool hidden;
+  size_t room() const { return size - used; }
 };
 
 Host *host_of(napi_env env) {
@@ -68,7 +59,7 @@ Host *host_of(napi_env env) {
   return static_cast<Host *>(data);
 }
 
-/** Calls JavaScript with what was written to `events`. */
+/** Calls JavaScript with what was written to `events`. Its tick queue has run when this returns, and nobody has the bytes any more. */
 void tell(Host *host, int count) {
   napi_handle_scope scope;
   napi_open_handle_scope(host->env, &scope);
@@ -82,6 +73,8 @@ void tell(Host *host, int count) {
     napi_fatal_exception(host->env, error);
   }
   napi_close_handle_scope(host->env, scope);
+  if (host->checked) memset(host->memory, kOverwritten, host->used);
+  host->used = 0;
 }
 
 void record(Host *host, int *count, int fd, int at, int size) {
@@ -107,20 +100,19 @@ bool take(Host *host, const epoll_event &event, int *count) {
     return true;
   }
   if (failed || (event.events & EPOLLIN)) {
-    const size_t room = host->room();
-    if (room < kSmallestRead) return false;
+    if (host->room() < kSmallestRead) return false;
     ssize_t got;
-    do got = read(fd, host->slab + host->slab_at, room < kLargestRead ? room : kLargestRead);
+    do got = read(fd, host->memory + host->used, host->room());
     while (got < 0 && errno == EINTR);
-    if (got >= 0 || errno != EAGAIN) record(host, count, fd, static_cast<int>(host->slab_at), got < 0 ? -errno : static_cast<int>(got));
-    if (got > 0) host->slab_at += got;
+    if (got >= 0 || errno != EAGAIN) record(host, count, fd, static_cast<int>(host->used), got < 0 ? -errno : static_cast<int>(got));
+    if (got > 0) host->used += got;
   }
   // Behind what was read, which may be the error that writing would only echo.
   if (event.events & EPOLLOUT) record(host, count, fd, kWritable, 0);
   return true;
 }
 
-/** Tells all that these have, in as many calls as the slab needs: a socket that always has more must not keep those behind it waiting. */
+/** Tells all that these have, in as many calls as the memory needs: a socket that always has more must not keep those behind it waiting. */
 int look_at(Host *host, const epoll_event *ready, int found) {
   int count = 0, told = 0;
   host->looking = true;
@@ -129,11 +121,9 @@ int look_at(Host *host, const epoll_event *ready, int found) {
       i++;
       continue;
     }
-    // JavaScript makes room, unless there is no memory left.
     tell(host, count);
     count = 0;
     told++;
-    if (host->room() < kSmallestRead) break;
   }
   if (count > 0) tell(host, count);
   host->looking = false;
@@ -182,9 +172,9 @@ void stop(napi_async_cleanup_hook_handle, void *data) {
   });
 }
 
-/** start(onEvents, events): 0 or -errno. */
+/** start(onEvents, events, memory): 0 or -errno. */
 napi_value start(napi_env env, napi_callback_info info) {
-  napi_value given[2];
+  napi_value given[3];
   arguments(env, info, given);
   Host *host = host_of(env);
   if (host->epoll >= 0) return number(env, -EALREADY);
@@ -209,56 +199,18 @@ napi_value start(napi_env env, napi_callback_info info) {
   void *data;
   napi_get_buffer_info(env, given[1], &data, nullptr);
   host->events = static_cast<int32_t *>(data);
+  napi_create_reference(env, given[2], 1, &host->memory_ref);
+  napi_get_buffer_info(env, given[2], &data, &host->size);
+  host->memory = static_cast<unsigned char *>(data);
   napi_value name;
   napi_create_string_utf8(env, "pontoon:sockets", NAPI_AUTO_LENGTH, &name);
   napi_async_init(env, nullptr, name, &host->context);
   return number(env, 0);
 }
 
-void forget_slab(napi_env env, void *memory, void *hint) {
-  Slab *slab = static_cast<Slab *>(hint);
-  Host *host = slab->host;
-  host->live_slabs--;
-  int64_t ignored;
-  if (slab->hidden) napi_adjust_external_memory(env, kSlabSize, &ignored);
-  if (host->free_count < kMostFreeSlabs) host->free_slabs[host->free_count++] = static_cast<unsigned char *>(memory);
-  else free(memory);
-  delete slab;
-}
-
-/**
- * newSlab(): a buffer where bytes go from now on, or undefined when there is no memory.
- *
- * The engine counts buffers as memory outside of its heap, and begins a full collection after every 64 MB of them, which for large bodies is several times a
- * second. Nearly all of them are free after the next collection of what is young, which the caller sees to: so the first are hidden from its count, and only when
- * more are alive the engine is to look for those that have grown old.
- */
-napi_value new_slab(napi_env env, napi_callback_info) {
-  Host *host = host_of(env);
-  void *memory = host->free_count > 0 ? host->free_slabs[--host->free_count] : malloc(kSlabSize);
-  if (!memory) return nullptr;
-  Slab *slab = new Slab{host, host->live_slabs < kMostHiddenSlabs};
-  napi_value buffer;
-  if (napi_create_external_buffer(env, kSlabSize, memory, forget_slab, slab, &buffer) != napi_ok) {
-    free(memory);
-    delete slab;
-    return nullptr;
-  }
-  host->live_slabs++;
-  int64_t ignored;
-  if (slab->hidden) napi_adjust_external_memory(env, -static_cast<int64_t>(kSlabSize), &ignored);
-  if (host->slab_ref) napi_delete_reference(env, host->slab_ref);
-  napi_create_reference(env, buffer, 1, &host->slab_ref);
-  host->slab = static_cast<unsigned char *>(memory);
-  host->slab_at = 0;
-  return buffer;
-}
-
-/** rewind(at): the bytes behind `at` are not needed any more. */
-napi_value rewind_slab(napi_env env, napi_callback_info info) {
-  napi_value given[1];
-  arguments(env, info, given);
-  host_of(env)->slab_at = int_of(env, given[0]);
+/** check(): from now on. */
+napi_value check(napi_env env, napi_callback_info) {
+  host_of(env)->checked = true;
   return nullptr;
 }
 
@@ -359,7 +311,7 @@ NAPI_MODULE_INIT() {
     const char *name;
     napi_callback function;
   } functions[] = {
-      {"start", start},   {"newSlab", new_slab},  {"rewind", rewind_slab}, {"duplicate", duplicate}, {"watch", watch},
+      {"start", start}, {"check", check}, {"duplicate", duplicate}, {"watch", watch},
       {"write", write_bytes}, {"read", read_bytes}, {"finish", finish}, {"close", close_fd}, {"keepAlive", keep_alive},
   };
   for (const auto &[name, function] : functions) {
