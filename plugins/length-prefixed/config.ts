@@ -75,6 +75,7 @@ export function parseFraming(config: unknown): Framing {
   // What the length counts besides the payload.
   const extra = counted + integer(values, 'length_adjustment', 0, -counted, largestHeader);
   const maxFrame = integer(values, 'max_frame_size', defaultMaxFrame, headerSize, largestFrame);
+  const blank = template ?? Buffer.alloc(headerSize);
   const largestPayload = Math.min(maxFrame - headerSize, 2 ** Math.min(8 * lengthSize, 53) - 1 - extra);
   if (largestPayload < 0)
     throw new Error(`length_size ${lengthSize} is too small: not even an empty frame's length fits`);
@@ -82,7 +83,7 @@ export function parseFraming(config: unknown): Framing {
     headerSize,
     largestPayload,
     header(payload) {
-      const header = template === undefined ? Buffer.alloc(headerSize) : Buffer.from(template);
+      const header = Buffer.from(blank);
       writeLength(header, payload + extra, offset, lengthSize, little);
       return header;
     },

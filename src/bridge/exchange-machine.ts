@@ -10,7 +10,6 @@ import type {
   UpstreamConnectionHandler,
 } from '../upstream/connection.js';
 import type { Host } from '../upstream/host.js';
-import { joinSmall } from '../upstream/join-small.js';
 import type { BridgeStats } from './bridge-stats.js';
 import { ByteQueue, PluginBuffer } from './buffer.js';
 import { type Exchange, type ExchangeFailure, type ExchangeOptions, pluginErrorBody } from './exchange.js';
@@ -356,7 +355,7 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
       return;
     }
     if (queue.length > 0) {
-      const pieces = joinSmall(queue.take());
+      const pieces = queue.take();
       const more = next !== 'sent' || open.session.selfHalfClose;
       const last = pieces.length - 1;
       for (let i = 0; i <= last; i++) this.#write(open, connection, pieces[i] as Buffer, more || i < last);

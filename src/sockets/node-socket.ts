@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { kept } from '../turn-memory.js';
 import type { AdoptSocket, SocketHandler, StreamSocket } from './stream-socket.js';
+import { throwLater } from './throw-later.js';
 
 /** For sockets that Node reads and writes. */
 export const adoptNodeSocket: AdoptSocket = (socket) => new NodeSocket(socket);
@@ -57,7 +58,7 @@ export class NodeSocket implements StreamSocket {
         handler.onData(data);
       } catch (error) {
         // It would leave Node's stream half done.
-        process.nextTick(rethrow, error);
+        throwLater(error);
       }
     });
     socket.on('end', () => {
@@ -65,7 +66,7 @@ export class NodeSocket implements StreamSocket {
       try {
         handler.onEnd();
       } catch (error) {
-        process.nextTick(rethrow, error);
+        throwLater(error);
       }
     });
     socket.on('error', (error: NodeJS.ErrnoException) => this.#onGone(error));
@@ -133,10 +134,6 @@ export class NodeSocket implements StreamSocket {
     this.#handler = undefined;
     handler?.onClose(error);
   }
-}
-
-function rethrow(error: unknown): void {
-  throw error;
 }
 
 const nothing = Buffer.alloc(0);

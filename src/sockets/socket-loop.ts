@@ -1,5 +1,6 @@
 import { getSystemErrorName } from 'node:util';
 import { markTurnMemory } from '../turn-memory.js';
+import { throwLater } from './throw-later.js';
 
 /** The add-on, native/sockets.cc, which describes its functions. Numbers below 0 are errors of the system. */
 export interface SocketsAddon {
@@ -79,12 +80,8 @@ export class SocketLoop {
         else if (at === hungUp) socket.onHungUp(size);
         else socket.onReadEnd(size);
       } catch (error) {
-        process.nextTick(rethrow, error);
+        throwLater(error);
       }
     }
   }
-}
-
-function rethrow(error: unknown): void {
-  throw error;
 }
