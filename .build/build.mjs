@@ -1,9 +1,11 @@
-// The one build step: protos → dist/schema.json and TypeScript types, the native host of Go libraries, then TypeScript → dist/.
+// The one build step: protos → dist/schema.txt and TypeScript types, the native host of Go libraries, TypeScript → dist/,
+// then the program as users run it → dist/program/.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildNative } from './native.mjs';
+import { buildProgram } from './program.mjs';
 import { buildSchema } from './schema.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -14,5 +16,5 @@ const tsc = spawnSync(process.execPath, [join(root, 'node_modules', 'typescript'
   stdio: 'inherit',
 });
 if (tsc.status !== 0) process.exit(tsc.status ?? 1);
-chmodSync(join(root, 'dist', 'src', 'cli.js'), 0o755);
+buildProgram(root);
 writeFileSync(join(root, 'dist', '.built'), '');

@@ -1,4 +1,4 @@
-// The protos that we speak → dist/schema.json (one compact protobufjs JSON, read at run time) and TypeScript types of the
+// The protos that we speak → dist/schema.txt (protobufjs' compact JSON, a line for each definition, read at run time) and TypeScript types of the
 // messages that our code touches → src/protobuf/generated/. Both are skipped when no input changed.
 // Only plain JSON passes between the protobufjs that parses here and the one inside @grpc/proto-loader.
 import { spawnSync } from 'node:child_process';
@@ -271,8 +271,24 @@ function fingerprint(includes) {
   return hash.digest('hex');
 }
 
+function* messagesOf(json, fullName) {
+  if (!json.fields) return;
+  yield fullName;
+  for (const [name, nested] of Object.entries(json.nested ?? {})) yield* messagesOf(nested, `${fullName}.${name}`);
+}
+
+/** What `definitionsIn` of src/protobuf/definitions.ts reads. */
+function* linesOf(json, packageName = '') {
+  for (const [name, nested] of Object.entries(json.nested ?? {})) {
+    const fullName = packageName === '' ? name : `${packageName}.${name}`;
+    if (nested.fields || nested.values || nested.methods) {
+      yield `${packageName}\t${name}\t${[...messagesOf(nested, fullName)].join(' ')}\t${JSON.stringify(nested)}\n`;
+    } else yield* linesOf(nested, fullName);
+  }
+}
+
 /**
- * Writes dist/schema.json and src/protobuf/generated/ below `root` (the project's folder) unless both are up to date.
+ * Writes dist/schema.txt and src/protobuf/generated/ below `root` (the project's folder) unless both are up to date.
  * @throws Error when a proto does not parse or refers to nothing
  */
 export function buildSchema(root) {
@@ -282,14 +298,14 @@ export function buildSchema(root) {
   const own = [join(root, 'proto'), join(deps, 'envoy-api'), join(deps, 'xds')];
   const imported = [join(deps, 'googleapis'), join(deps, 'protoc-gen-validate')];
   const dist = join(root, 'dist');
-  const schema = join(dist, 'schema.json');
+  const schema = join(dist, 'schema.txt');
   const generated = join(root, 'src', 'protobuf', 'generated');
   const stamp = join(generated, '.inputs');
   const inputs = fingerprint([...own, ...imported]);
   if (existsSync(schema) && existsSync(stamp) && readFileSync(stamp, 'utf8') === inputs) return;
   const json = parseSchema({ own, imported, newer });
   mkdirSync(dist, { recursive: true });
-  writeFileSync(`${schema}.new`, JSON.stringify(json));
+  writeFileSync(`${schema}.new`, [...linesOf(json)].join(''));
   renameSync(`${schema}.new`, schema);
   generateTypes(json, generated, dist);
   writeFileSync(stamp, inputs);

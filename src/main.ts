@@ -2,6 +2,7 @@ import { renameSync, writeFileSync } from 'node:fs';
 import { loadBootstrap } from './bootstrap/load.js';
 import { bootstrapReport } from './bootstrap/report.js';
 import { ensureNativeHost } from './bridge/go/native-host.js';
+import { systemClock } from './clock.js';
 import { type CommandLine, type ConfigInspection, type PluginCheck, parseCommandLine } from './command-line.js';
 import { createLogging, type Logger, type Logging } from './log.js';
 import { formatAddress } from './model/endpoint.js';
@@ -9,6 +10,7 @@ import { loadSchema, type Schema } from './protobuf/schema.js';
 import { checkPlugin } from './server/check-plugin.js';
 import { type CommandResult, configDiff, configExplain } from './server/inspect/command.js';
 import { newPlugin } from './server/new-plugin.js';
+import { trimMemory } from './server/trim-memory.js';
 import { validateBootstrap } from './server/validate.js';
 import { type Server, startServer } from './server.js';
 import { version } from './version.js';
@@ -179,6 +181,7 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
   });
   for (; uncaught > 0; uncaught--) server.countUncaught();
   writeAdminAddress(commandLine, server);
+  trimMemory(systemClock);
   quitOnSignals(log, quit);
   // The timers of the clock don't keep the process alive: this one does, until it is asked to end.
   const alive = setInterval(() => undefined, 2 ** 30);

@@ -2,12 +2,10 @@ import { spawn } from 'node:child_process';
 import { accessSync, existsSync, constants as fsConstants, lstatSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { constants, homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { packageFolder } from './own-files.js';
 import { version } from './version.js';
 
-/** The package's folder. */
-const root = fileURLToPath(new URL('../../', import.meta.url));
-const packageFolder = join(root, 'dist', 'native');
+const nativeFolder = join(packageFolder, 'dist', 'native');
 /** What `.build/native.mjs` builds. */
 export type AddonName = 'pontoon_go' | 'pontoon_sockets';
 const anyFile = 'pontoon_go.node';
@@ -26,7 +24,7 @@ export type OpenedAddon =
 export function openAddon(name: AddonName): OpenedAddon {
   let reason = 'their native part has not been built';
   const unusable: string[] = [];
-  for (const folder of [packageFolder, cacheFolder()]) {
+  for (const folder of [nativeFolder, cacheFolder()]) {
     if (folder === undefined) continue;
     const file = join(folder, `${name}.node`);
     if (!existsSync(file)) {
@@ -34,7 +32,7 @@ export function openAddon(name: AddonName): OpenedAddon {
       continue;
     }
     try {
-      if (folder !== packageFolder) checkPrivate(folder);
+      if (folder !== nativeFolder) checkPrivate(folder);
       const module: { exports: unknown } = { exports: {} };
       process.dlopen(module, file, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_GLOBAL);
       return { exports: module.exports };
@@ -61,7 +59,7 @@ let last: { readonly at: number; readonly done: Promise<string | undefined> } | 
 
 async function build(unusable: readonly string[]): Promise<string | undefined> {
   try {
-    const folder = isWritable(packageFolder) ? packageFolder : preparedCacheFolder();
+    const folder = isWritable(nativeFolder) ? nativeFolder : preparedCacheFolder();
     if (unusable.includes(folder)) rmSync(join(folder, 'stamp.txt'), { force: true });
     const failure = await runBuilder(folder);
     return existsSync(join(folder, anyFile)) ? undefined : (whyNotBuilt(folder) ?? failure);
@@ -73,7 +71,7 @@ async function build(unusable: readonly string[]): Promise<string | undefined> {
 /** What went wrong with the builder itself. */
 function runBuilder(folder: string): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, [join(root, '.build', 'native.mjs'), root, folder], {
+    const child = spawn(process.execPath, [join(packageFolder, '.build', 'native.mjs'), packageFolder, folder], {
       stdio: ['ignore', 'ignore', 'pipe'],
       // A group of its own: the compiler is ended with it.
       detached: true,
@@ -121,7 +119,7 @@ function cacheFolder(): string | undefined {
 function preparedCacheFolder(): string {
   const folder = cacheFolder();
   if (folder === undefined) {
-    throw new Error(`${packageFolder} cannot be written to, and this user has no home: set XDG_CACHE_HOME`);
+    throw new Error(`${nativeFolder} cannot be written to, and this user has no home: set XDG_CACHE_HOME`);
   }
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   checkPrivate(folder);

@@ -12,6 +12,7 @@ import { describeProblems } from './model/verdict.js';
 import { loadSchema } from './protobuf/schema.js';
 import { compileRouteTable, type RouteTable } from './routing/route-table.js';
 import { createRequestPath } from './server/request-path.js';
+import { trimMemory } from './server/trim-memory.js';
 import { unpackPluginConfig } from './server/unpack-plugin-config.js';
 import { shareOf } from './server/workers/circuit-breaker-share.js';
 import { createHandedConnections } from './server/workers/handed-connections.js';
@@ -222,6 +223,7 @@ function main(): void {
   const link: WorkerLink = serveAsWorker(createWorker(settings, logging, () => link));
   const started: WorkerReport = { kind: 'started' };
   link.report(started);
+  trimMemory(systemClock);
 }
 
 main();

@@ -3,6 +3,7 @@ import { startAdminServer } from './admin/admin-server.js';
 import { certsEndpoint } from './admin/certs.js';
 import { clustersEndpoint } from './admin/clusters.js';
 import { configDumpEndpoint } from './admin/config-dump.js';
+import type { CsdsServer } from './admin/csds/csds-server.js';
 import type { AdminEndpoint } from './admin/endpoint.js';
 import { lifecycleEndpoints } from './admin/lifecycle.js';
 import { listenersEndpoint } from './admin/listeners.js';
@@ -30,7 +31,6 @@ import { createAdminAccessLog } from './server/admin-access-log.js';
 import { createAdminSources } from './server/admin-sources.js';
 import { createBridgeReload, reloadEndpoint } from './server/bridge-reload.js';
 import { checkSources } from './server/check-sources.js';
-import { startCsds } from './server/csds.js';
 import { createDynamicConfig, type DynamicConfig } from './server/dynamic-config.js';
 import type { LoadReporter } from './server/load-reports/load-reporter.js';
 import { startLoadReports } from './server/load-reports/start-load-reports.js';
@@ -271,7 +271,7 @@ async function startWith<B extends JudgedBridge>(
       },
     }),
   ]);
-  const csds = await startCsds({ ...options, version, dump: adminSources.dump }).catch(async (error) => {
+  const csds = await serveCsds({ ...options, dump: adminSources.dump }).catch(async (error) => {
     await admin?.close();
     throw error;
   });
@@ -367,4 +367,12 @@ async function startAdmin(
   }).catch((error: NodeJS.ErrnoException) => {
     throw new Error(`admin.address: cannot bind ${formatAddress(address)}: ${explainBindError(error)}`);
   });
+}
+
+/** Few have it on: what it is made of is only loaded then. */
+async function serveCsds(options: ServerOptions & Pick<AdminSources, 'dump'>): Promise<CsdsServer | undefined> {
+  const { csdsAddress: address } = options;
+  if (address === undefined) return undefined;
+  const { startCsds } = await import('./server/csds.js');
+  return startCsds({ ...options, address, version });
 }

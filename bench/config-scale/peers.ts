@@ -103,7 +103,7 @@ export const pontoon: Peer = {
   bridge: scriptBridge,
   start(bootstrap, cpus, heartbeat) {
     const preload = new URL('./heartbeat.js', import.meta.url).href;
-    const cli = join(projectRoot, 'dist', 'src', 'cli.js');
+    const cli = join(projectRoot, 'dist', 'program', 'cli.js');
     const args = [...extraNodeFlags(), ...(heartbeat ? ['--import', preload] : []), cli, '--plugin-root', projectRoot];
     const program = (folder: string) => ({
       command: process.execPath,

@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import protobuf from 'protobufjs';
+import { packageFolder } from '../own-files.js';
+import { type Definition, definitionsIn, definitionsOf } from './definitions.js';
 import { createTypeRegistry } from './type-registry.js';
 
 /** Bytes that are no message of the type that they claim, or that would decode to more than a message may hold. */
@@ -108,11 +111,13 @@ export function isWellKnown(type: protobuf.Type): boolean {
 }
 
 /**
- * A schema from protobufjs' JSON format, as the build writes it.
+ * A schema from protobufjs' JSON format.
  * @param json all references between types in it are absolute (they begin with a dot)
  */
-export function createSchema(json: protobuf.INamespace): Schema {
-  const types = createTypeRegistry(json, chargeSlots);
+export const createSchema = (json: protobuf.INamespace): Schema => schemaOf(definitionsOf(json));
+
+function schemaOf(definitions: Iterable<Definition>): Schema {
+  const types = createTypeRegistry(definitions, chargeSlots);
   const typeOf = (typeName: string): protobuf.Type => {
     const type = types.find(typeName);
     if (type === undefined) throw new Error(`unknown message type ${typeName}`);
@@ -142,11 +147,8 @@ export function createSchema(json: protobuf.INamespace): Schema {
 
 let loaded: Schema | undefined;
 
-/** The schema that the build wrote to `dist/schema.json`. It is read once per process and never changes. */
+/** The schema that the build wrote to `dist/schema.txt`. It is read once per process and never changes. */
 export function loadSchema(): Schema {
-  if (loaded === undefined) {
-    const json = JSON.parse(readFileSync(new URL('../../schema.json', import.meta.url), 'utf8')) as protobuf.INamespace;
-    loaded = createSchema(json);
-  }
+  loaded ??= schemaOf(definitionsIn(readFileSync(join(packageFolder, 'dist', 'schema.txt'))));
   return loaded;
 }

@@ -1,11 +1,7 @@
 import protobuf from 'protobufjs';
+import { type Definition, fullNameOf, isMessage } from './definitions.js';
 
-/** A message, enum or service of the schema file, with all that is nested in it. */
-interface Definition {
-  readonly packageName: string;
-  readonly name: string;
-  readonly json: protobuf.AnyNestedObject;
-}
+type Read = Definition & { readonly json: protobuf.AnyNestedObject };
 
 /** The types of a schema file. Reflecting all of them takes as long as a start may take, so each is when first asked for. */
 export interface TypeRegistry {
@@ -14,24 +10,6 @@ export interface TypeRegistry {
   names(): Iterable<string>;
   /** The named messages and services with all that they refer to, in the schema file's own format. */
   subset(names: readonly string[]): protobuf.INamespace;
-}
-
-const isMessage = (json: object): json is protobuf.IType => 'fields' in json;
-const isDefinition = (json: object): boolean => 'fields' in json || 'values' in json || 'methods' in json;
-
-/** Calls `visit` for each definition below a namespace that is in no other. */
-function eachDefinition(json: protobuf.INamespace, packageName: string, visit: (definition: Definition) => void): void {
-  for (const [name, nested] of Object.entries(json.nested ?? {})) {
-    if (isDefinition(nested)) visit({ packageName, name, json: nested });
-    else eachDefinition(nested as protobuf.INamespace, packageName === '' ? name : `${packageName}.${name}`, visit);
-  }
-}
-
-/** Calls `visit` with the full name of each message in a definition: itself and those nested in it. */
-function eachMessage(json: object, fullName: string, visit: (fullName: string) => void): void {
-  if (!isMessage(json)) return;
-  visit(fullName);
-  for (const [name, nested] of Object.entries(json.nested ?? {})) eachMessage(nested, `${fullName}.${name}`, visit);
 }
 
 /** The absolute type names that a definition refers to. */
@@ -46,18 +24,17 @@ function* references(json: protobuf.AnyNestedObject): Generator<string> {
 }
 
 /**
- * @param json a schema in protobufjs' JSON format, all references in it absolute
+ * @param all the schema's definitions; all references in them are absolute
  * @param prepare is called for each message type before its first use
  */
-export function createTypeRegistry(json: protobuf.INamespace, prepare: (type: protobuf.Type) => void): TypeRegistry {
+export function createTypeRegistry(all: Iterable<Definition>, prepare: (type: protobuf.Type) => void): TypeRegistry {
   const root = new protobuf.Root();
   const definitions = new Map<string, Definition>();
   const messages = new Map<string, protobuf.Type | undefined>();
-  eachDefinition(json, '', (definition) => {
-    const fullName = definition.packageName === '' ? definition.name : `${definition.packageName}.${definition.name}`;
-    definitions.set(fullName, definition);
-    eachMessage(definition.json, fullName, (name) => messages.set(name, undefined));
-  });
+  for (const definition of all) {
+    definitions.set(fullNameOf(definition), definition);
+    for (const name of definition.messages) messages.set(name, undefined);
+  }
 
   /** The definition that a name is of or in. */
   const definitionOf = (fullName: string): [string, Definition] => {
@@ -68,27 +45,28 @@ export function createTypeRegistry(json: protobuf.INamespace, prepare: (type: pr
     throw new Error(`the schema has no ${fullName}`);
   };
 
-  const closure = (names: readonly string[], known: ReadonlySet<string>): Map<string, Definition> => {
-    const found = new Map<string, Definition>();
+  const closure = (names: readonly string[], known: ReadonlySet<string>): Map<string, Read> => {
+    const found = new Map<string, Read>();
     const pending = [...names];
     for (let name = pending.pop(); name !== undefined; name = pending.pop()) {
       const [fullName, definition] = definitionOf(name);
       if (found.has(fullName) || known.has(fullName)) continue;
-      found.set(fullName, definition);
-      pending.push(...references(definition.json));
+      const json = definition.read();
+      found.set(fullName, { ...definition, json });
+      pending.push(...references(json));
     }
     return found;
   };
 
   const reflected = new Set<string>();
   const reflect = (typeName: string): protobuf.Type => {
-    for (const [fullName, { packageName, name, json }] of closure([typeName], reflected)) {
+    for (const [fullName, { packageName, name, messages: names, json }] of closure([typeName], reflected)) {
       reflected.add(fullName);
       const object = isMessage(json)
         ? protobuf.Type.fromJSON(name, json)
         : protobuf.Enum.fromJSON(name, json as protobuf.IEnum);
       (packageName === '' ? root : root.define(packageName)).add(object);
-      eachMessage(json, fullName, (each) => prepare(root.lookupType(`.${each}`)));
+      for (const each of names) prepare(root.lookupType(`.${each}`));
     }
     root.resolveAll();
     return root.lookupType(`.${typeName}`);

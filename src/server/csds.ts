@@ -10,7 +10,7 @@ import type { Schema } from '../protobuf/schema.js';
 import { nodeMessage } from '../xds/discovery.js';
 
 export interface CsdsOptions {
-  readonly csdsAddress: SocketAddress | undefined;
+  readonly address: SocketAddress;
   readonly bootstrap: Bootstrap;
   readonly schema: Schema;
   readonly version: string;
@@ -25,9 +25,8 @@ const isLoopback = (address: string) => (isIP(address) === 4 ? address.startsWit
  *
  * @throws Error when the address can't be bound
  */
-export async function startCsds(options: CsdsOptions): Promise<CsdsServer | undefined> {
-  const { csdsAddress: address, bootstrap, schema, version, dump } = options;
-  if (address === undefined) return undefined;
+export async function startCsds(options: CsdsOptions): Promise<CsdsServer> {
+  const { address, bootstrap, schema, version, dump } = options;
   const log = options.logging.logger('csds');
   const node = schema.encode('envoy.config.core.v3.Node', nodeMessage(bootstrap.node, version));
   if (address.kind === 'pipe') await removeStaleSocket(address.path);

@@ -1,10 +1,10 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { packageFolder } from '../own-files.js';
 import { version } from '../version.js';
 
 /** What is copied; its plugin's name is `skeleton`. It is one of the package's own plugins, so that it is built and tested like them. */
-const source = fileURLToPath(new URL('../../../plugins/skeleton', import.meta.url));
+const source = join(packageFolder, 'plugins', 'skeleton');
 const skeletonFiles = ['README.md', 'frame.ts', 'index.ts', 'index.test.ts'];
 const pluginName = /^[a-z][a-z0-9_-]{0,63}$/;
 

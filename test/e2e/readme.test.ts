@@ -81,7 +81,7 @@ describe('the documents', function () {
     const printed = guide('127.0.0.1:10000', '127.0.0.1:9901', 18_001)
       .split('\n')
       .map((line) => line.trim());
-    expect(packageJson.bin.pontoon).to.equal('./dist/src/cli.js');
+    expect(packageJson.bin.pontoon).to.equal('./dist/program/cli.js');
     const others = [
       'npm start',
       'npm test',

@@ -90,7 +90,7 @@ describe('plugins/go-length-prefixed', () => {
         CXX: 'no-compiler',
       });
       expect(build.code).to.equal(0);
-      for (const name of ['src', 'schema.json'])
+      for (const name of ['src', 'schema.txt'])
         symlinkSync(join(projectRoot, 'dist', name), join(folder, 'dist', name));
       const run = (...args: string[]) =>
         runChild(

@@ -13,7 +13,7 @@ describe('a pontoon without the native part of its sockets', function () {
 
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'pontoon-fallback-'));
-    for (const part of ['package.json', 'dist/src', 'dist/schema.json', 'plugins'])
+    for (const part of ['package.json', 'dist/src', 'dist/schema.txt', 'plugins'])
       cpSync(join(projectRoot, part), join(folder, part), { recursive: true });
     symlinkSync(join(projectRoot, 'node_modules'), join(folder, 'node_modules'));
   });

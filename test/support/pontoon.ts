@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,9 @@ import { until } from './until.js';
 
 /** The checkout's root, where relative library paths of tests begin. */
 export const projectRoot = fileURLToPath(new URL('../../../', import.meta.url));
-export const cliPath = join(projectRoot, 'dist', 'src', 'cli.js');
+/** What users run. It is made anew here when only the compiler has run since. */
+export const cliPath = join(projectRoot, 'dist', 'program', 'cli.js');
+execFileSync(process.execPath, [join(projectRoot, '.build', 'program.mjs')]);
 
 /** A running `pontoon` process, as a user would start it. */
 export interface Pontoon {

@@ -12,7 +12,7 @@ import { idHeader } from '../upstream/upstream.js';
 import { adsBootstrap, cluster, listener, staticBootstrap } from './bootstrap.js';
 import { type ChangingConfig, freePort, type Peer, type RunningPeer, readStat, type Site, startProxy } from './peer.js';
 
-const cli = join(projectRoot, 'dist', 'src', 'cli.js');
+const cli = join(projectRoot, 'dist', 'program', 'cli.js');
 const plugin = 'length_prefixed';
 const script = join('plugins', 'length-prefixed', 'index.ts');
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { programFile } from '../../own-files.js';
 import type { JudgeAnswer, JudgeConfig, JudgeOpen } from './judge-child.js';
 import { type LibraryFile, withCopy } from './library-file.js';
 
@@ -18,7 +18,7 @@ export interface Judge {
   close(): void;
 }
 
-const childPath = fileURLToPath(new URL('./judge-child.js', import.meta.url));
+const childPath = programFile('bridge/go/judge-child.js');
 /** Processes that have something to do. */
 const mostBusy = 16;
 /** How long a process is kept for the next configuration. */

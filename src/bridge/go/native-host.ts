@@ -14,6 +14,7 @@ interface Addon {
   setLogLevel(level: number): void;
   glibcVersion(): string;
   dieWithParent(): void;
+  trimMemory(): void;
   mapSharedMemory(path: string, bytes: number): ArrayBuffer;
   open(path: string): number;
   initialize(library: number): void;

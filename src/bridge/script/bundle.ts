@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { type BuildFailure, build, type Message, type Metafile, stop } from 'esbuild';
+import type { BuildFailure, Message, Metafile } from 'esbuild';
 
 /** A script library as one piece of CommonJS, with all that it imports by relative path. */
 export interface Bundle {
@@ -37,7 +37,7 @@ export async function bundle(path: string): Promise<Bundle> {
   if (entry.size > maxFileSize)
     throw new BundleError(`${path} has ${entry.size} bytes; a library may have up to ${maxFileSize}`);
   const folder = dirname(path);
-  const output = await withService(() =>
+  const output = await withService(({ build }) =>
     build({
       entryPoints: [path],
       absWorkingDir: folder,
@@ -107,6 +107,9 @@ function describeMessage(path: string, { text, location }: Message): string {
   return `${place}: ${text}`;
 }
 
+type Esbuild = typeof import('esbuild');
+
+let esbuild: Esbuild | undefined;
 let builds = 0;
 let idle: NodeJS.Timeout | undefined;
 let restart: Promise<void> | undefined;
@@ -115,21 +118,24 @@ let restart: Promise<void> | undefined;
  * esbuild works in a child process of its own, which is ended when there is nothing to build for a while. One that died (killed for its
  * memory, say) is replaced, once per build.
  */
-async function withService<T>(work: () => Promise<T>): Promise<T> {
+async function withService<T>(work: (esbuild: Esbuild) => Promise<T>): Promise<T> {
   clearTimeout(idle);
   builds += 1;
   try {
-    return await work().catch(async (error: Partial<BuildFailure>) => {
+    // Not before there is something to build: a worker never has.
+    esbuild ??= await import('esbuild');
+    const service = esbuild;
+    return await work(service).catch(async (error: Partial<BuildFailure>) => {
       if (Array.isArray(error.errors)) throw error;
       // All builds that it was busy with fail together: one restart is for all of them.
-      restart ??= stop().finally(() => {
+      restart ??= service.stop().finally(() => {
         restart = undefined;
       });
       await restart;
-      return work();
+      return work(service);
     });
   } finally {
     builds -= 1;
-    if (builds === 0) idle = setTimeout(() => void stop(), keepServiceMs).unref();
+    if (builds === 0) idle = setTimeout(() => void esbuild?.stop(), keepServiceMs).unref();
   }
 }

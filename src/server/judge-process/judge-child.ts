@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { Socket } from 'node:net';
-import { fileURLToPath } from 'node:url';
+import { programFile } from '../../own-files.js';
 import type { Answer, FromJudge, JudgeSettings, Question, ToJudge } from './messages.js';
 
 /** A question, and who waits for its answer. */
@@ -25,7 +25,7 @@ export interface JudgeChildOptions {
   onEnd(end: { readonly left: readonly Asked[]; readonly how: string; readonly started: boolean }): void;
 }
 
-const program = fileURLToPath(new URL('./program.js', import.meta.url));
+const program = programFile('server/judge-process/program.js');
 /** How long it may take until it takes questions. */
 const startMs = 30_000;
 /** Characters of stderr that are kept, and those that are told. */

@@ -1,8 +1,8 @@
-import { fileURLToPath } from 'node:url';
 import type { AccessLogManager } from '../../access-log/access-logger.js';
 import type { Clock } from '../../clock.js';
 import type { Http1CodecName } from '../../http/http1-codec.js';
 import type { Logging } from '../../log.js';
+import { programFile } from '../../own-files.js';
 import type { SocketsName } from '../../sockets/open-sockets.js';
 import type { StatsRegistry } from '../../stats/create-store.js';
 import { createStatsImporter } from '../../stats/import.js';
@@ -37,7 +37,7 @@ export interface WorkerPlaneOptions {
   readonly onUncaught: () => void;
 }
 
-const program = fileURLToPath(new URL('../../worker.js', import.meta.url));
+const program = programFile('worker.js');
 /** A worker that does not answer in time is busy, or hangs: what it counted comes next time. */
 const answerTimeoutMs = 1_000;
 /** The control plane hears that all workers have a listener or routes. It must not wait, with what it sends to mend them, for workers that end again and again. */

@@ -69,6 +69,7 @@ napi_value start(napi_env env, napi_callback_info info);
 napi_value set_log_level(napi_env env, napi_callback_info info);
 napi_value glibc_version(napi_env env, napi_callback_info info);
 napi_value die_with_parent(napi_env env, napi_callback_info info);
+napi_value trim_memory(napi_env env, napi_callback_info info);
 napi_value map_shared_memory(napi_env env, napi_callback_info info);
 napi_value open_library(napi_env env, napi_callback_info info);
 napi_value initialize(napi_env env, napi_callback_info info);

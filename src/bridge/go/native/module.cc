@@ -74,6 +74,7 @@ NAPI_MODULE_INIT() {
       {"setLogLevel", set_log_level},
       {"glibcVersion", glibc_version},
       {"dieWithParent", die_with_parent},
+      {"trimMemory", trim_memory},
       {"mapSharedMemory", map_shared_memory},
       {"open", open_library},
       {"initialize", initialize},

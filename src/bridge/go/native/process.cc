@@ -1,6 +1,7 @@
 // What a process can do beside making calls.
 #include <fcntl.h>
 #include <gnu/libc-version.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -21,6 +22,12 @@ napi_value glibc_version(napi_env env, napi_callback_info) {
 /** The kernel ends this process when its parent is gone, whatever a library does to it meanwhile. */
 napi_value die_with_parent(napi_env, napi_callback_info) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  return nullptr;
+}
+
+/** Gives the whole pages of what was freed back to the system, those between pieces that are in use and those of other threads included. */
+napi_value trim_memory(napi_env, napi_callback_info) {
+  malloc_trim(0);
   return nullptr;
 }
 
