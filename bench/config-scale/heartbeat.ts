@@ -4,7 +4,7 @@
  */
 import { renameSync, writeFileSync } from 'node:fs';
 import { PerformanceObserver } from 'node:perf_hooks';
-import type { Heartbeat } from './peers.js';
+import type { Heartbeat } from './results.js';
 
 const path = process.env.PONTOON_BENCH_HEARTBEAT;
 const nothing: Heartbeat = { stretches: 0, longestMs: 0, longestOwnMs: 0, longestGcMs: 0, longestWaitMs: 0 };
