@@ -92,15 +92,16 @@ function phaseRow({ name, load, heartbeat, cpuMs, residentMiB }: Phase): readonl
         oneDigit(heartbeat.longestOwnMs),
         oneDigit(heartbeat.longestGcMs),
         String(heartbeat.stretches),
+        oneDigit(heartbeat.longestWaitMs),
       ]
-    : ['', '', '', ''];
+    : ['', '', '', '', ''];
   const latencies = [oneDigit(load.p50Us / 1000), oneDigit(load.p99Us / 1000)];
   return [name, ...latencies, String(load.failed), seconds(cpuMs), residentMiB.toFixed(0), ...stretches];
 }
 
 function loadTable({ peer, phases, activeMs }: UnderLoad): string {
   const latencies = ['p50, ms', 'p99, ms', 'failed', 'CPU, s', 'RSS, MiB'];
-  const head = ['', ...latencies, 'longest, ms', 'without GC', 'GC', 'over 10 ms'];
+  const head = ['', ...latencies, 'longest, ms', 'without GC', 'GC', 'over 10 ms', 'by the clock'];
   const at = (part: number) => `${(percentile(activeMs, part) ?? Number.NaN).toFixed(0)} ms`;
   const pushes =
     activeMs.length === 0

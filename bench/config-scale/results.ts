@@ -31,14 +31,14 @@ export interface ScaleResult {
   readonly changesCpuMs: readonly number[];
 }
 
-/** For how long the event loop did nothing else, as far as the process had a CPU. */
+/** For how long the event loop did nothing else, as far as its thread had a CPU. */
 export interface Heartbeat {
   /** How many took more than 10 ms. */
   readonly stretches: number;
   readonly longestMs: number;
   /** Without the garbage collector. */
   readonly longestOwnMs: number;
-  /** The garbage collector in one of them. */
+  /** The garbage collector in one of them, by the clock. */
   readonly longestGcMs: number;
   /** By the clock: others may have had the CPU. */
   readonly longestWaitMs: number;
