@@ -2,7 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import type { Clock } from './clock.js';
 
 /** After this long without a pause everything else gets its turn: requests must not wait for a large configuration. */
-const longestTurnMs = 4;
+const longestTurnMs = 2;
 
 /** Says when to pause: `const pause = turns(); if (pause) await pause;` between two pieces of work. A pause is given as few times as needed. */
 export type Turns = () => Promise<void> | undefined;

@@ -25,9 +25,19 @@ function makeCollector(): () => void {
 /**
  * Fixes the size of the part of the heap where new objects are made. Left alone it grows to 16 MB a half, which a process that forgets its requests at once does
  * not need: it only takes longer until the memory behind buffers is given back. The same as `node --max-semi-space-size=4`, for a process that was started
- * without. Called once, at the start: it never shrinks.
+ * without. Called once, at the start.
+ *
+ * A full collection shrinks it while little is allocated, and it would never grow again: its size is looked at every `checkMs`.
  */
-export function limitYoungGeneration(): void {
+export function limitYoungGeneration(checkMs = 5_000): void {
+  fixSize();
+  setInterval(fixSize, checkMs).unref();
+}
+
+function fixSize(): void {
+  if (sizeOfHalf() >= wantedSize) return;
+  // So little is collected sooner by one thread than by several that must wait for each other, above all where there are no more CPUs.
+  setFlagsFromString('--no-parallel-scavenge');
   const collect = youngCollector();
   setFlagsFromString('--semi-space-growth-factor=2');
   for (let size = sizeOfHalf(), tries = 0; size < wantedSize && tries < mostTries; size = sizeOfHalf(), tries++) {

@@ -1,63 +1,78 @@
 /** A large configuration, beside Envoy on this machine in one run: `npm run bench:config-scale`; `-- --help` lists the flags. */
-import { parseArgs } from 'node:util';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { envoyVersion } from '../../test/support/envoy.js';
 import { buildGoControlPlane, GoControlPlane } from '../../test/support/go-control-plane.js';
 import { planCpus } from '../side-by-side/measure/cpus.js';
+import { describeMachine } from '../side-by-side/measure/machine.js';
 import { freePort } from '../side-by-side/peers/peer.js';
+import { projectRoot } from '../side-by-side/tools/paths.js';
 import { startServer } from '../side-by-side/upstream/upstream.js';
-import { envoy, pontoon } from './peers.js';
-import { world } from './resources.js';
-import { measureScale, type ScaleResult, type Variant } from './scale.js';
-import { measureUnderLoad, type UnderLoad } from './under-load.js';
+import { type Options, parseOptions, usage } from './options.js';
+import { envoy, type Peer, pontoon, pontoonWithSnapshots } from './peers.js';
+import { renderReport, renderResults } from './report.js';
+import { endpointsPerCluster, world } from './resources.js';
+import type { Results, ScaleResult, UnderLoad } from './results.js';
+import { measureScale } from './scale.js';
+import { measureUnderLoad } from './under-load.js';
 
-const { values } = parseArgs({
-  options: {
-    clusters: { type: 'string', default: '10000' },
-    pushes: { type: 'string', default: '200' },
-    variant: { type: 'string', multiple: true, default: [] },
-    peer: { type: 'string', multiple: true, default: [] },
-    part: { type: 'string', multiple: true, default: [] },
-  },
-});
-buildGoControlPlane();
-const variants = (values.variant.length > 0 ? values.variant : ['GRPC', 'DELTA_GRPC']) as readonly Variant[];
-const wants = (part: string) => values.part.length === 0 || values.part.includes(part);
-const cpus = planCpus();
-const upstream = await startServer('framed', cpus.upstream);
-const ports = await Promise.all(Array.from({ length: 5 }, freePort));
-const results: ScaleResult[] = [];
-const loads: UnderLoad[] = [];
-for (const peer of [envoy, pontoon]) {
-  if (values.peer.length > 0 && !values.peer.includes(peer.name)) continue;
-  const large = world(Number(values.clusters), peer.bridge, upstream.port, ports);
-  for (const variant of wants('scale') ? variants : []) {
-    const controlPlane = await GoControlPlane.start();
-    try {
-      results.push(await measureScale(peer, controlPlane, variant, large, cpus.proxy));
-    } finally {
-      await controlPlane.close();
+async function measureAll(options: Options): Promise<Results> {
+  const { clusters, pushes, variants, peers, parts } = options;
+  buildGoControlPlane();
+  const cpus = planCpus();
+  const upstream = await startServer('framed', cpus.upstream);
+  const scale: ScaleResult[] = [];
+  const load: UnderLoad[] = [];
+  try {
+    const ports = await Promise.all(Array.from({ length: 5 }, freePort));
+    const large = (peer: Peer) => world(clusters, peer.bridge, upstream.port, ports);
+    const wanted = [envoy, pontoon].filter(({ name }) => peers.some((each) => each === name));
+    for (const peer of parts.includes('scale') ? wanted : []) {
+      for (const variant of variants) {
+        console.error(`${peer.title}, ${variant} …`);
+        const controlPlane = await GoControlPlane.start();
+        try {
+          scale.push(await measureScale(peer, controlPlane, variant, large(peer), cpus.proxy));
+        } finally {
+          await controlPlane.close();
+        }
+      }
     }
+    const loaded = wanted.flatMap((peer) => (peer === pontoon ? [peer, pontoonWithSnapshots] : [peer]));
+    for (const peer of parts.includes('load') ? loaded : []) {
+      console.error(`${peer.title} under load …`);
+      const small = world(2, peer.bridge, upstream.port, ports);
+      load.push(await measureUnderLoad(peer, small, large(peer), ports[0] as number, cpus, pushes));
+    }
+  } finally {
+    await upstream.stop();
   }
-  if (wants('load')) {
-    const small = world(2, peer.bridge, upstream.port, ports);
-    loads.push(await measureUnderLoad(peer, small, large, ports[0] as number, cpus, Number(values.pushes)));
-  }
+  // The first two have one endpoint each.
+  const endpoints = (clusters - 2) * endpointsPerCluster + 2;
+  return { format: 1, machine: describeMachine(), envoyVersion, clusters, endpoints, scale, load };
 }
-await upstream.stop();
-console.table(results);
-for (const { peer, phases, activeMs } of loads) {
-  console.log(
-    peer,
-    'active',
-    activeMs[Math.floor(activeMs.length / 2)],
-    activeMs[Math.ceil(activeMs.length * 0.99) - 1],
-  );
-  console.table(
-    phases.map(({ name, load, heartbeat, cpuMs, residentMiB }) => ({
-      name,
-      ...load,
-      ...heartbeat,
-      cpuMs,
-      residentMiB,
-    })),
-  );
+
+const inDocs = (name: string) => join(projectRoot, 'docs', name);
+
+function writeReport(): void {
+  const template = readFileSync(join(projectRoot, 'bench', 'config-scale', 'config-scale.template.md'), 'utf8');
+  const results = JSON.parse(readFileSync(inDocs('config-scale.json'), 'utf8')) as Results;
+  writeFileSync(inDocs('config-scale.md'), renderReport(template, results));
+}
+
+async function main(): Promise<void> {
+  if (process.argv.includes('--help')) return void console.log(usage);
+  const options = parseOptions(process.argv.slice(2));
+  if (options.report) return writeReport();
+  const results = await measureAll(options);
+  console.log(renderResults(results));
+  if (options.output !== undefined) writeFileSync(options.output, `${JSON.stringify(results, undefined, 1)}\n`);
+}
+
+try {
+  await main();
+} catch (error) {
+  const expected = (error as { readonly code?: string }).code?.startsWith('ERR_PARSE_ARGS') === true;
+  console.error(expected ? `bench: ${(error as Error).message}` : error);
+  process.exitCode = 1;
 }

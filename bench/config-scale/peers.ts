@@ -7,26 +7,16 @@ import { compile } from '../side-by-side/tools/compile.js';
 import { launch } from '../side-by-side/tools/launch.js';
 import { projectRoot } from '../side-by-side/tools/paths.js';
 import { type Bridge, moduleBridge, scriptBridge } from './resources.js';
+import type { Heartbeat, PeerName } from './results.js';
 
 export interface Peer {
-  readonly name: 'Envoy' | 'Pontoon';
+  readonly name: PeerName;
   readonly title: string;
   readonly bridge: Bridge;
+  /** Paths of the admin interface that are asked under load. */
+  readonly dumps: readonly string[];
   /** Starts it. Its admin interface answers soon after. */
   start(bootstrap: string, cpus: string, heartbeat: boolean): Promise<Running>;
-}
-
-/** Milliseconds for which the event loop did nothing else, as far as the process had a CPU. */
-export interface Heartbeat {
-  /** How many took more than 10 ms. */
-  readonly stretches: number;
-  readonly longestMs: number;
-  /** Without the garbage collector. */
-  readonly longestOwnMs: number;
-  /** The garbage collector in one of them. */
-  readonly longestGcMs: number;
-  /** By the clock: others may have had the CPU. */
-  readonly longestWaitMs: number;
 }
 
 export interface Running {
@@ -79,10 +69,13 @@ async function start(
   };
 }
 
+const dumps = ['/stats', '/stats/prometheus', '/clusters', '/clusters?format=json', '/config_dump?include_eds'];
+
 export const envoy: Peer = {
   name: 'Envoy',
   title: `Envoy ${envoyVersion}`,
   bridge: moduleBridge,
+  dumps,
   async start(bootstrap, cpus) {
     const command = await installEnvoy();
     const module = await compile('peers/envoy_bridge.c', 'libbench_bridge.so');
@@ -101,18 +94,41 @@ export const pontoon: Peer = {
   name: 'Pontoon',
   title: 'Pontoon',
   bridge: scriptBridge,
-  start(bootstrap, cpus, heartbeat) {
-    const preload = new URL('./heartbeat.js', import.meta.url).href;
-    const cli = join(projectRoot, 'dist', 'program', 'cli.js');
-    const args = [...extraNodeFlags(), ...(heartbeat ? ['--import', preload] : []), cli, '--plugin-root', projectRoot];
-    const program = (folder: string) => ({
-      command: process.execPath,
-      args,
-      env: { PONTOON_BENCH_HEARTBEAT: join(folder, 'heartbeat') },
-    });
-    return start(bootstrap, cpus, program, readHeartbeat);
-  },
+  dumps,
+  start: (bootstrap, cpus, heartbeat) => startPontoon(bootstrap, cpus, heartbeat, () => []),
 };
+
+/** Writes a snapshot as soon as it may. */
+export const pontoonWithSnapshots: Peer = {
+  ...pontoon,
+  name: 'Pontoon, with snapshots',
+  title: 'Pontoon with --snapshot-dir',
+  dumps: [],
+  start: (bootstrap, cpus, heartbeat) =>
+    startPontoon(bootstrap, cpus, heartbeat, (folder) => [
+      '--snapshot-dir',
+      join(folder, 'snapshots'),
+      '--snapshot-interval-s',
+      '0',
+    ]),
+};
+
+function startPontoon(
+  bootstrap: string,
+  cpus: string,
+  heartbeat: boolean,
+  flags: (folder: string) => readonly string[],
+): Promise<Running> {
+  const preload = new URL('./heartbeat.js', import.meta.url).href;
+  const cli = join(projectRoot, 'dist', 'program', 'cli.js');
+  const args = [...extraNodeFlags(), ...(heartbeat ? ['--import', preload] : []), cli, '--plugin-root', projectRoot];
+  const program = (folder: string) => ({
+    command: process.execPath,
+    args: [...args, ...flags(folder)],
+    env: { PONTOON_BENCH_HEARTBEAT: join(folder, 'heartbeat') },
+  });
+  return start(bootstrap, cpus, program, readHeartbeat);
+}
 
 /** For a profile: `PONTOON_BENCH_NODE_FLAGS="--cpu-prof --cpu-prof-dir=/tmp/profile"`. */
 const extraNodeFlags = () => (process.env.PONTOON_BENCH_NODE_FLAGS ?? '').split(' ').filter((flag) => flag !== '');

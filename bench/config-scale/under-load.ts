@@ -1,28 +1,13 @@
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GoControlPlane } from '../../test/support/go-control-plane.js';
-import { type OpenLoopResult, runOpenLoop } from '../side-by-side/load/open-loop.js';
+import { runOpenLoop } from '../side-by-side/load/open-loop.js';
 import type { CpuPlan } from '../side-by-side/measure/cpus.js';
 import { cpuTimeUs, treeResidentMiB } from '../side-by-side/measure/process-tree.js';
-import type { Heartbeat, Peer, Running } from './peers.js';
+import type { Peer, Running } from './peers.js';
 import { changingPath, cluster, nodeId, type World } from './resources.js';
+import { loadPhases, type Phase, type UnderLoad } from './results.js';
 import { startReady } from './scale.js';
-
-/** What one kind of work did to those that are served meanwhile. */
-export interface Phase {
-  readonly name: string;
-  readonly load: Pick<OpenLoopResult, 'p50Us' | 'p99Us' | 'failed'>;
-  readonly heartbeat: Heartbeat | undefined;
-  readonly cpuMs: number;
-  readonly residentMiB: number;
-}
-
-export interface UnderLoad {
-  readonly peer: Peer['name'];
-  readonly phases: readonly Phase[];
-  /** From a push to the first request that sees it, sorted. */
-  readonly activeMs: readonly number[];
-}
 
 const load = { connections: 16, rate: 300, body: 128 };
 
@@ -38,10 +23,14 @@ function statusOf(port: number, path: string): Promise<number> {
   });
 }
 
-/** Changes one cluster again and again; resolves to the time that each change took to be seen. */
+/** Envoy's Delta waits for endpoints that nobody sends again, 15 s for each change of a cluster. */
+const longestPushesMs = 60_000;
+
+/** Changes one cluster again and again, for a minute at most; resolves to the time that each change took to be seen. */
 async function push(controlPlane: GoControlPlane, peer: Peer, port: number, count: number): Promise<number[]> {
   const took: number[] = [];
-  for (let i = 0; i < count; i++) {
+  const end = performance.now() + longestPushesMs;
+  for (let i = 0; i < count && performance.now() < end; i++) {
     const refusing = i % 2 === 0;
     const began = performance.now();
     await controlPlane.patch('clusters', [cluster(1, peer.bridge, '1s', refusing)]);
@@ -84,7 +73,7 @@ export async function measureUnderLoad(
         cpuMs: (cpuTimeUs(pid) - before) / 1000,
         residentMiB: treeResidentMiB(pid),
       });
-      console.error(JSON.stringify(phases.at(-1)));
+      console.error(`  ${name}`);
     };
     const active = async (count: number) => {
       for (;;) {
@@ -93,26 +82,19 @@ export async function measureUnderLoad(
         await sleep(200);
       }
     };
-    await during('idle, small', 5, () => Promise.resolve());
-    await during('becoming large', 15, async () => {
+    await during(loadPhases.idleSmall, 5, () => Promise.resolve());
+    await during(loadPhases.growing, 15, async () => {
       await controlPlane.putSnapshot({ version: '2', nodeId, resources: { ...large } });
       await active(large.clusters.length);
     });
     await sleep(3_000);
-    await during('idle, large', 5, () => Promise.resolve());
+    await during(loadPhases.idleLarge, 5, () => Promise.resolve());
     let activeMs: number[] = [];
-    await during('one cluster changing', Math.max(5, pushes / 20), async () => {
+    await during(loadPhases.changing, Math.max(5, pushes / 20), async () => {
       activeMs = await push(controlPlane, peer, port, pushes);
     });
-    for (const path of [
-      '/stats',
-      '/stats/prometheus',
-      '/clusters',
-      '/clusters?format=json',
-      '/config_dump?include_eds',
-    ])
-      await during(`GET ${path}`, 5, () => get(path));
-    await during('becoming small', 10, () =>
+    for (const path of peer.dumps) await during(`GET ${path}`, 5, () => get(path));
+    await during(loadPhases.shrinking, 10, () =>
       controlPlane.putSnapshot({ version: '3', nodeId, resources: { ...small } }),
     );
     return { peer: peer.name, phases, activeMs };

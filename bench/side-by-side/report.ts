@@ -1,3 +1,4 @@
+import { fillTemplate } from './fill-template.js';
 import { judge, type Verdict } from './requirements.js';
 import {
   type EnduranceRound,
@@ -10,23 +11,17 @@ import {
   type ThroughputCase,
   type ThroughputRound,
 } from './results.js';
+import { table } from './table.js';
 
 /** Above this share of one CPU, work of others disturbed a row. */
 const disturbed = 0.15;
 
 /**
- * The report: a template in which a line `<!-- NAME -->` stands for a part that is made from the results.
+ * The report.
  * @throws Error when the template names a part that there isn't
  */
 export function renderReport(template: string, results: Results): string {
-  const made = sections(results);
-  const text = template.replaceAll(/^<!-- ([\w-]+) -->$/gm, (_, name: string) => {
-    const section = made[name as keyof typeof made];
-    if (section === undefined)
-      throw new Error(`the template has <!-- ${name} -->, but there are ${Object.keys(made).join(', ')}`);
-    return section;
-  });
-  return `${text.trimEnd()}\n`;
+  return fillTemplate(template, sections(results));
 }
 
 /** All parts one after the other, for the terminal. */
@@ -66,16 +61,6 @@ function machine({ machine: { cpu, cpus, memoryGiB, kernel, node }, settings, ve
     .map(([name, version]) => `${name} ${version}`);
   const { rounds, seconds } = settings;
   return `${cpu}, ${cpus} CPUs, ${memoryGiB} GiB, ${kernel}; Node ${[node, ...names].join(', ')}. ${rounds} round${rounds === 1 ? '' : 's'} of ${seconds} s.`;
-}
-
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  if (rows.length === 0) return 'Not measured.';
-  const cells = [head, ...rows].map((row) => row.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')));
-  const widths = head.map((_, column) => Math.max(3, ...cells.map((row) => row[column]?.length ?? 0)));
-  const line = (row: readonly string[]) =>
-    `| ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join(' | ')} |`;
-  const [first = [], ...others] = cells;
-  return [line(first), line(widths.map((width) => '-'.repeat(width))), ...others.map(line)].join('\n');
 }
 
 const thousands = (value: number) => Math.round(value).toLocaleString('en');

@@ -91,8 +91,6 @@ function shown(section: Section, name: string, version: DumpedVersion, toJson: T
   };
 }
 
-/** envoy.admin.v3.ClientResourceStatus. */
-
 /** envoy.admin.v3.UpdateFailureState; also where a parked resource tells why it does not run. */
 function errorState(section: Section, resource: DumpedResource, toJson: ToJson): Record<string, unknown> {
   const { error, missing } = resource;
@@ -137,8 +135,10 @@ function* select(
 function* staticEntries(sources: AdminSources, section: Section, wanted: Wanted, toJson: ToJson): Generator<unknown> {
   if (section.kind === 'routes') {
     const listener = 'envoy.config.listener.v3.Listener';
-    for (const { active, parked } of sources.dump('listeners')) {
-      if (active === undefined || parked) continue;
+    for (const resource of sources.dump('listeners')) {
+      yield undefined;
+      if (!resource?.active || resource.parked) continue;
+      const { active } = resource;
       for (const routes of inlineRouteConfigs(toJson(listener, active.bytes) as Record<string, unknown>)) {
         if (wanted(String(routes.name ?? '')))
           yield { route_config: routes, last_updated: active.lastUpdated.toISOString() };
@@ -154,7 +154,7 @@ function* staticEntries(sources: AdminSources, section: Section, wanted: Wanted,
   } else {
     for (const resource of sources.dump(section.kind)) {
       yield undefined;
-      if (resource.origin === 'static' && resource.active && wanted(resource.name))
+      if (resource?.origin === 'static' && resource.active && wanted(resource.name))
         yield { ...shown(section, resource.name, resource.active, toJson), ...errorState(section, resource, toJson) };
     }
   }
@@ -172,7 +172,7 @@ function* listsOf(
   // Once for all lists, so that nothing is missed that goes from one to another meanwhile.
   const dynamic: DumpedResource[] = [];
   for (const resource of sources.dump(kind)) {
-    if (resource.origin === 'dynamic' && wanted(resource.name)) dynamic.push(resource);
+    if (resource?.origin === 'dynamic' && wanted(resource.name)) dynamic.push(resource);
     yield '';
   }
   if (kind === 'listeners') {

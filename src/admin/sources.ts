@@ -71,7 +71,8 @@ export interface AdminSources {
   certificates(): readonly ShownCertificates[];
   /** The last version of a whole state-of-the-world response, '' where there is none. */
   versionInfo(kind: DumpedKind): string;
-  dump(kind: DumpedKind): Iterable<DumpedResource>;
+  /** One after the other, each as it is when its turn comes; undefined is none, but a place for a pause. */
+  dump(kind: DumpedKind): Iterable<DumpedResource | undefined>;
   /** What the server waits for, as in `cluster echo: endpoints (EDS echo)`. */
   waitingFor(): readonly string[];
 }

@@ -24,10 +24,16 @@ export interface TextReadout {
   readonly value: string;
 }
 
-/** Where statistics come from. Texts are put together when they are asked for. */
+/**
+ * Texts are put together when they are asked for; undefined is none, but a place for a pause.
+ * @param prefix what the names that are wanted begin with: others may be left out
+ */
+export type ReadTexts = (prefix: string) => Iterable<TextReadout | undefined>;
+
+/** Where statistics come from. */
 interface Source {
   readonly stats: StatsRegistry;
-  readonly texts: () => Iterable<TextReadout>;
+  readonly texts: ReadTexts;
 }
 
 interface Selection extends StatsQuery {
@@ -39,8 +45,8 @@ interface Selection extends StatsQuery {
 function* textsOf({ texts }: Source, selection: Selection): Generator<readonly TextReadout[]> {
   if (!selection.texts) return;
   const found: TextReadout[] = [];
-  for (const text of texts()) {
-    if (selection.wanted(text.name) && !(selection.usedOnly && text.value === '')) found.push(text);
+  for (const text of texts(selection.prefix)) {
+    if (text && selection.wanted(text.name) && !(selection.usedOnly && text.value === '')) found.push(text);
     yield [];
   }
   const sorted = yield* inSteps(sortInSteps(found, ({ name }) => name));
@@ -161,10 +167,7 @@ function handle(source: Source, { query, path }: AdminRequest): AdminResponse {
 }
 
 /** GET /stats, GET /stats/prometheus, POST /reset_counters */
-export function statsEndpoints(
-  stats: StatsRegistry,
-  texts: () => Iterable<TextReadout> = () => [],
-): readonly AdminEndpoint[] {
+export function statsEndpoints(stats: StatsRegistry, texts: ReadTexts = () => []): readonly AdminEndpoint[] {
   const source: Source = { stats, texts };
   const parameters = {
     filter: 'Regular expression (RE2) for filtering stats',

@@ -99,31 +99,31 @@ function shownCertificates(secret: GivenSecret): ShownCertificates {
 /** Puts together what the admin interface shows. */
 export function createAdminSources(options: AdminSourcesOptions): AdminSources {
   const { bootstrap, types, clusters, listeners, dynamic, readiness } = options;
-  const statesOf = (kind: DumpedKind): readonly ResourceState[] => dynamic.client.states(types[kind].typeUrl) ?? [];
+  const statesOf = (kind: DumpedKind): Iterable<ResourceState> => dynamic.client.states(types[kind].typeUrl);
 
-  function* dumpRunning(kind: 'clusters' | 'listeners'): Generator<DumpedResource> {
-    const states = new Map(statesOf(kind).map((state) => [state.name, state]));
+  function* dumpRunning(kind: 'clusters' | 'listeners'): Generator<DumpedResource | undefined> {
+    const { typeUrl } = types[kind];
+    const dumped = new Set<string>();
     for (const status of kind === 'clusters' ? clusters.statuses() : listeners.snapshot()) {
-      const { active, warming, parked } = status;
+      const { name, origin, active, warming, parked } = status;
       if (!active && !warming && !parked && !('failed' in status && status.failed)) continue;
-      const state = status.origin === 'dynamic' ? states.get(status.name) : undefined;
-      yield dumpOf(status, state, kind === 'clusters' ? options.rolledBack(status.name) : undefined);
-      states.delete(status.name);
+      const state = origin === 'dynamic' ? dynamic.client.state(typeUrl, name) : undefined;
+      yield dumpOf(status, state, kind === 'clusters' ? options.rolledBack(name) : undefined);
+      dumped.add(name);
     }
-    for (const state of states.values()) {
+    for (const { name, error } of statesOf(kind)) {
       // Refused from its first version on: the managers have never heard of it.
-      if (state.error) yield { name: state.name, origin: 'dynamic', error: state.error };
+      yield error && !dumped.has(name) ? { name, origin: 'dynamic', error } : undefined;
     }
   }
-  function* dumpKnown(kind: 'endpoints' | 'routes' | 'secrets'): Generator<DumpedResource> {
+  function* dumpKnown(kind: 'endpoints' | 'routes' | 'secrets'): Generator<DumpedResource | undefined> {
     for (const { name, bytes, verdict } of kind === 'secrets' ? bootstrap.secrets : []) {
       const parked = verdict.kind === 'parked' && { parked: { reason: verdict.reason } };
       const active = { version: '', bytes, lastUpdated: options.startTime };
       yield { name, origin: 'static', active, ...parked, ...warningsOf(verdict) };
     }
     for (const state of statesOf(kind)) {
-      const dumped = dumpOfState(state);
-      if (dumped) yield dumped;
+      yield dumpOfState(state);
     }
   }
   return {

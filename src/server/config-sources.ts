@@ -44,7 +44,10 @@ export interface ConfigSources {
     names: readonly string[] | 'wildcard',
     watcher: Watcher<T>,
   ): WatchedResources;
-  states(typeUrl: string): ResourceState[];
+  /** Of all resources of a type, each as it is when its turn comes. */
+  states(typeUrl: string): Iterable<ResourceState>;
+  /** undefined: nobody wants it, or nothing is known of it. */
+  state(typeUrl: string, name: string): ResourceState | undefined;
   /** Of the accepted resource of that name, '' when there is none. */
   versionOf(typeUrl: string, name: string): string;
   version(typeUrl: string): string;
@@ -179,7 +182,16 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
         },
       };
     },
-    states: (typeUrl) => clients().flatMap((client) => client.states(typeUrl)),
+    *states(typeUrl) {
+      for (const client of clients()) yield* client.states(typeUrl);
+    },
+    state(typeUrl, name) {
+      for (const client of clients()) {
+        const state = client.state(typeUrl, name);
+        if (state) return state;
+      }
+      return undefined;
+    },
     versionOf(typeUrl, name) {
       for (const client of clients()) {
         const version = client.versionOf(typeUrl, name);

@@ -39,7 +39,10 @@ export interface DynamicConfigOptions<B extends JudgedBridge> {
 /** What the control plane gives: clusters and listeners by wildcard, endpoints and routes by the names that those need. */
 export interface DynamicConfig {
   /** What is known of single resources. */
-  readonly client: Pick<ConfigSources, 'states' | 'versionOf' | 'version' | 'keepable' | 'stale' | 'serverIsUp'>;
+  readonly client: Pick<
+    ConfigSources,
+    'states' | 'state' | 'versionOf' | 'version' | 'keepable' | 'stale' | 'serverIsUp'
+  >;
   /** Connects and asks for clusters. */
   start(): void;
   /** Asks for listeners: once the first clusters can carry what their routes send. */
@@ -84,7 +87,11 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
   const reloads = stats.counter('cluster_manager.cds.config_reload');
   const reloadTime = stats.gauge('cluster_manager.cds.config_reload_time_ms');
   async function onClusters(update: ResourceUpdate<JudgedCluster<B>>, turns: Turns): Promise<void> {
-    logClusters(update);
+    for (const _ of logClusters.tellInSteps(update)) {
+      const pause = turns();
+      if (pause) await pause;
+      if (closed) return;
+    }
     if (update.changed.length + update.removed.length > 0) {
       reloads.value++;
       reloadTime.value = clock.now();
@@ -102,7 +109,7 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
     if (!closed) onFirstAnswer('cds');
   }
   async function onListeners(update: ResourceUpdate<Listener>): Promise<readonly RejectedResource[]> {
-    logListeners(update);
+    logListeners.tell(update);
     const changed = update.changed.filter((resource) => !staticListeners.has(resource.name));
     for (const { name } of update.changed) {
       if (staticListeners.has(name))
@@ -142,7 +149,7 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
       const watch = sources.subscribe(types.endpoints, source, bootstrap.cds, [serviceName], {
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
         onUpdate(update) {
-          logEndpoints(update);
+          logEndpoints.tell(update);
           for (const { name, verdict } of update.changed) {
             if (verdict.kind !== 'rejected') answer(name, verdict.model ?? 'does_not_exist');
           }
@@ -159,7 +166,7 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
         ...watcher,
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
         onUpdate(update, turns) {
-          logRoutes(update);
+          logRoutes.tell(update);
           return watcher.onUpdate(update, turns);
         },
       });
@@ -169,7 +176,7 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
         ...watcher,
         initialFetchTimeoutMs: source.initialFetchTimeoutMs,
         onUpdate(update, turns) {
-          logSecrets(update);
+          logSecrets.tell(update);
           return watcher.onUpdate(update, turns);
         },
       });

@@ -1,8 +1,8 @@
-import type { TextReadout } from '../admin/stats.js';
+import type { ReadTexts, TextReadout } from '../admin/stats.js';
 import type { JudgedBridge } from '../bridge/prepared-bridge.js';
 import type { ListenerManager } from '../listener/listener-manager.js';
 import type { ClusterManager } from '../upstream/cluster-manager.js';
-import type { ResourceState, ResourceType } from '../xds/resource-type.js';
+import type { ResourceType } from '../xds/resource-type.js';
 import type { DynamicConfig } from './dynamic-config.js';
 import type { ResourceTypes } from './resource-types.js';
 
@@ -17,19 +17,20 @@ export function createTextReadouts(options: {
   readonly dynamic: DynamicConfig;
   readonly clusters: Pick<ClusterManager<JudgedBridge>, 'statuses'>;
   readonly listeners: Pick<ListenerManager, 'snapshot'>;
-}): () => Iterable<TextReadout> {
+}): ReadTexts {
   const { types, dynamic, clusters, listeners } = options;
   const versionsOf = ({ typeUrl }: { readonly typeUrl: string }): ReadonlyMap<string, string> =>
-    new Map((dynamic.client?.states(typeUrl) ?? []).map(({ name, version }: ResourceState) => [name, version]));
+    new Map(Array.from(dynamic.client.states(typeUrl), ({ name, version }) => [name, version]));
 
   function* wholeTypes(): Generator<TextReadout> {
     for (const { statPrefix, typeUrl } of [types.clusters, types.listeners])
-      yield { name: `${statPrefix}.version_text`, value: dynamic.client?.version(typeUrl) ?? '' };
+      yield { name: `${statPrefix}.version_text`, value: dynamic.client.version(typeUrl) ?? '' };
   }
-  function* endpoints(): Generator<TextReadout> {
+  function* endpoints(): Generator<TextReadout | undefined> {
     for (const { name, active } of clusters.statuses()) {
+      yield undefined;
       if (active?.config.discovery.type !== 'EDS') continue;
-      const value = dynamic.client?.versionOf(types.endpoints.typeUrl, active.config.discovery.serviceName) ?? '';
+      const value = dynamic.client.versionOf(types.endpoints.typeUrl, active.config.discovery.serviceName);
       yield { name: `cluster.${inName(name)}.version_text`, value };
     }
   }
@@ -52,9 +53,9 @@ export function createTextReadouts(options: {
   function* secrets(): Generator<TextReadout> {
     for (const [name, value] of versionsOf(types.secrets)) yield { name: `sds.${inName(name)}.version_text`, value };
   }
-  return function* all() {
+  return function* all(prefix) {
     yield* wholeTypes();
-    yield* endpoints();
+    if (prefix.startsWith('cluster.') || 'cluster.'.startsWith(prefix)) yield* endpoints();
     yield* routes();
     yield* secrets();
   };

@@ -32,12 +32,12 @@ export function* statsInOrder<K extends StatKind>(
 ): Generator<readonly Named<K>[]> {
   const { prefix } = query;
   const units: Unit[] = [];
-  const [root, ...scopes] = registry.scopes();
-  yield [];
-  for (const [index, scope] of scopes.entries()) {
-    if (index % 500 === 499) yield [];
+  let root: ScopeView | undefined;
+  for (const scope of registry.scopes()) {
+    yield [];
     const key = `${scope.prefix}.`;
-    if (key.startsWith(prefix) || prefix.startsWith(key)) units.push({ key, scopes: [scope] });
+    if (scope.prefix === '') root = scope;
+    else if (key.startsWith(prefix) || prefix.startsWith(key)) units.push({ key, scopes: [scope] });
   }
   const sorted = yield* inSteps(sortInSteps(units, ({ key }) => key));
   const ofRoot = root ? read(root, kinds, query) : [];

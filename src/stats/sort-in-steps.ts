@@ -1,4 +1,4 @@
-const stepSize = 2_000;
+const stepSize = 500;
 
 /** Sorts strings, or what has a string as its key, by code unit. Yields after each bit of work, for whoever lets others have their turn. */
 export function* sortInSteps<T>(items: readonly T[], keyOf: (item: T) => string): Generator<undefined, T[]> {

@@ -73,7 +73,10 @@ export interface AdsClient {
    * @throws TypeError for an empty name and for `*`
    */
   subscribe<T>(type: ResourceType<T>, names: readonly string[] | 'wildcard', watcher: Watcher<T>): WatchedResources;
-  states(typeUrl: string): ResourceState[];
+  /** Of all resources of a type, each as it is when its turn comes. */
+  states(typeUrl: string): Iterable<ResourceState>;
+  /** undefined: nobody wants it, or nothing is known of it. */
+  state(typeUrl: string, name: string): ResourceState | undefined;
   /** Of the accepted resource of that name, '' when there is none. */
   versionOf(typeUrl: string, name: string): string;
   /** `version_info` (`system_version_info`) of the last response of a type that was accepted as a whole, '' when there is none. */
@@ -212,6 +215,7 @@ export function clientOver(
       };
     },
     states: (typeUrl) => mux.find(typeUrl)?.states() ?? [],
+    state: (typeUrl, name) => mux.find(typeUrl)?.state(name),
     versionOf: (typeUrl, name) => mux.find(typeUrl)?.versionOf(name) ?? '',
     version: (typeUrl) => mux.find(typeUrl)?.version ?? '',
     get connected() {

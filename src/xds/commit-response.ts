@@ -42,10 +42,14 @@ export async function commitResponse<T>(
     cache.confirm(name, version);
   }
   for (const { name, version, bytes, problems, judgedAt = clock.monotonic() } of rejections.filter(isNamed)) {
+    const pause = turns();
+    if (pause) await pause;
     if (interest.has(name)) cache.reject(name, { version, bytes, problems, judgedAt, lastAttempt: now });
   }
   const removed = plan.removed.filter((name) => interest.has(name));
   for (const name of removed) {
+    const pause = turns();
+    if (pause) await pause;
     if (interest.names.has(name)) cache.setMissing(name, 'does_not_exist', now);
     else cache.delete(name);
   }

@@ -14,7 +14,20 @@ export function encodeRequest(codec: MessageCodec, typeName: string, request: ob
   return Buffer.concat([codec.encode(typeName, rest), ...names]);
 }
 
+/** In ASCII, and so short that its length is one byte. */
+const plainName = /^[ -~]{0,127}$/;
+
 function encodeNames(field: number, names: readonly string[]): Buffer {
+  const tag = String.fromCharCode((field << 3) | 2);
+  let text = '';
+  for (const name of names) {
+    if (!plainName.test(name)) return encodeAnyNames(field, names);
+    text += tag + String.fromCharCode(name.length) + name;
+  }
+  return Buffer.from(text, 'latin1');
+}
+
+function encodeAnyNames(field: number, names: readonly string[]): Buffer {
   // A name needs three bytes per unit at most, and its length no more than five.
   const buffer = Buffer.allocUnsafe(names.reduce((size, name) => size + 6 + 3 * name.length, 0));
   let end = 0;

@@ -139,30 +139,26 @@ export class ResourceCache<T> {
     for (const name of this.#entries.keys()) if (!interest.has(name)) this.delete(name);
   }
 
-  /** @param stale the names whose version nobody has confirmed */
-  states(interest: Interest, stale: ReadonlySet<string> = new Set()): ResourceState[] {
-    const states: ResourceState[] = [];
-    for (const [name, entry] of this.#entries) {
-      const { accepted, missing, rejected } = entry;
-      // Of a wildcard nothing is known but what was said.
-      const isThere = accepted || missing || (rejected && !rejected.doubted) || interest.names.has(name);
-      if (isThere && interest.has(name)) states.push(stateOf(name, entry, stale.has(name)));
+  /**
+   * Each as it is when its turn comes.
+   * @param stale the names whose version nobody has confirmed
+   */
+  *states(interest: Interest, stale: ReadonlySet<string> = new Set()): Generator<ResourceState> {
+    for (const name of this.#entries.keys()) {
+      const state = this.state(name, interest, stale);
+      if (state) yield state;
     }
-    for (const name of interest.names) {
-      if (!this.#entries.has(name))
-        states.push(
-          stateOf(
-            name,
-            {
-              accepted: undefined,
-              rejected: undefined,
-              missing: undefined,
-            },
-            false,
-          ),
-        );
-    }
-    return states;
+    for (const name of interest.names) if (!this.#entries.has(name)) yield stateOf(name, nothing, false);
+  }
+
+  /** undefined: nobody wants it, or nothing is known of it. */
+  state(name: string, interest: Interest, stale: ReadonlySet<string> = new Set()): ResourceState | undefined {
+    if (!interest.has(name)) return undefined;
+    const entry = this.#entries.get(name) ?? nothing;
+    const { accepted, missing, rejected } = entry;
+    // Of a wildcard nothing is known but what was said.
+    const isThere = accepted || missing || (rejected && !rejected.doubted) || interest.names.has(name);
+    return isThere ? stateOf(name, entry, stale.has(name)) : undefined;
   }
 
   #entry(name: string): Entry<T> {
@@ -181,6 +177,8 @@ export class ResourceCache<T> {
     entry.rejected = undefined;
   }
 }
+
+const nothing: Entry<never> = { accepted: undefined, rejected: undefined, missing: undefined };
 
 function stateOf<T>(name: string, { accepted, rejected: last, missing }: Entry<T>, stale: boolean): ResourceState {
   const rejected = last?.doubted ? undefined : last;

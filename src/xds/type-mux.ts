@@ -189,8 +189,12 @@ export class TypeMux<T> {
     return this.#interest.has(name) ? (this.#cache.accepted(name)?.version ?? '') : '';
   }
 
-  states(): ResourceState[] {
+  states(): Iterable<ResourceState> {
     return this.#cache.states(this.#interest, this.#unconfirmed.names);
+  }
+
+  state(name: string): ResourceState | undefined {
+    return this.#cache.state(name, this.#interest, this.#unconfirmed.names);
   }
 
   streamStarted(): void {
@@ -361,7 +365,7 @@ export class TypeMux<T> {
     if (!committed) return accepted;
     const { update, rejections } = committed;
     if (stream !== this.#stream) this.#cache.doubtRejections();
-    this.#keepTimes(plan.ttls, update);
+    await this.#keepTimes(plan.ttls, update, turns);
     this.#confirm(plan, update);
     const { refused, failures } = await this.#apply(update, turns);
     for (const { name } of failures.length > 0 ? update.changed : refused) this.#cache.distrust(name);
@@ -439,10 +443,16 @@ export class TypeMux<T> {
     };
   }
 
-  #keepTimes(ttls: ReadonlyMap<string, number | undefined>, { removed, rejected }: ResourceUpdate<T>): void {
+  async #keepTimes(
+    ttls: ReadonlyMap<string, number | undefined>,
+    { removed, rejected }: ResourceUpdate<T>,
+    turns: Turns,
+  ): Promise<void> {
     for (const name of removed) this.#ttls.set(name, undefined);
     const bad = new Set(rejected.map(({ name }) => name));
     for (const [name, ttlMs] of ttls) {
+      const pause = turns();
+      if (pause) await pause;
       if (ttlMs === undefined && !this.#ttls.has(name) && this.#late.length === 0) continue;
       // A bad version keeps the good one alive, since such a resource is still wanted, and decides nothing else about it.
       if (bad.has(name)) {

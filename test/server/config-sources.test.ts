@@ -154,7 +154,7 @@ ${clusters
         expect(stats.gauge('listener_manager.lds.control_plane.connected_state').value).to.equal(1);
         expect(stats.counter('cluster_manager.cds.update_success').value).to.equal(1);
         expect(stats.counter('cluster_manager.cds.update_rejected').value).to.equal(1);
-        expect(sources.states(cds.typeUrl).map(({ name, status }) => [name, status])).to.have.deep.members([
+        expect([...sources.states(cds.typeUrl)].map(({ name, status }) => [name, status])).to.have.deep.members([
           ['a', 'active'],
           ['bad', 'rejected'],
         ]);
@@ -342,7 +342,7 @@ ${clusters
       await until(() => watcher.updates.length === 1);
       expect(watcher.plain).to.deep.equal({ a: 'accepted' });
       expect(stats.counter('cluster_manager.cds.update_rejected').value).to.equal(1);
-      expect(sources.states(cds.typeUrl).map(({ name, status }) => `${name} ${status}`)).to.have.members([
+      expect([...sources.states(cds.typeUrl)].map(({ name, status }) => `${name} ${status}`)).to.have.members([
         'bad rejected',
         'a active',
       ]);

@@ -6,13 +6,13 @@ import type { ResourceUpdate } from '../../src/xds/resource-type.js';
 
 describe('what is logged of updates', () => {
   let lines: string[];
-  let tell: ReturnType<typeof createUpdateLog>;
+  let tell: ReturnType<typeof createUpdateLog>['tell'];
   beforeEach(() => {
     lines = [];
     const at = (level: string) => (fields: { name?: string }, text: string) =>
       void lines.push(`${level} ${text}${fields.name === undefined ? '' : ` (${fields.name})`}`);
     const log = { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') } as unknown as Logger;
-    tell = createUpdateLog(log, 'cluster');
+    ({ tell } = createUpdateLog(log, 'cluster'));
   });
   const nothing: ResourceUpdate<string> = {
     cause: 'response',

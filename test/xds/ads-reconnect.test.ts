@@ -71,7 +71,7 @@ for (const variant of variants) {
       await stream.next();
       respond(stream, { type: edsUrl, version: 'v2', nonce: 'n3', resources: { e: 'bad' } });
       await stream.next();
-      const shown = (type: string) => h.client.states(type).map(({ name, status }) => `${name} ${status}`);
+      const shown = (type: string) => [...h.client.states(type)].map(({ name, status }) => `${name} ${status}`);
       stream.end();
       await until(() => !h.client.connected);
       expect(shown(cdsUrl)).to.deep.equal(['a rejected', 'b rejected', 'c rejected']);

@@ -44,7 +44,7 @@ for (const variant of variants) {
       if (variant === 'SOTW') expect(nack.version_info).to.equal('v1');
       expect(watcher.plain).to.deep.equal({ a: '2', b: '1' });
       expect(watcher.updates[1]?.rejected.map(({ name }) => name)).to.deep.equal(['b', 'c']);
-      const [, b, c] = h.client.states(cdsUrl);
+      const [, b, c] = [...h.client.states(cdsUrl)];
       expect(b).to.deep.include({ name: 'b', status: 'rejected', version: 'v1' });
       expect(b?.error).to.deep.include({ version: 'v2', details: "value: must not be 'bad'" });
       expect(c).to.deep.include({ name: 'c', status: 'rejected', version: '' });
@@ -57,7 +57,7 @@ for (const variant of variants) {
       const ack = await exchange({ version: 'v2', nonce: 'n2', resources: { a: '2' } });
       expect([ack.response_nonce, ack.error_detail]).to.deep.equal(['n2', null]);
       if (variant === 'SOTW') expect(ack.version_info).to.equal('v2');
-      expect(h.client.states(cdsUrl)[0]).to.deep.include({ status: 'active', error: undefined });
+      expect([...h.client.states(cdsUrl)][0]).to.deep.include({ status: 'active', error: undefined });
     });
 
     it('is content when the server goes back to what is held', async () => {
@@ -65,7 +65,7 @@ for (const variant of variants) {
       await exchange({ version: 'v2', nonce: 'n2', resources: { a: 'bad' } });
       const ack = await exchange({ version: 'v3', nonce: 'n3', resources: { a: '1' } });
       expect(ack.error_detail).to.equal(null);
-      expect(h.client.states(cdsUrl)[0]).to.deep.include({ status: 'active', version: 'v3', error: undefined });
+      expect([...h.client.states(cdsUrl)][0]).to.deep.include({ status: 'active', version: 'v3', error: undefined });
       expect(h.cds.judged).to.deep.equal(['a', 'a']);
     });
 

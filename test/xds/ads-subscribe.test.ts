@@ -117,7 +117,7 @@ for (const variant of variants) {
       expect([ack.response_nonce, ack.error_detail]).to.deep.equal(['n1', null]);
       if (variant === 'SOTW') expect(ack.version_info).to.equal('v1');
       expect(watcher.plain).to.deep.equal({ a: '1', b: 'parked' });
-      expect(h.client.states(cdsUrl).map(({ name, status, version }) => [name, status, version])).to.deep.equal([
+      expect([...h.client.states(cdsUrl)].map(({ name, status, version }) => [name, status, version])).to.deep.equal([
         ['a', 'active', 'v1'],
         ['b', 'parked', 'v1'],
       ]);
@@ -257,7 +257,7 @@ for (const variant of variants) {
       expect((await stream.next()).error_detail).to.equal(null);
       expect(watcher.plain).to.deep.equal({ a: '1' });
       expect(h.eds.judged).to.deep.equal(['a']);
-      expect(h.client.states(edsUrl)).to.have.lengthOf(1);
+      expect([...h.client.states(edsUrl)]).to.have.lengthOf(1);
     });
 
     it('asks once for the endpoints of a whole batch of clusters, after acknowledging the clusters', async () => {
@@ -343,7 +343,7 @@ for (const variant of variants) {
       expect(watcher.updates).to.have.lengthOf(1);
       h.clock.advance(1);
       expect(watcher.updates[1]).to.deep.include({ cause: 'initial_fetch_timeout', removed: ['b'] });
-      expect(h.client.states(edsUrl).map(({ name, status }) => [name, status])).to.deep.equal([
+      expect([...h.client.states(edsUrl)].map(({ name, status }) => [name, status])).to.deep.equal([
         ['known', 'active'],
         ['a', 'active'],
         ['b', 'timed_out'],

@@ -51,7 +51,7 @@ for (const variant of variants) {
         await exchange({ version: '2', nonce: 'n3', removed: ['a'] });
         await exchange({ type: edsUrl, version: '2', nonce: 'n4', resources: { f: '2' }, removed: ['e'] });
         expect(endpoints.plain).to.deep.equal({ f: '2' });
-        expect(h.client.states(edsUrl)[1]).to.deep.include({ name: 'e', status: 'does_not_exist' });
+        expect([...h.client.states(edsUrl)][1]).to.deep.include({ name: 'e', status: 'does_not_exist' });
       }
       expect(clusters.plain).to.deep.equal({ b: '1' });
       expect(clusters.updates[1]).to.deep.include({ removed: ['a'] });
@@ -66,7 +66,7 @@ for (const variant of variants) {
       const ack = await exchange({ version: '3', nonce: 'n3', removed: ['a'] });
       expect(ack.error_detail).to.equal(null);
       expect(clusters.plain).to.deep.equal({});
-      expect(h.client.states(cdsUrl)).to.deep.equal([]);
+      expect([...h.client.states(cdsUrl)]).to.deep.equal([]);
     });
 
     if (variant === 'DELTA') {

@@ -159,7 +159,9 @@ for (const variant of variants) {
       expect(nack.error_detail).to.contain('a: alt_stat_name: must not be bad');
       expect(nack.error_code).to.equal(13);
       expect(subject.clusters.plain).to.deep.equal({ a: 'x', b: 'z' });
-      expect(subject.client.states(cdsUrl).find(({ name }) => name === 'a')).to.deep.include({ status: 'rejected' });
+      expect([...subject.client.states(cdsUrl)].find(({ name }) => name === 'a')).to.deep.include({
+        status: 'rejected',
+      });
       await new Promise((resolve) => setTimeout(resolve, 1_000));
       const nacks = (await controlPlane.acks(seq)).filter(({ ack }) => ack === 'nack');
       expect(nacks.length).to.be.at.most(4);

@@ -77,7 +77,7 @@ for (const variant of variants) {
       // Judged like anything else.
       expect(h.cds.judged).to.deep.equal(['a', 'b', 'c']);
       expect(watcher.updates[0]?.rejected.map(({ name }) => name)).to.deep.equal(['c']);
-      const states = h.client.states(cdsUrl);
+      const states = [...h.client.states(cdsUrl)];
       expect(states.map(({ name, stale, status }) => `${name} ${status} ${stale}`)).to.deep.equal([
         'a active true',
         'b parked true',
@@ -181,7 +181,7 @@ for (const variant of variants) {
       await until(() => watcher.plain.gone === undefined);
       expect(watcher.plain).to.deep.equal({ same: '1', changed: '2', added: '1' });
       expect(h.client.stale).to.equal(0);
-      expect(h.client.states(cdsUrl).map(({ name, version }) => `${name} ${version}`)).to.have.members([
+      expect([...h.client.states(cdsUrl)].map(({ name, version }) => `${name} ${version}`)).to.have.members([
         'same 9',
         'changed 9',
         'added 9',

@@ -92,7 +92,7 @@ for (const variant of variants) {
       for (let i = 1; i <= 12; i++) respond(stream, { nonce: `c${i}`, resources: { a: 'bad' } });
       respond(stream, { type: rdsUrl, nonce: 'r1', resources: { r: '1' } });
       await answer('r1');
-      expect(h.client.states(cdsUrl)).to.have.lengthOf(1);
+      expect([...h.client.states(cdsUrl)]).to.have.lengthOf(1);
       expect(routes.plain).to.deep.equal({ r: '1' });
     });
   });

@@ -161,7 +161,7 @@ for (const variant of variants) {
                 expect(mux.nextAnswer()).to.equal(undefined);
               }
               expect(watcher.plain).to.deep.equal(Object.fromEntries(model.held));
-              const running = mux.states().filter(({ bytes }) => bytes !== undefined);
+              const running = [...mux.states()].filter(({ bytes }) => bytes !== undefined);
               expect(running.map((state) => state.name).toSorted()).to.deep.equal([...model.held.keys()].toSorted());
             }
             mux.close();

@@ -9,7 +9,8 @@ import type { DumpedKind, DumpedResource } from '../sources.js';
 export interface ClientStatusSources {
   /** The serialized envoy.config.core.v3.Node that control planes are told. */
   readonly node: Uint8Array;
-  dump(kind: DumpedKind): Iterable<DumpedResource>;
+  /** undefined is none, but a place for a pause. */
+  dump(kind: DumpedKind): Iterable<DumpedResource | undefined>;
 }
 
 export interface ClientStatusOptions {
@@ -109,6 +110,7 @@ export function createClientStatus({ schema, sources }: ClientStatusOptions): Wr
       for (const resource of sources.dump(kind)) {
         const pause = turns();
         if (pause) await pause;
+        if (!resource) continue;
         const written = writeResource(typeName, resource, excludeContents);
         pieces.push(header(configGenericXdsConfigs, written.length), written);
       }

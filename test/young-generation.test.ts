@@ -1,0 +1,38 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+
+const module = new URL('../src/young-generation.js', import.meta.url).href;
+
+/** In a process of its own, because it changes the engine. */
+const script = `
+  import { getHeapSpaceStatistics } from 'node:v8';
+  import { setTimeout as sleep } from 'node:timers/promises';
+  import { limitYoungGeneration } from ${JSON.stringify(module)};
+  const size = () => getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space').space_size / 2 ** 21;
+  limitYoungGeneration(20);
+  const sizes = [size()];
+  const end = Date.now() + 10_000;
+  // The engine shrinks it in a full collection that finds little allocated for some time.
+  while (size() === 4 && Date.now() < end) {
+    for (let i = 0; i < 10; i++) {
+      await sleep(2);
+      globalThis.gc({ type: 'minor' });
+    }
+    globalThis.gc();
+  }
+  sizes.push(size());
+  while (size() !== 4 && Date.now() < end) await sleep(5);
+  sizes.push(size());
+  console.log(JSON.stringify(sizes));
+`;
+
+describe('the young generation', () => {
+  it('has four megabytes a half, also after the engine made it smaller', async () => {
+    const args = ['--expose-gc', '--input-type=module', '-e', script];
+    const { stdout } = await promisify(execFile)(process.execPath, args);
+    const [first, shrunk, last] = JSON.parse(stdout) as [number, number, number];
+    expect([first, last]).to.deep.equal([4, 4]);
+    expect(shrunk).to.be.below(4);
+  });
+});
