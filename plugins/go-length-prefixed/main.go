@@ -5,6 +5,8 @@ package main
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
+	"runtime/debug"
 	"strconv"
 
 	xds "github.com/cncf/xds/go/xds/type/v3"
@@ -14,6 +16,10 @@ import (
 )
 
 func init() {
+	// Next to nothing outlives a request, so by Go's default its collector would run for every 4 MiB that pass.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
 	tcp.RegisterHttpTcpBridgeFactoryAndConfigParser("length_prefixed", newBridge, parser{})
 }
 
@@ -77,7 +83,7 @@ func (f *framing) set(name string, value any) error {
 	return nil
 }
 
-func (f *framing) header(length int) []byte {
+func (f *framing) header(length uint64) []byte {
 	header := make([]byte, 8)
 	switch f.lengthSize {
 	case 1:
@@ -87,7 +93,7 @@ func (f *framing) header(length int) []byte {
 	case 4:
 		f.order.PutUint32(header, uint32(length))
 	case 8:
-		f.order.PutUint64(header, uint64(length))
+		f.order.PutUint64(header, length)
 	}
 	return header[:f.lengthSize]
 }
@@ -105,54 +111,108 @@ func (f *framing) length(header []byte) uint64 {
 	}
 }
 
+// wholeUpTo is the largest payload of an answer that is passed on whole, in bytes; larger ones are streamed.
+const wholeUpTo = 65536
+
+// bridge never asks for the bytes of a body that it only passes on: Bytes copies all that is in a buffer, while Len, Prepend and Drain copy none of it.
 type bridge struct {
 	api.PassThroughHttpTcpBridge
-	framing *framing
+	framing   *framing
+	callbacks api.HttpTcpBridgeCallbackHandler
+	headers   api.RequestHeaderMap
+	// The request's frame has begun.
+	streaming bool
+	// What has come of a request body whose length is not known.
+	gathered []byte
+	// The length of the answer's payload is known.
+	announced bool
+	// Bytes of that payload that are still to come.
+	remaining uint64
+	// The answer's header was passed.
+	answering bool
 }
 
-func newBridge(config interface{}, _ api.HttpTcpBridgeCallbackHandler) api.HttpTcpBridge {
-	return &bridge{framing: config.(*framing)}
+func newBridge(config interface{}, callbacks api.HttpTcpBridgeCallbackHandler) api.HttpTcpBridge {
+	return &bridge{framing: config.(*framing), callbacks: callbacks}
 }
 
-func (b *bridge) EncodeHeaders(_ api.RequestHeaderMap, dataForSet api.BufferInstance, endOfStream bool) api.HttpTcpBridgeStatus {
+func (b *bridge) EncodeHeaders(headers api.RequestHeaderMap, dataForSet api.BufferInstance, endOfStream bool) api.HttpTcpBridgeStatus {
 	if endOfStream {
 		_ = dataForSet.Set(b.framing.header(0))
-		return api.HttpTcpBridgeContinue
 	}
-	return api.HttpTcpBridgeStopAndBuffer
+	b.headers = headers
+	return api.HttpTcpBridgeContinue
 }
 
-func (b *bridge) EncodeData(buffer api.BufferInstance, _ bool) api.HttpTcpBridgeStatus {
-	if uint64(buffer.Len()) > b.framing.maxPayload {
+func (b *bridge) EncodeData(buffer api.BufferInstance, endOfStream bool) api.HttpTcpBridgeStatus {
+	if b.streaming {
+		return api.HttpTcpBridgeContinue
+	}
+	length := uint64(len(b.gathered) + buffer.Len())
+	known := endOfStream
+	if !endOfStream && b.gathered == nil {
+		// The HTTP codec sees to it that the body is as long as this says.
+		text, _ := b.headers.Get("content-length")
+		if announced, err := strconv.ParseUint(text, 10, 63); err == nil {
+			length, known = announced, true
+		}
+	}
+	if length > b.framing.maxPayload {
 		// A bridge can't choose the status of what it answers by itself.
 		_ = buffer.SetString(fmt.Sprintf("the request body is larger than a frame's payload may be (%d bytes)\n", b.framing.maxPayload))
 		return api.HttpTcpBridgeEndStream
 	}
-	_ = buffer.Prepend(b.framing.header(buffer.Len()))
+	if !known {
+		// StopAndBuffer is no way here: Envoy would lose this piece.
+		b.gathered = append(b.gathered, buffer.Bytes()...)
+		buffer.Reset()
+		return api.HttpTcpBridgeContinue
+	}
+	b.streaming = true
+	if len(b.gathered) > 0 {
+		_ = buffer.Prepend(b.gathered)
+		b.gathered = nil
+	}
+	_ = buffer.Prepend(b.framing.header(length))
 	return api.HttpTcpBridgeContinue
 }
 
 func (b *bridge) OnUpstreamData(headers api.ResponseHeaderMap, buffer api.BufferInstance, endOfStream bool) api.HttpTcpBridgeStatus {
-	size := b.framing.lengthSize
-	data := buffer.Bytes()
-	whole := false
-	if len(data) >= size {
-		length := b.framing.length(data)
-		if length > b.framing.maxPayload {
-			return badGateway(headers, buffer, fmt.Sprintf("the server announced a payload of %d bytes; allowed are %d\n", length, b.framing.maxPayload))
+	if !b.answering {
+		if whole := b.readHeader(buffer); !whole && endOfStream {
+			return badGateway(headers, buffer, "the server closed the connection in the middle of a frame\n")
+		} else if b.announced && b.remaining > b.framing.maxPayload {
+			return badGateway(headers, buffer, fmt.Sprintf("the server announced a payload of %d bytes; allowed are %d\n", b.remaining, b.framing.maxPayload))
+		} else if !whole && (!b.announced || b.remaining <= wholeUpTo) {
+			return api.HttpTcpBridgeStopAndBuffer
 		}
-		whole = uint64(len(data)-size) >= length
+		buffer.Drain(b.framing.lengthSize)
+		headers.Set("content-length", strconv.FormatUint(b.remaining, 10))
+		b.answering = true
 	}
-	if whole {
-		payload := data[size:][:b.framing.length(data)]
-		headers.Set("content-length", strconv.Itoa(len(payload)))
-		_ = buffer.Set(payload)
+	if uint64(buffer.Len()) > b.remaining {
+		// Bytes that nobody asked for: the connection is out of step, and must not serve another request.
+		_ = buffer.Set(buffer.Bytes()[:b.remaining])
+		b.callbacks.SetSelfHalfCloseForUpstreamConn(true)
+	}
+	b.remaining -= uint64(buffer.Len())
+	if b.remaining == 0 || endOfStream {
 		return api.HttpTcpBridgeEndStream
 	}
-	if endOfStream {
-		return badGateway(headers, buffer, "the server closed the connection in the middle of a frame\n")
+	return api.HttpTcpBridgeContinue
+}
+
+// readHeader reads the length, once, and says whether the whole frame is in the buffer.
+func (b *bridge) readHeader(buffer api.BufferInstance) bool {
+	size := b.framing.lengthSize
+	if buffer.Len() < size {
+		return false
 	}
-	return api.HttpTcpBridgeStopAndBuffer
+	if !b.announced {
+		b.remaining = b.framing.length(buffer.Bytes())
+		b.announced = true
+	}
+	return uint64(buffer.Len()-size) >= b.remaining
 }
 
 func badGateway(headers api.ResponseHeaderMap, buffer api.BufferInstance, text string) api.HttpTcpBridgeStatus {

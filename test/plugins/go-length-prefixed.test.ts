@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -68,6 +70,84 @@ describe('plugins/go-length-prefixed', () => {
     expect(server.connections).to.have.length(1);
     expect(pontoon.log()).to.include('a Go library runs in this process');
     expect(await pontoon.stop()).to.equal(0);
+  });
+
+  describe('with a server that is driven by the test', () => {
+    let front: string;
+    let answer: (socket: Socket, payload: Buffer) => void;
+    let framed: TcpServer;
+    const header = (length: number) => {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32BE(length);
+      return bytes;
+    };
+
+    beforeEach(async () => {
+      const received = new WeakMap<Socket, Buffer>();
+      framed = await startTcpServer({
+        onData({ socket }, data) {
+          const all = Buffer.concat([received.get(socket) ?? Buffer.alloc(0), data]);
+          received.set(socket, all);
+          if (all.length < 4 || all.length < 4 + all.readUInt32BE(0)) return;
+          received.delete(socket);
+          answer(socket, all.subarray(4));
+        },
+      });
+      const cluster = bridgeCluster({ name: 'framed', ports: [framed.port], library, plugin: 'length_prefixed' });
+      const listener = httpListener(
+        'front',
+        'front',
+        'route_config: {name: r, virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: framed}}]}]}',
+      );
+      pontoon = await startPontoon({
+        bootstrap: `admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}\nstatic_resources: {clusters: [${cluster}], listeners: [${listener}]}`,
+      });
+      front = await pontoon.listener('front');
+    });
+
+    afterEach(() => framed.close());
+
+    it('streams large bodies both ways, with and without a known length', async () => {
+      answer = (socket, payload) => socket.write(Buffer.concat([header(payload.length), payload]));
+      for (const size of [0, 1, 65_536, 65_537, 3_000_000]) {
+        const body = randomBytes(size);
+        const known = await fetch(front, { method: 'POST', body });
+        expect(known.headers.get('content-length')).to.equal(String(size));
+        expect(Buffer.from(await known.arrayBuffer()).equals(body), `${size}`).to.equal(true);
+        const pieces = new ReadableStream({
+          start(controller) {
+            for (let at = 0; at < size; at += 100_000) controller.enqueue(body.subarray(at, at + 100_000));
+            controller.close();
+          },
+        });
+        const unknown = await fetch(front, { method: 'POST', body: pieces, duplex: 'half' });
+        expect(Buffer.from(await unknown.arrayBuffer()).equals(body), `${size}, chunked`).to.equal(true);
+      }
+    });
+
+    it('answers 502 when a small frame is cut short, and resets what has begun to stream', async () => {
+      answer = (socket, payload) => socket.end(Buffer.concat([header(payload.length + 1), payload]));
+      const small = await fetch(front, { method: 'POST', body: 'x'.repeat(1000) });
+      expect(small.status).to.equal(502);
+      expect(await small.text()).to.include('in the middle of a frame');
+      const large = fetch(front, { method: 'POST', body: 'x'.repeat(300_000) }).then((response) => response.text());
+      expect(
+        await large.then(
+          () => 'whole',
+          () => 'reset',
+        ),
+      ).to.equal('reset');
+    });
+
+    it('cuts off bytes behind the frame, and does not use their connection again', async () => {
+      answer = (socket, payload) => socket.write(Buffer.concat([header(payload.length), payload, Buffer.from('more')]));
+      for (const size of [1000, 1000, 200_000, 200_000]) {
+        const response = await fetch(front, { method: 'POST', body: 'x'.repeat(size) });
+        expect(response.status).to.equal(200);
+        expect(await response.text()).to.have.length(size);
+      }
+      expect(framed.connections).to.have.length(4);
+    });
   });
 
   it('is judged by `pontoon plugin check`', async () => {
