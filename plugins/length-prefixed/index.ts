@@ -43,12 +43,12 @@ class LengthPrefixedBridge implements HttpTcpBridge {
     return Continue;
   }
 
-  /** A large body whose length is known need not be there before it is sent; but a connection that others share takes whole frames only. */
+  /** A large body whose length is known is passed on as it comes. (A connection that others share gets it when the frame is whole.) */
   #beginStreaming(headers: RequestHeaderMap, dataForSet: BufferInstance): boolean {
-    const { sharing, largestPayload } = this.#framing;
+    const { largestPayload } = this.#framing;
     // The HTTP codec sees to it that the body is as long as this says.
     const length = Number(headers.get('content-length') ?? 0);
-    if (sharing !== undefined || length <= wholeUpTo || length > largestPayload) return false;
+    if (length <= wholeUpTo || length > largestPayload) return false;
     dataForSet.set(this.#framing.header(length));
     this.#streaming = true;
     return true;

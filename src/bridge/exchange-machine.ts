@@ -1,4 +1,5 @@
 import type { Clock } from '../clock.js';
+import { KeptBytes } from '../kept-bytes.js';
 import type { Logger } from '../log.js';
 import type { AcquireOptions, Pin } from '../upstream/cluster-manager.js';
 import type {
@@ -347,7 +348,7 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
     }
   }
 
-  #writeAll(open: OpenState, queue: ByteQueue, next: RequestPhase): void {
+  #writeAll(open: OpenState, queue: ByteQueue | KeptBytes, next: RequestPhase): void {
     open.request = next;
     const { connection } = open;
     if (connection.shared) {
@@ -382,24 +383,27 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
   }
 
   /** Nothing goes out on a shared connection before the whole request is there. */
-  #gatherFrame(open: OpenState, connection: ConnectionShare, queue: ByteQueue): void {
+  #gatherFrame(open: OpenState, connection: ConnectionShare, queue: ByteQueue | KeptBytes): void {
     const { frame, session } = open;
     if (open.request !== 'sent' || frame !== undefined || session.selfHalfClose) {
-      open.frame ??= new ByteQueue();
+      open.frame ??= new KeptBytes();
       for (const piece of queue.take()) open.frame.append(piece);
     }
     if (open.request !== 'sent') {
       if ((open.frame?.length ?? 0) > this.#options.requestBufferLimit) this.#fail({ kind: 'request_too_large' });
+      else open.frame?.keep();
     } else if (session.selfHalfClose) {
       // Nothing was written: it can all go to a connection that may be half-closed.
       connection.release(true);
       this.#state = this.#acquire(acquireAlone, open);
     } else {
-      this.#sendFrame(open, connection, (open.frame ?? queue).take());
+      const whole = open.frame ?? queue.take();
+      open.frame = undefined;
+      this.#sendFrame(open, connection, whole);
     }
   }
 
-  #sendFrame(open: OpenState, connection: ConnectionShare, frame: Buffer[]): void {
+  #sendFrame(open: OpenState, connection: ConnectionShare, frame: Buffer[] | KeptBytes): void {
     this.#noteWrite();
     try {
       connection.send(frame, open.session.oneWay ? () => this.#onRequestWritten() : undefined);
@@ -594,6 +598,7 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
       if (state.moving !== undefined) this.#destroyBridge(state.moving);
     } else {
       this.#destroyBridge(state);
+      state.frame?.clear();
       state.connection.release(reusable);
     }
     this.#body.clear();

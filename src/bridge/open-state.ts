@@ -1,3 +1,4 @@
+import type { KeptBytes } from '../kept-bytes.js';
 import type { UpstreamConnection } from '../upstream/connection.js';
 import { ByteQueue, PluginBuffer } from './buffer.js';
 import type { RequestPhase } from './exchange-state.js';
@@ -16,7 +17,7 @@ export interface OpenState {
   /** `encodeData` was called. */
   sawBody: boolean;
   /** What goes to the server, until it's whole: on a shared connection. */
-  frame: ByteQueue | undefined;
+  frame: KeptBytes | undefined;
   halfClosed: boolean;
   /** The server is slow: the connection is above its watermark. */
   upstreamBlocked: boolean;

@@ -1,3 +1,4 @@
+import type { KeptBytes } from '../kept-bytes.js';
 import type { TlsInfo } from '../tls/tls-info.js';
 import type { Host } from './host.js';
 
@@ -48,10 +49,10 @@ export interface ExclusiveConnection extends Held {
 export interface ConnectionShare extends Held {
   readonly shared: true;
   /**
-   * Sends the whole request, once. The connection keeps the pieces, which must not change any more. With `whenWritten` no answer is awaited: it is called when
+   * Sends the whole request, once. The connection takes over the bytes, which must not change any more. With `whenWritten` no answer is awaited: it is called when
    * the request is with the kernel. Throws an Error, fit to be shown, when the bytes are not exactly one frame.
    */
-  send(request: Buffer[], whenWritten?: () => void): void;
+  send(request: Buffer[] | KeptBytes, whenWritten?: () => void): void;
 }
 
 export interface UpstreamConnectionHandler {

@@ -12,7 +12,9 @@ export interface FrameSink {
 
 /** The largest frame whose length only its end tells. */
 const longestUntold = 16 * 1024 * 1024;
-const smallestBlock = 4096;
+const smallestBlock = 512;
+/** As many more bytes of a frame are looked at, at least. */
+const shortHead = 256;
 const none = Buffer.alloc(0);
 
 /** Cuts what comes on a connection into frames. Nothing is copied but the beginnings of frames that come in pieces. */
@@ -39,17 +41,31 @@ export class FrameReader {
 
   /** Throws a FrameError; then the connection is of no use any more. */
   read(chunk: Buffer): void {
-    let bytes = this.#blockEnd === 0 ? chunk : this.#keep(chunk);
+    let bytes = chunk;
     while (bytes.length > 0 && !this.#stopped) {
-      const taken = this.#remaining > 0 ? this.#passOn(bytes) : this.#begin(bytes);
+      const taken =
+        this.#blockEnd > 0 ? this.#resume(bytes) : this.#remaining > 0 ? this.#passOn(bytes) : this.#begin(bytes);
       if (taken === 0) {
-        if (this.#blockEnd === 0) this.#keep(bytes);
+        this.#keep(bytes);
         return;
       }
-      this.#blockEnd = 0;
-      this.#block = none;
       bytes = taken === bytes.length ? none : bytes.subarray(taken);
     }
+  }
+
+  /** Goes on with the frame whose beginning is kept; how many of `bytes` were taken. Not more are copied than it needs to be told whose it is. */
+  #resume(bytes: Buffer): number {
+    const before = this.#blockEnd;
+    const count = Math.min(bytes.length, Math.max(before, shortHead));
+    const start = this.#keep(count === bytes.length ? bytes : bytes.subarray(0, count));
+    const taken = this.#begin(start);
+    if (taken === 0) return count;
+    this.#blockEnd = 0;
+    this.#block = none;
+    if (taken > before) return taken - before;
+    // Only what came behind it told where the frame ends.
+    this.read(Buffer.concat([start.subarray(taken), bytes.subarray(count)]));
+    return bytes.length;
   }
 
   #passOn(bytes: Buffer): number {

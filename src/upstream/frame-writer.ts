@@ -1,16 +1,26 @@
-import { joinSmall } from './join-small.js';
+import { markTurnMemory } from '../turn-memory.js';
 import type { Lease } from './lease.js';
 import { type QueuedFrame, WriteQueue } from './write-queue.js';
 
+/** Frames up to this size are joined for one write, which costs less than a system call for each; larger ones are written as they are. */
+const largestJoined = 65_536;
 /** So many bytes are handed to the socket at a time. */
-const batchSize = 65_536;
+const batchSize = 262_144;
+/** What a large frame begins with goes out in one piece of at least so many bytes. */
+const firstPiece = 4096;
+
+/** All writers join in the same memory: what the system does not take is copied by the socket. */
+const joined = Buffer.allocUnsafeSlow(batchSize);
+markTurnMemory(joined.buffer);
 
 /** Writes frames to a shared connection, those of one turn of the event loop together. While the server is slow they wait, in fair order. */
 export class FrameWriter {
   readonly #lease: Lease;
   readonly #queue = new WriteQueue();
-  #scheduled = false;
-  /** The socket is above its watermark. */
+  /** A part of it is written. */
+  #begun: QueuedFrame | undefined;
+  #scheduled: 'no' | 'after this turn' | 'in this turn' = 'no';
+  /** The system has not taken all that was written. */
   #blocked = false;
   #stopped = false;
 
@@ -24,15 +34,24 @@ export class FrameWriter {
 
   /** What waits. */
   get bytes(): number {
-    return this.#queue.bytes;
+    return this.#queue.bytes + (this.#begun?.bytes.length ?? 0);
   }
 
   add(frame: QueuedFrame): void {
     this.#queue.add(frame);
-    if (this.#scheduled || this.#blocked) return;
-    this.#scheduled = true;
-    // After all sockets that were readable in this turn: what their requests became goes out in one write.
-    setImmediate(flush, this);
+    if (this.#blocked) frame.bytes.keep();
+    else if (this.#scheduled !== 'in this turn') this.#schedule(frame);
+  }
+
+  /** As late as possible: what the requests of all sockets that were readable became goes out in one write. */
+  #schedule(frame: QueuedFrame): void {
+    if (frame.bytes.endsWithTurn) {
+      this.#scheduled = 'in this turn';
+      process.nextTick(flush, this);
+    } else if (this.#scheduled === 'no') {
+      this.#scheduled = 'after this turn';
+      setImmediate(flush, this);
+    }
   }
 
   remove(frame: QueuedFrame): void {
@@ -41,6 +60,9 @@ export class FrameWriter {
 
   stop(): void {
     this.#stopped = true;
+    this.#begun?.bytes.clear();
+    this.#begun = undefined;
+    this.#queue.clear();
   }
 
   onWritable(): void {
@@ -49,30 +71,54 @@ export class FrameWriter {
   }
 
   flush(): void {
-    this.#scheduled = false;
+    this.#scheduled = 'no';
     while (!this.#blocked && !this.#stopped) {
-      const batch: Buffer[] = [];
-      let told: (() => void)[] | undefined;
-      let size = 0;
-      while (size < batchSize) {
-        const frame = this.#queue.take();
-        if (frame === undefined) break;
-        if (!frame.onWrite()) continue;
-        size += frame.size;
-        for (const piece of frame.pieces) batch.push(piece);
-        if (frame.whenWritten === undefined) continue;
-        told ??= [];
-        told.push(frame.whenWritten);
-      }
-      if (size === 0) return;
-      this.#write(joinSmall(batch));
-      for (const tell of told ?? []) this.#lease.afterWrites(tell);
+      if (this.#begun !== undefined) this.#continue(this.#begun);
+      else if (!this.#writeNext()) return;
     }
+    this.#begun?.bytes.keep();
+    this.#queue.keep();
   }
 
-  #write(pieces: readonly Buffer[]): void {
-    const last = pieces.length - 1;
-    for (let i = 0; i <= last; i++) if (!this.#lease.write(pieces[i] as Buffer, i < last)) this.#blocked = true;
+  /** Those whose turn it is, as many as go out together. False: none waits. */
+  #writeNext(): boolean {
+    let size = 0;
+    let told: (() => void)[] | undefined;
+    while (size <= batchSize - largestJoined && !this.#stopped) {
+      const frame = this.#queue.take();
+      if (frame === undefined) break;
+      if (!frame.onWrite()) continue;
+      if (frame.size > largestJoined) {
+        this.#begun = frame;
+        break;
+      }
+      for (const piece of frame.bytes.take()) size += piece.copy(joined, size);
+      if (frame.whenWritten === undefined) continue;
+      told ??= [];
+      told.push(frame.whenWritten);
+    }
+    if (size === 0) return this.#begun !== undefined;
+    this.#write(joined.subarray(0, size));
+    if (told !== undefined) for (const tell of told) this.#lease.afterWrites(tell);
+    return true;
+  }
+
+  #continue(frame: QueuedFrame): void {
+    const { bytes, whenWritten } = frame;
+    bytes.head(firstPiece);
+    while (!this.#blocked && !this.#stopped) {
+      const piece = bytes.shift();
+      if (piece === undefined) break;
+      this.#write(piece);
+    }
+    if (bytes.length > 0 || this.#stopped) return;
+    this.#begun = undefined;
+    if (whenWritten !== undefined) this.#lease.afterWrites(whenWritten);
+  }
+
+  #write(bytes: Buffer): void {
+    this.#lease.write(bytes, false);
+    this.#blocked = this.#lease.awaitWritten();
   }
 }
 

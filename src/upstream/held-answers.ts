@@ -1,4 +1,4 @@
-import { kept } from '../turn-memory.js';
+import { KeptBytes } from '../kept-bytes.js';
 import type { Share } from './share.js';
 
 /** What came for the exchanges of one connection that don't read at the moment. */
@@ -10,16 +10,17 @@ export class HeldAnswers {
   }
 
   hold(share: Share, piece: Buffer): void {
-    share.held ??= [];
-    share.held.push(kept(piece));
-    share.heldBytes += piece.length;
+    share.held ??= new KeptBytes();
+    share.held.append(piece);
+    share.held.keep();
     this.#bytes += piece.length;
   }
 
   drop(share: Share): void {
-    this.#bytes -= share.heldBytes;
+    if (share.held === undefined) return;
+    this.#bytes -= share.held.length;
+    share.held.clear();
     share.held = undefined;
-    share.heldBytes = 0;
   }
 
   /** Hands over what is held, until the exchange stops reading again. True: nothing is left. */
@@ -30,7 +31,6 @@ export class HeldAnswers {
         share.held = undefined;
         return true;
       }
-      share.heldBytes -= piece.length;
       this.#bytes -= piece.length;
       tell(share, piece);
     }
@@ -41,6 +41,6 @@ export class HeldAnswers {
 /** Whose held bytes are most. */
 export function slowestOf(shares: Iterable<Share>): Share | undefined {
   let slowest: Share | undefined;
-  for (const share of shares) if (share.heldBytes > (slowest?.heldBytes ?? 0)) slowest = share;
+  for (const share of shares) if ((share.held?.length ?? 0) > (slowest?.held?.length ?? 0)) slowest = share;
   return slowest;
 }

@@ -1,3 +1,5 @@
+import { KeptBytes } from '../kept-bytes.js';
+import { kept } from '../turn-memory.js';
 import type { AwaitedAnswers } from './awaited-answers.js';
 import { FrameError, type FrameProtocol } from './frame-protocol.js';
 import { FrameReader, type FrameSink } from './frame-reader.js';
@@ -74,7 +76,7 @@ export class IncomingFrames implements FrameSink {
       if (target !== undefined) this.#events.onAnswer(target, piece, last);
       return;
     }
-    target.push(piece);
+    target.push(last ? piece : kept(piece));
     if (last) this.#onStray(Buffer.concat(target));
   }
 
@@ -92,6 +94,6 @@ export class IncomingFrames implements FrameSink {
       this.#replies -= length;
       return true;
     };
-    this.#writer.add({ pieces: [reply], size: length, place: 0, onWrite, whenWritten: undefined });
+    this.#writer.add({ bytes: new KeptBytes([reply]), size: length, place: 0, onWrite, whenWritten: undefined });
   }
 }

@@ -49,6 +49,11 @@ export class Lease implements ExclusiveConnection {
     return this.#connection.write(data, more);
   }
 
+  /** Whether something waits that was written. Then `onWritable` comes when all is with the system. */
+  awaitWritten(): boolean {
+    return !this.#ended && this.#connection.awaitWritten();
+  }
+
   afterWrites(then: () => void): void {
     if (!this.#ended)
       this.#connection.afterWrites(() => {

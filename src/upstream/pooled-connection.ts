@@ -122,10 +122,19 @@ export class PooledConnection implements SocketHandler {
     writer.write(data);
     if (!more) writer.flush();
     this.#countBuffered();
-    if (this.#backedUp || !writer.isAbove(this.#context.bufferLimitBytes)) return !this.#backedUp;
+    if (!this.#backedUp && writer.isAbove(this.#context.bufferLimitBytes)) this.#backUp();
+    return !this.#backedUp;
+  }
+
+  /** Whether something waits that was written. Then the exchange is told when all is with the system. */
+  awaitWritten(): boolean {
+    if (!this.#backedUp && this.#state.kind === 'leased' && (this.#writer?.waiting ?? 0) > 0) this.#backUp();
+    return this.#backedUp;
+  }
+
+  #backUp(): void {
     this.#backedUp = true;
     this.#context.stats.flowControlBackedUp.value++;
-    return false;
   }
 
   afterWrites(then: () => void): void {

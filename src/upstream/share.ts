@@ -1,3 +1,4 @@
+import { KeptBytes } from '../kept-bytes.js';
 import type { TlsInfo } from '../tls/tls-info.js';
 import type { ConnectionShare, UpstreamConnectionHandler } from './connection.js';
 import type { FrameId } from './frame-protocol.js';
@@ -21,7 +22,7 @@ export interface Loss {
   readonly protocolError: boolean;
 }
 
-const noPieces: readonly Buffer[] = [];
+const noBytes = new KeptBytes();
 
 /** One exchange's share of a connection, and its frame in the queue. `SharedConnection` makes all its transitions. */
 export class Share implements ConnectionShare, QueuedFrame, Listed {
@@ -31,7 +32,8 @@ export class Share implements ConnectionShare, QueuedFrame, Listed {
   state: ShareState = 'preparing';
   wrote = false;
   handler: UpstreamConnectionHandler | undefined;
-  pieces: readonly Buffer[] = noPieces;
+  /** Of its request. */
+  bytes = noBytes;
   size = 0;
   place = 0;
   /** No answer comes: who is told instead, when the request is written. */
@@ -44,8 +46,7 @@ export class Share implements ConnectionShare, QueuedFrame, Listed {
   next: Share | undefined;
   /** The exchange reads nothing at the moment; `held` is what came meanwhile. */
   paused = false;
-  held: Buffer[] | undefined;
-  heldBytes = 0;
+  held: KeptBytes | undefined;
   /** How it was lost. */
   loss: Loss | undefined;
   readonly #connection: SharedConnection;
@@ -77,10 +78,10 @@ export class Share implements ConnectionShare, QueuedFrame, Listed {
     if (loss !== undefined) process.nextTick(() => handler.onClose(loss.reason, loss.protocolError));
   }
 
-  send(request: Buffer[], whenWritten?: () => void): void {
+  send(request: Buffer[] | KeptBytes, whenWritten?: () => void): void {
     if (this.state !== 'preparing') return;
     if (whenWritten !== undefined) this.whenWritten = () => this.#connection.onWritten(this, whenWritten);
-    this.#connection.send(this, request);
+    this.#connection.send(this, request instanceof KeptBytes ? request : new KeptBytes(request));
   }
 
   onWrite(): boolean {

@@ -1,5 +1,5 @@
+import { KeptBytes } from '../kept-bytes.js';
 import type { TlsInfo } from '../tls/tls-info.js';
-import { kept } from '../turn-memory.js';
 import { AnswerTimer } from './answer-timer.js';
 import { AnswersById, AnswersInOrder, type AwaitedAnswers } from './awaited-answers.js';
 import type { UpstreamConnectionHandler } from './connection.js';
@@ -139,16 +139,13 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
 
   // The requests.
 
-  send(share: Share, request: Buffer[]): void {
+  send(share: Share, request: KeptBytes): void {
     const { protocol } = this.#context;
-    let size = 0;
-    for (const piece of request) size += piece.length;
-    share.originalId = checkWholeFrame(protocol, request, size);
+    share.originalId = checkWholeFrame(protocol, request);
     // Only to see that it can be done: when the frame goes out it's too late to tell its plugin.
-    protocol.ids?.write(request[0] as Buffer, share.originalId);
-    // It goes out in a later turn.
-    share.pieces = request.map(kept);
-    share.size = size;
+    protocol.ids?.write(request.pieces[0] as Buffer, share.originalId);
+    share.bytes = request;
+    share.size = request.length;
     share.state = 'queued';
     this.#writer.add(share);
   }
@@ -169,7 +166,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
 
   #await(share: Share): void {
     const waiting = this.#awaited.size > 0;
-    this.#awaited.add(share, share.pieces[0] as Buffer);
+    this.#awaited.add(share, share.bytes.pieces[0] as Buffer);
     if (waiting) return;
     this.#lastHeard = this.#context.clock.monotonic();
     this.#answerTimer?.start();
@@ -229,7 +226,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
     else this.#tell(share, piece);
     if (!last) return;
     // The end, too, waits for an exchange that does not read.
-    if (share.paused) share.held ??= [];
+    if (share.paused) share.held ??= new KeptBytes();
     if (share.held === undefined) this.#tellEnd(share);
   }
 
@@ -281,7 +278,10 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
       this.#abandoned++;
       this.#context.sharing.abandoned.value++;
     } else if (state !== 'answered') {
-      if (state === 'queued') this.#writer.remove(share);
+      if (state === 'queued') {
+        this.#writer.remove(share);
+        share.bytes.clear();
+      }
       this.#taken--;
     }
     this.#letGo(share);

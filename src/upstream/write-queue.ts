@@ -1,6 +1,10 @@
+import type { KeptBytes } from '../kept-bytes.js';
+
 /** A whole frame that waits to be written. */
 export interface QueuedFrame {
-  readonly pieces: readonly Buffer[];
+  /** Whoever writes it takes them. */
+  readonly bytes: KeptBytes;
+  /** Of all of it, bytes. */
   readonly size: number;
   /** Its place, as `WriteQueue` set it. */
   place: number;
@@ -47,6 +51,11 @@ export class WriteQueue {
     return frame;
   }
 
+  /** Makes what waits independent of this turn's memory. */
+  keep(): void {
+    for (let i = this.#begin; i < this.#frames.length; i++) (this.#frames[i] as QueuedFrame).bytes.keep();
+  }
+
   /** False: it isn't there. */
   remove(frame: QueuedFrame): boolean {
     const index = this.#frames.indexOf(frame, this.#begin);
@@ -55,6 +64,13 @@ export class WriteQueue {
     this.#shrink();
     this.#bytes -= frame.size;
     return true;
+  }
+
+  clear(): void {
+    for (let i = this.#begin; i < this.#frames.length; i++) (this.#frames[i] as QueuedFrame).bytes.clear();
+    this.#frames = [];
+    this.#begin = 0;
+    this.#bytes = 0;
   }
 
   #first(): number {

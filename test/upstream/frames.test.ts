@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { KeptBytes } from '../../src/kept-bytes.js';
 import { FrameError, type FrameProtocol } from '../../src/upstream/frame-protocol.js';
 import { FrameReader } from '../../src/upstream/frame-reader.js';
 import { joinSmall } from '../../src/upstream/join-small.js';
@@ -101,11 +102,11 @@ describe('checkWholeFrame', () => {
         fc.oneof(counted, line),
         fc.array(fc.integer({ min: 1, max: 3000 }), { minLength: 1 }),
         (whole, sizes) => {
-          const pieces = cut(whole, sizes);
-          const id = checkWholeFrame(protocol, pieces, whole.length);
+          const frame = new KeptBytes(cut(whole, sizes));
+          const id = checkWholeFrame(protocol, frame);
           expect(id).to.equal(whole[1]);
-          expect(Buffer.concat(pieces).equals(whole)).to.equal(true);
-          expect(protocol.frameLength(pieces[0] as Buffer)).to.equal(whole.length);
+          expect(Buffer.concat(frame.pieces).equals(whole)).to.equal(true);
+          expect(protocol.frameLength(frame.pieces[0] as Buffer)).to.equal(whole.length);
         },
       ),
     );
@@ -128,7 +129,7 @@ describe('joinSmall', () => {
 
 describe('WriteQueue', () => {
   const framed = (size: number): QueuedFrame => ({
-    pieces: [],
+    bytes: new KeptBytes(),
     size,
     place: 0,
     onWrite: () => true,
