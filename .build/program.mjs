@@ -1,5 +1,5 @@
 // dist/src/ → dist/program/: the program as users run it, with the packages that it needs, in a few files instead of some 700. It starts in half the processor
-// time, and in a sixth less memory. Whatever is only imported by import() is in a file of its own, and is read when it is needed.
+// time, and with a fifth less memory of its own. Whatever is only imported by import() is in a file of its own, and is read when it is needed.
 // The programs have the same paths in both folders, and both run.
 import {
   chmodSync,
@@ -52,7 +52,7 @@ function newest(folder) {
   return latest;
 }
 
-/** Builds it into a folder beside its place, and swaps them: who starts meanwhile finds the one or the other. */
+/** Builds it, unless it is newer than what it is made of, in a folder beside its place, and puts it there as a whole. */
 export function buildProgram(root) {
   const source = join(root, 'dist', 'src');
   const target = join(root, 'dist', 'program');
