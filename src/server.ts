@@ -32,19 +32,19 @@ import { createAdminSources } from './server/admin-sources.js';
 import { createBridgeReload, reloadEndpoint } from './server/bridge-reload.js';
 import { checkSources } from './server/check-sources.js';
 import { createDynamicConfig, type DynamicConfig } from './server/dynamic-config.js';
+import { judgeStaticClusters, problemsOfStaticListeners } from './server/judge-static.js';
 import type { LoadReporter } from './server/load-reports/load-reporter.js';
 import { startLoadReports } from './server/load-reports/start-load-reports.js';
 import { createLocalPlane } from './server/local-plane.js';
 import type { Plane } from './server/plane.js';
 import { createReadiness } from './server/readiness.js';
-import { createResourceTypes, judgeBridge, judgeListener } from './server/resource-types.js';
+import { createResourceTypes } from './server/resource-types.js';
 import { createRouteConfigs } from './server/route-configs.js';
 import { createSecretStore } from './server/secret-store.js';
 import { createServerStats } from './server/server-stats.js';
 import { openSnapshots, type SnapshotOptions } from './server/snapshots.js';
 import { createStartUp } from './server/start-up.js';
 import { createTextReadouts } from './server/text-readouts.js';
-import { inStatic } from './server/validate.js';
 import { createWorkerPlane } from './server/workers/worker-plane.js';
 import { openSockets, type SocketsName } from './sockets/open-sockets.js';
 import { createStatsStore } from './stats/create-store.js';
@@ -294,15 +294,12 @@ async function startWith<B extends JudgedBridge>(
   // Whoever serves starts while the plugins are judged.
   const planeStarted = plane.start();
   try {
-    for (const [index, resource] of bootstrap.clusters.entries()) {
-      const verdict = await judgeBridge(resource.verdict, judge);
-      if (verdict.kind === 'rejected') throw new Error(describeProblems(inStatic('clusters', index, verdict.problems)));
+    for await (const { resource, verdict } of judgeStaticClusters(bootstrap, judge)) {
+      if (verdict.kind === 'rejected') throw new Error(describeProblems(verdict.problems));
       clusters.setCluster(resource, verdict.kind === 'active' ? verdict.model.bridge : undefined, 'static');
     }
-    for (const [index, { verdict }] of bootstrap.listeners.entries()) {
-      const judged = judgeListener(verdict);
-      if (judged.kind === 'rejected') throw new Error(describeProblems(inStatic('listeners', index, judged.problems)));
-    }
+    const problems = problemsOfStaticListeners(bootstrap);
+    if (problems.length > 0) throw new Error(describeProblems(problems));
     await planeStarted;
     const [failure] = await listeners.apply({ changed: bootstrap.listeners, removed: [] }, 'static');
     if (failure) throw new Error(failure.message);
