@@ -1,5 +1,5 @@
 // dist/src/ → dist/program/: the program as users run it, with the packages that it needs, in a few files instead of some 700. It starts in half the processor
-// time, and with a fifth less memory of its own. Whatever is only imported by import() is in a file of its own, and is read when it is needed.
+// time, and a worker in less memory. Whatever is only imported by import() is in a file of its own, and is read when it is needed.
 // The programs have the same paths in both folders, and both run.
 import {
   chmodSync,
