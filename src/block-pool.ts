@@ -2,8 +2,8 @@ import { markTurnMemory } from './turn-memory.js';
 
 /** Of each block, bytes. */
 const blockSize = 65_536;
-/** So many that nobody needs are kept for the next, 32 MB. */
-const mostFree = 512;
+/** So many that nobody needs are kept for the next, 64 MB. */
+const mostFree = 1024;
 /** What was not needed in so long a time is let go of, ms. */
 const trimAfterMs = 10_000;
 

@@ -185,8 +185,10 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
 
   /** What was neither sent nor thrown away stays for more than this turn. */
   #keepRest(): void {
-    this.#body.keep();
     const state = this.#state;
+    // What becomes of it is seen in this turn.
+    if (state.name === 'connecting' && state.acquisition.decided) return;
+    this.#body.keep();
     if (state.name === 'open') {
       state.received.keep();
       state.frame?.keep();

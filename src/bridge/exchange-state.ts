@@ -1,3 +1,4 @@
+import type { Acquisition } from '../upstream/cluster-manager.js';
 import type { PoolFailure, UpstreamConnection } from '../upstream/connection.js';
 import type { OpenState } from './open-state.js';
 
@@ -10,7 +11,7 @@ import type { OpenState } from './open-state.js';
 export type ExchangeState =
   | {
       readonly name: 'connecting';
-      readonly acquisition: { cancel(): void };
+      readonly acquisition: Acquisition;
       /** The whole request is here, and waits for a connection of its own to be written to. */
       readonly moving: OpenState | undefined;
     }

@@ -40,9 +40,16 @@ export interface ActiveCluster<P extends Pipeline> {
    * Chooses a host and gets a connection to it. `onReady` or `onFailure` comes later, once; `cancel` stops it (a no-op afterwards).
    * Works for a pinned version also while it drains.
    */
-  acquire(priority: 'default' | 'high', callbacks: PoolCallbacks, options?: AcquireOptions): { cancel(): void };
+  acquire(priority: 'default' | 'high', callbacks: PoolCallbacks, options?: AcquireOptions): Acquisition;
   /** The circuit breaker of retries: counted by whoever makes them. Pinned or not. */
   retries(priority: 'default' | 'high'): ResourceLimit;
+}
+
+/** A connection on its way. */
+export interface Acquisition {
+  /** `onReady` or `onFailure` comes in this turn of the event loop. */
+  readonly decided: boolean;
+  cancel(): void;
 }
 
 export interface AcquireOptions {

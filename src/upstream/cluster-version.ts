@@ -12,7 +12,7 @@ import {
   showCircuitBreakers,
 } from './circuit-breakers.js';
 import { type ClusterFollowers, specOf } from './cluster-followers.js';
-import type { AcquireOptions, ActiveCluster, AvoidedHosts, Pin, Pipeline } from './cluster-manager.js';
+import type { AcquireOptions, Acquisition, ActiveCluster, AvoidedHosts, Pin, Pipeline } from './cluster-manager.js';
 import { type ClusterStats, clusterStats } from './cluster-stats.js';
 import type { ClusterTls } from './cluster-tls.js';
 import type { PoolCallbacks } from './connection.js';
@@ -213,7 +213,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     if (this.#pins.delete(exchange)) this.#checkDrained();
   }
 
-  acquire(priority: Priority, callbacks: PoolCallbacks, options?: AcquireOptions): { cancel(): void } {
+  acquire(priority: Priority, callbacks: PoolCallbacks, options?: AcquireOptions): Acquisition {
     const request = new ConnectionRequest(priority, options, callbacks, this.#options.log);
     this.#dispatch(request);
     return request;

@@ -1,6 +1,6 @@
 import type { Logger } from '../log.js';
 import type { Priority } from './circuit-breakers.js';
-import type { AcquireOptions, AvoidedHosts } from './cluster-manager.js';
+import type { AcquireOptions, Acquisition, AvoidedHosts } from './cluster-manager.js';
 import type { PoolCallbacks, PoolFailure, UpstreamConnection } from './connection.js';
 
 /** Where a waiting request can be taken out again. */
@@ -23,7 +23,7 @@ const done: State = { kind: 'done' };
  * One exchange's wish for a connection: new → queued → ready or failed → done. Its callback always comes on an empty stack, since a
  * connection is often given on while another exchange, or a plugin, is in the middle of something.
  */
-export class ConnectionRequest {
+export class ConnectionRequest implements Acquisition {
   readonly priority: Priority;
   /** A connection that served before is of no use to it. */
   readonly freshOnly: boolean;
@@ -41,6 +41,10 @@ export class ConnectionRequest {
     this.avoid = options?.avoid;
     this.#callbacks = callbacks;
     this.#log = log;
+  }
+
+  get decided(): boolean {
+    return this.#state.kind === 'ready' || this.#state.kind === 'failed';
   }
 
   queued(queue: RequestQueue): void {

@@ -13,9 +13,12 @@ const firstPiece = 4096;
 const joined = Buffer.allocUnsafeSlow(batchSize);
 markTurnMemory(joined.buffer);
 
+/** What is needed of the connection. */
+type Target = Pick<Lease, 'write' | 'awaitWritten' | 'afterWrites'>;
+
 /** Writes frames to a shared connection, those of one turn of the event loop together. While the server is slow they wait, in fair order. */
 export class FrameWriter {
-  readonly #lease: Lease;
+  readonly #lease: Target;
   readonly #queue = new WriteQueue();
   /** A part of it is written. */
   #begun: QueuedFrame | undefined;
@@ -24,7 +27,7 @@ export class FrameWriter {
   #blocked = false;
   #stopped = false;
 
-  constructor(lease: Lease) {
+  constructor(lease: Target) {
     this.#lease = lease;
   }
 

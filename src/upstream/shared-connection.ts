@@ -31,6 +31,8 @@ export interface SharedConnectionOwner {
 
 /** A connection that has been silent for so long while answers are due, gets no new exchanges until it speaks. Milliseconds. */
 const silence = 1000;
+/** In order, those that come meanwhile had rather use another one after so many milliseconds. */
+const overdueAfter = 20;
 /** What is held for exchanges that don't read, per connection, bytes. */
 const longestHeld = 16 * 1024 * 1024;
 
@@ -110,8 +112,17 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
 
   /** Whether it should, too: it isn't one that lets those wait that it has. */
   get ready(): boolean {
-    if (!this.hasRoom) return false;
-    return !this.#isSilent();
+    return this.hasRoom && !this.#isSilent(silence);
+  }
+
+  /** How many are on their way on it. */
+  get depth(): number {
+    return this.#taken;
+  }
+
+  /** Whether the next answer in order, for which all others wait, takes long. */
+  get overdue(): boolean {
+    return this.#answerTimer !== undefined && this.#isSilent(overdueAfter);
   }
 
   /** A place for another exchange. */
@@ -288,7 +299,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
     if (this.#live.size === 0) {
       if (this.#retired) this.close('draining');
       // Nobody is left who could be hurt, and who knows whether the server is still there.
-      else if (state === 'sent' && this.#isSilent()) this.close('no answer came');
+      else if (state === 'sent' && this.#isSilent(silence)) this.close('no answer came');
     }
     // Ids of answers that never come are not kept for ever.
     if (2 * this.#abandoned > this.#context.protocol.maxInFlight) this.retire('too many answers never came');
@@ -372,9 +383,9 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
     return this.#readingPaused ? 0 : this.#context.clock.monotonic() - this.#lastHeard;
   }
 
-  #isSilent(): boolean {
+  #isSilent(since: number): boolean {
     const waited = this.#waited();
-    return waited !== undefined && waited > silence;
+    return waited !== undefined && waited > since;
   }
 
   #onAnswerTimeout(): void {

@@ -9,6 +9,11 @@ import { SharedConnection, type SharedConnectionOwner, type SharingContext } fro
 
 export type SharingOptions = Pick<SharingContext, 'protocol' | 'sharing'>;
 
+/** In order, so many wait for each other on one connection before another one is made, */
+const usualDepth = 8;
+/** as long as there are not so many: requests come in bursts, and a server has few connections of each of its clients. */
+const mostForDepth = 4;
+
 /**
  * A pool whose connections are shared: an exchange goes to the first that is ready, and another connection is made when none is. What it counts has the meaning of
  * Envoy's HTTP/2 pools: connections are connections, requests are exchanges, and those that wait for a connection are pending.
@@ -51,7 +56,7 @@ export class SharedPool implements Pool, ConnectionOwner, RequestQueue, SharedCo
       this.#exclusive.add(request);
       return;
     }
-    const ready = request.freshOnly ? undefined : this.#open.find(isReady);
+    const ready = request.freshOnly ? undefined : this.#choose();
     if (ready !== undefined) {
       this.#assign(request, ready);
       return;
@@ -59,6 +64,19 @@ export class SharedPool implements Pool, ConnectionOwner, RequestQueue, SharedCo
     if (!this.#accounts.enqueue(request, this)) return;
     this.#connect();
     if (this.#connecting === 0) this.#makeDo();
+  }
+
+  /** The first that is ready; in order, one where not too many have to wait if one's answer takes long. */
+  #choose(): SharedConnection | undefined {
+    if (this.#sharing.protocol.ids !== undefined) return this.#open.find(isReady);
+    let least: SharedConnection | undefined;
+    for (const connection of this.#open) {
+      if (!connection.ready) continue;
+      if (connection.depth < usualDepth && !connection.overdue) return connection;
+      if (least === undefined || connection.depth < least.depth) least = connection;
+    }
+    if (least !== undefined) this.#spread();
+    return least;
   }
 
   drain(): void {
@@ -157,11 +175,21 @@ export class SharedPool implements Pool, ConnectionOwner, RequestQueue, SharedCo
       const allowed = this.#accounts.mayConnect();
       // The first one is always allowed: whoever waits here would wait for ever for the connections of other hosts.
       if (!allowed && this.#connections.size > 0) return;
-      this.#connecting++;
-      this.#accounts.connectionMade();
-      this.#connections.set(new PooledConnection(this.host, this, this.#context), undefined);
+      this.#addConnection();
       if (!allowed) return;
     }
+  }
+
+  #addConnection(): void {
+    this.#connecting++;
+    this.#accounts.connectionMade();
+    this.#connections.set(new PooledConnection(this.host, this, this.#context), undefined);
+  }
+
+  /** Another one for those who come later, unless there are enough for that. */
+  #spread(): void {
+    if (this.#draining || this.#connections.size >= mostForDepth) return;
+    if (this.#context.breakers.connections.canCreate()) this.#addConnection();
   }
 
   /** There may be no more connections: those that there are must do, if not the one that one would choose. */

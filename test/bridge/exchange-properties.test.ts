@@ -226,6 +226,7 @@ describe('exchange, whatever happens in whatever order', () => {
             if (world.acquisition !== undefined) world.problems.push('acquire while it waits');
             world.acquisition = callbacks;
             return {
+              decided: false,
               cancel() {
                 world.acquisition = undefined;
               },

@@ -70,8 +70,8 @@ const behaviour = (kind: SocketsName) => () => {
     await Promise.all(servers.map((server) => server.close()));
   });
 
-  function setUp(limits = {}, connectTimeoutMs = 5000): TestPipeline {
-    const pipe = Object.assign(pipeline(`${connectTimeoutMs}`), { frames });
+  function setUp(limits = {}, connectTimeoutMs = 5000, maxInFlight = 2): TestPipeline {
+    const pipe = Object.assign(pipeline(`${connectTimeoutMs}`), { frames: { ...frames, maxInFlight } });
     manager.setCluster(resource(clusterModel(edsDiscovery(), { limits, connectTimeoutMs }), pipe.id), pipe, 'dynamic');
     return pipe;
   }
@@ -203,6 +203,60 @@ const behaviour = (kind: SocketsName) => () => {
     expect(new Set(waiting.map(({ share }) => share?.localAddress)).size).to.equal(3);
     for (const one of waiting) one.end();
     expect(gauge('upstream_rq_active')).to.equal(0);
+  });
+
+  describe('in order', () => {
+    const places = (taken: readonly Taken[]): number[] => {
+      const seen = [...new Set(taken.map(({ share }) => share?.localAddress))];
+      return seen.map((address) => taken.filter(({ share }) => share?.localAddress === address).length);
+    };
+
+    async function takeOneByOne(count: number): Promise<Taken[]> {
+      const taken: Taken[] = [];
+      for (let i = 0; i < count; i++) {
+        taken.push(take());
+        await ready(...taken);
+        await eventually(() => gauge('upstream_cx_active') === servers[0]?.sockets.length);
+        await turns();
+      }
+      return taken;
+    }
+
+    it('not more than eight wait for each other while there are few connections', async () => {
+      setUp({}, 5000, 100);
+      setHosts(0);
+      const taken = await takeOneByOne(40);
+      expect(gauge('upstream_cx_active')).to.equal(4);
+      expect(places(taken)).to.have.length(4);
+      expect(Math.max(...places(taken))).to.be.at.most(11);
+      for (const one of taken) one.end();
+    });
+
+    it('without another connection all wait on the one', async () => {
+      setUp({ maxConnections: 1 }, 5000, 100);
+      setHosts(0);
+      const taken = await takeOneByOne(12);
+      expect(places(taken)).to.deep.equal([12]);
+      for (const one of taken) one.end();
+    });
+
+    it('others go elsewhere while the next answer takes long', async () => {
+      setUp({}, 5000, 100);
+      setHosts(0);
+      const stuck = take();
+      await ready(stuck);
+      stuck.share?.send([Buffer.from('ab')]);
+      await eventually(() => counter('upstream_cx_tx_bytes_total') === 2);
+      clock.advance(21);
+      const spread = take();
+      await ready(spread);
+      await eventually(() => gauge('upstream_cx_active') === 2);
+      await turns();
+      const next = take();
+      await ready(next);
+      expect(next.share?.localAddress).to.not.equal(stuck.share?.localAddress);
+      for (const one of [stuck, spread, next]) one.end();
+    });
   });
 
   it('a connection that nobody waits for any more serves the next', async () => {
