@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { loadNativeHost } from '../../../src/bridge/go/native-host.js';
 import type { PreparedBridge } from '../../../src/bridge/prepared-bridge.js';
@@ -52,6 +53,14 @@ describe('Go runtime', () => {
       'local 200 :method=["PATCH"]\n:path=["/path"]\n:scheme=["http"]\n:authority=["golang.bridge.com:80"]\n' +
         'x-two=["a"]\nx-empty=[""]\nx-byte=["\\xe9\\xff"]\n',
     );
+  });
+
+  it("lets Go's threads sleep a little longer than they ask for, and no others", async () => {
+    await start('headers');
+    const slack = (thread: number | string): number => Number(readFileSync(`/proc/${thread}/timerslack_ns`, 'utf8'));
+    expect(slack(process.pid)).to.be.below(1_000_000);
+    const relaxed = readdirSync('/proc/self/task').filter((thread) => slack(thread) === 1_000_000);
+    expect(relaxed).to.have.length.above(1);
   });
 
   it('changes buffers in any order', async () => {
