@@ -34,14 +34,19 @@ async function start(
   bootstrap: string,
   port: number,
   roots: readonly string[],
-  { flags = [], json = false }: { readonly flags?: readonly string[]; readonly json?: boolean } = {},
+  options: {
+    readonly flags?: readonly string[];
+    readonly json?: boolean;
+    readonly env?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<RunningPeer> {
+  const { flags = [], json = false, env = {} } = options;
   const file = join(site.folder, 'bootstrap.json');
   writeFileSync(file, bootstrap);
   const pluginRoots = [projectRoot, ...roots].flatMap((root) => ['--plugin-root', root]);
   const admin = join(site.folder, 'admin');
   const args = [cli, '-c', file, '--admin-address-path', admin, '-l', 'error', ...pluginRoots, ...flags];
-  return { ...(await startProxy(process.execPath, args, { cpus: site.cpus, port, json })), version };
+  return { ...(await startProxy(process.execPath, args, { cpus: site.cpus, env, port, json })), version };
 }
 
 /** With the plugin in TypeScript. */
@@ -85,6 +90,9 @@ export function pontoonDubbo(title: string, generic: boolean): Peer {
   };
 }
 
+/** As Envoy's documentation asks for Go libraries: without it Go looks through all that it hands to C. */
+const goSettings = { GODEBUG: 'cgocheck=0' };
+
 /** With the plugin as a Go library. */
 export const pontoonGo: Peer = {
   title: 'Pontoon, Go',
@@ -96,7 +104,8 @@ export const pontoonGo: Peer = {
       },
     );
     const port = await freePort();
-    return start(site, staticBootstrap(port, cluster(site.upstreamPort, bridge(library))), port, [dirname(library)]);
+    const bootstrap = staticBootstrap(port, cluster(site.upstreamPort, bridge(library)));
+    return start(site, bootstrap, port, [dirname(library)], { env: goSettings });
   },
 };
 

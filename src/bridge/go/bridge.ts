@@ -11,7 +11,7 @@ import { pluginErrorBody } from '../exchange.js';
 import { HeaderMap } from '../header-map.js';
 import { PluginNotFound, RecoveredPanic } from '../plugin-error.js';
 import { requestHeadersOf, responseHeadersOf } from '../plugin-headers.js';
-import { type CallContext, frameFlag, frameIndex, type NativeHost, phase } from './native-host.js';
+import { type CallContext, frameFlag, frameIndex, type NativeHost, noRequest, phase } from './native-host.js';
 
 /** A plugin of an open library, with its configuration parsed. */
 export interface GoPlugin {
@@ -23,8 +23,6 @@ export interface GoPlugin {
   knownMissing: boolean;
 }
 
-/** With more pieces than this a body is joined, which costs less than to name them all. */
-const mostPieces = 1024;
 const noHeaders = new HeaderMap();
 
 /**
@@ -34,9 +32,10 @@ const noHeaders = new HeaderMap();
 export class GoBridge implements HttpTcpBridge, CallContext {
   readonly #plugin: GoPlugin;
   readonly #callbacks: BridgeCallbacks;
-  /** The host's number of what Go knows this exchange by; -1: Go doesn't know it. */
-  #request = -1;
+  /** The host's number of what Go knows this exchange by. */
+  #request: number = noRequest;
   #requestHeaders = noHeaders;
+  #requestHeaderBytes = 0;
   #responseHeaders: HeaderMap | undefined;
 
   constructor(plugin: GoPlugin, callbacks: BridgeCallbacks) {
@@ -45,26 +44,31 @@ export class GoBridge implements HttpTcpBridge, CallContext {
   }
 
   encodeHeaders(headers: RequestHeaderMap, dataForSet: BufferInstance, endOfStream: boolean): HttpTcpBridgeStatus {
-    const { host, number } = this.#plugin;
-    this.#requestHeaders = requestHeadersOf(headers);
-    this.#request = host.addon.acquire(number);
-    return this.#call(phase.encodeHeaders, endOfStream, this.#requestHeaders, queueOf(dataForSet));
+    const map = requestHeadersOf(headers);
+    this.#requestHeaders = map;
+    this.#requestHeaderBytes = sizeOf(map);
+    return this.#callForRequest(phase.encodeHeaders, endOfStream, dataForSet);
   }
 
   encodeData(buffer: BufferInstance, endOfStream: boolean): HttpTcpBridgeStatus {
-    return this.#call(phase.encodeData, endOfStream, this.#requestHeaders, queueOf(buffer));
+    return this.#callForRequest(phase.encodeData, endOfStream, buffer);
   }
 
   onUpstreamData(headers: ResponseHeaderMap, buffer: BufferInstance, endOfStream: boolean): HttpTcpBridgeStatus {
-    this.#responseHeaders = responseHeadersOf(headers);
-    return this.#call(phase.onUpstreamData, endOfStream, this.#responseHeaders, queueOf(buffer), headers);
+    const { frame } = this.#plugin.host;
+    const map = responseHeadersOf(headers);
+    this.#responseHeaders = map;
+    frame[frameIndex.headerCount] = map === undefined ? 0 : map.size;
+    frame[frameIndex.headerBytes] = map === undefined ? 0 : sizeOf(map);
+    frame[frameIndex.headersOut] = map === undefined ? 1 : 0;
+    return this.#call(phase.onUpstreamData, endOfStream, queueOf(buffer), headers);
   }
 
   onDestroy(): void {
-    if (this.#request < 0) return;
+    if (this.#request === noRequest) return;
     const { host } = this.#plugin;
     const request = this.#request;
-    this.#request = -1;
+    this.#request = noRequest;
     if (!this.#within(() => host.addon.destroy(request))) throw new Error(panicText(host.addon.error()));
   }
 
@@ -80,29 +84,37 @@ export class GoBridge implements HttpTcpBridge, CallContext {
     return this.#callbacks.getVirtualClusterName();
   }
 
-  /** `headers` undefined: the response's, which are out already. `changeable`: where changes of the headers go. */
+  #callForRequest(which: number, endOfStream: boolean, buffer: BufferInstance): HttpTcpBridgeStatus {
+    const { frame } = this.#plugin.host;
+    frame[frameIndex.headerCount] = this.#requestHeaders.size;
+    frame[frameIndex.headerBytes] = this.#requestHeaderBytes;
+    frame[frameIndex.headersOut] = 0;
+    return this.#call(which, endOfStream, queueOf(buffer), undefined);
+  }
+
+  /** What is said of headers is in the frame. `changeable`: where changes of the headers go. */
   #call(
     which: number,
     endOfStream: boolean,
-    headers: HeaderMap | undefined,
     queue: ByteQueue,
-    changeable?: ResponseHeaderMap,
+    changeable: ResponseHeaderMap | undefined,
   ): HttpTcpBridgeStatus {
-    const { host } = this.#plugin;
+    const { host, number } = this.#plugin;
     const { frame } = host;
     frame[frameIndex.request] = this.#request;
+    frame[frameIndex.plugin] = number;
     frame[frameIndex.phase] = which;
     frame[frameIndex.end] = endOfStream ? 1 : 0;
-    frame[frameIndex.headerCount] = headers === undefined ? 0 : headers.size;
-    frame[frameIndex.headerBytes] = headers === undefined ? 0 : sizeOf(headers);
-    frame[frameIndex.headersOut] = headers === undefined ? 1 : 0;
+    frame[frameIndex.length] = queue.length;
+    const { pieces } = queue;
     host.setContext(this);
     let answer: number;
     try {
-      answer = host.addon.call(bodyOf(queue));
+      answer = host.addon.call(pieces.length > 1 ? pieces : pieces[0]);
     } finally {
       host.setContext(undefined);
     }
+    this.#request = frame[frameIndex.request] as number;
     const flags = frame[frameIndex.flags] as number;
     if (flags !== 0) this.#apply(flags, queue, changeable);
     if (answer === 2 && isPanicText(queue)) {
@@ -113,8 +125,7 @@ export class GoBridge implements HttpTcpBridge, CallContext {
 
   #apply(flags: number, queue: ByteQueue, headers: ResponseHeaderMap | undefined): void {
     const { host, name } = this.#plugin;
-    if (flags & frameFlag.bodyInScratch) takeScratch(host, queue);
-    if (flags & frameFlag.bodyInList) takeChunks(host, queue);
+    if (flags & frameFlag.bodyChanged) changeBody(host, queue, (flags & frameFlag.bodyInList) !== 0);
     if (flags & frameFlag.halfCloseOn) this.#callbacks.setSelfHalfCloseForUpstreamConn(true);
     if (flags & frameFlag.halfCloseOff) this.#callbacks.setSelfHalfCloseForUpstreamConn(false);
     if (flags & frameFlag.headerChanges) {
@@ -146,33 +157,33 @@ function sizeOf(headers: HeaderMap): number {
   return bytes;
 }
 
-function bodyOf(queue: ByteQueue): Buffer | readonly Buffer[] | undefined {
-  const { pieces } = queue;
-  if (pieces.length <= 1) return pieces[0];
-  return pieces.length <= mostPieces ? pieces : queue.bytes();
+/** Does to the queue what the plugin did to its buffer: bytes gone from the beginning, others before and after those that stay. */
+function changeBody(host: NativeHost, queue: ByteQueue, inList: boolean): void {
+  const { frame, arena } = host;
+  if ((frame[frameIndex.arenaUsed] as number) > 0) host.emptyArenaLater();
+  const drained = frame[frameIndex.drained] as number;
+  if (drained > 0) queue.drain(drained);
+  if (inList) {
+    takeChunks(host, queue);
+    return;
+  }
+  const frontEnd = frame[frameIndex.frontEnd] as number;
+  const backEnd = frame[frameIndex.backEnd] as number;
+  if (frontEnd > 0) queue.prepend(arena.subarray(frame[frameIndex.frontBegin] as number, frontEnd));
+  if (backEnd > 0) queue.append(arena.subarray(frame[frameIndex.backBegin] as number, backEnd));
 }
 
-function takeScratch({ frame, scratch }: NativeHost, queue: ByteQueue): void {
-  const front = frame[frameIndex.front] as number;
-  const back = frame[frameIndex.back] as number;
-  queue.drain(frame[frameIndex.drained] as number);
-  if (front > 0) queue.prepend(copyOf(scratch, 0, front));
-  if (back > 0) queue.append(copyOf(scratch, front, front + back));
-}
-
-function copyOf(scratch: Buffer, start: number, end: number): Buffer {
-  const copy = Buffer.allocUnsafe(end - start);
-  scratch.copy(copy, 0, start, end);
-  return copy;
-}
-
-function takeChunks({ addon, frame }: NativeHost, queue: ByteQueue): void {
-  const list = addon.chunks();
-  const front = (frame[frameIndex.front] as number) * 2;
-  const chunk = (i: number): Buffer => (list[i] as Buffer).subarray(list[i + 1] as number);
-  queue.drain(frame[frameIndex.drained] as number);
-  for (let i = front - 2; i >= 0; i -= 2) queue.prepend(chunk(i));
-  for (let i = front; i < list.length; i += 2) queue.append(chunk(i));
+function takeChunks(host: NativeHost, queue: ByteQueue): void {
+  const list = host.addon.chunks();
+  const chunk = (i: number): Buffer => {
+    const buffer = list[i] as Buffer | undefined;
+    const begin = list[i + 1] as number;
+    const end = list[i + 2] as number;
+    return (buffer ?? host.arena).subarray(begin, end);
+  };
+  const behind = 1 + 3 * (list[0] as number);
+  for (let i = behind - 3; i > 0; i -= 3) queue.prepend(chunk(i));
+  for (let i = behind; i < list.length; i += 3) queue.append(chunk(i));
 }
 
 /** A character of action (0 set, 1 add, 2 delete), two lengths of four, name, value; and so on. */

@@ -1,12 +1,13 @@
 import type { LogLevel } from '../../log.js';
 import { logLevels } from '../../log.js';
 import { buildAddon, openAddon } from '../../native-addon.js';
+import { markTurnMemory } from '../../turn-memory.js';
 
 /** The functions of the add-on in native/. */
 interface Addon {
   start(options: {
     frame: Uint32Array;
-    scratch: Uint8Array;
+    arena: Uint8Array;
     headers(isRequest: boolean): string;
     text(id: number): string;
     logs(lines: (number | string)[], rogues: (number | string)[], dropped: number): void;
@@ -22,8 +23,8 @@ interface Addon {
   destroyConfig(plugin: number): void;
   error(): string;
   headerChanges(): string;
-  chunks(): (Buffer | number)[];
-  acquire(plugin: number): number;
+  /** How many come before the input, then of each: its Buffer (undefined: the arena), begin, end. */
+  chunks(): (Buffer | number | undefined)[];
   call(body: Buffer | readonly Buffer[] | undefined): number;
   destroy(request: number): boolean;
   /** How many exchanges Go knows of, and those whose memory is never used again. */
@@ -54,18 +55,25 @@ export const frameIndex = {
   // Results.
   flags: 0,
   drained: 1,
-  front: 2,
-  back: 3,
+  frontBegin: 2,
+  frontEnd: 3,
+  backBegin: 4,
+  backEnd: 5,
+  // An argument, and the result where it was `noRequest`.
+  request: 6,
   // Arguments.
-  request: 4,
-  phase: 5,
-  end: 6,
-  headerCount: 7,
-  headerBytes: 8,
-  headersOut: 9,
+  plugin: 7,
+  phase: 8,
+  end: 9,
+  headerCount: 10,
+  headerBytes: 11,
+  headersOut: 12,
+  length: 13,
+  arenaUsed: 14,
 } as const;
+export const noRequest = 0xffff_ffff;
 export const frameFlag = {
-  bodyInScratch: 1,
+  bodyChanged: 1,
   bodyInList: 2,
   headerChanges: 4,
   halfCloseOn: 8,
@@ -79,7 +87,10 @@ export const phase = { encodeHeaders: 1, encodeData: 2, onUpstreamData: 3 } as c
 export interface NativeHost {
   readonly addon: Addon;
   readonly frame: Uint32Array;
-  readonly scratch: Buffer;
+  /** What plugins put into their buffers: there until the end of the turn (turn-memory.ts). */
+  readonly arena: Buffer;
+  /** After a call that put bytes there: it is emptied when the turn is over. */
+  emptyArenaLater(): void;
   /** The exchange whose call is made next. */
   setContext(context: CallContext | undefined): void;
   setLogLevel(level: LogLevel): void;
@@ -95,6 +106,9 @@ export interface NativeHost {
 export type NativeHostResult =
   | { readonly available: true; readonly host: NativeHost }
   | { readonly available: false; readonly reason: string; readonly unusable: readonly string[] };
+
+/** What plugins put into their buffers goes here, again and again; when it is full within a turn, into memory of its own. */
+const arenaSize = 256 * 1024;
 
 /** Go's levels by number (api.h of the SDK); `off` is 6. */
 const goLevels: readonly LogLevel[] = logLevels;
@@ -124,12 +138,18 @@ export async function ensureNativeHost(): Promise<NativeHostResult> {
 
 function startHost(addon: Addon): NativeHost {
   const frame = new Uint32Array(Object.keys(frameIndex).length);
-  const scratch = Buffer.alloc(65_536);
+  const arena = Buffer.allocUnsafeSlow(arenaSize);
+  markTurnMemory(arena.buffer);
+  let emptying = false;
+  function emptyArena(): void {
+    emptying = false;
+    frame[frameIndex.arenaUsed] = 0;
+  }
   let context: CallContext | undefined;
   let listener: HostListener | undefined;
   addon.start({
     frame,
-    scratch,
+    arena,
     headers: (isRequest) => context?.headersText(isRequest) ?? '',
     text: (id) => (id === 1 ? context?.routeName() : context?.clusterName()) ?? '',
     logs(lines, rogues, dropped) {
@@ -139,7 +159,13 @@ function startHost(addon: Addon): NativeHost {
   return {
     addon,
     frame,
-    scratch,
+    arena,
+    emptyArenaLater() {
+      if (emptying) return;
+      emptying = true;
+      // It runs when the turns are over in which bytes were put there.
+      setImmediate(emptyArena);
+    },
     setContext(next) {
       context = next;
     },

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { loadNativeHost } from '../../../src/bridge/go/native-host.js';
 import type { PreparedBridge } from '../../../src/bridge/prepared-bridge.js';
@@ -54,10 +55,52 @@ describe('Go runtime', () => {
     );
   });
 
+  it("lets Go's threads sleep a little longer than they ask for, and no others", async () => {
+    await start('headers');
+    const slack = (thread: number | string): number => Number(readFileSync(`/proc/${thread}/timerslack_ns`, 'utf8'));
+    expect(slack(process.pid)).to.be.below(1_000_000);
+    const relaxed = readdirSync('/proc/self/task').filter((thread) => slack(thread) === 1_000_000);
+    expect(relaxed).to.have.length.above(1);
+  });
+
   it('changes buffers in any order', async () => {
     const { summary } = await exchange('buffer_ops', { body: ['xxbody', '-rest'] });
     expect(summary).to.equal('local 200 ad-body-rest-tail!|head-body-rest-tail!|ad-body-rest-tail!|18');
   });
+
+  /** What the plugin's operations, `kind size * times`, come to. */
+  function edited(body: string, operations: string): string {
+    let text = body;
+    for (const [i, operation] of operations.split(' ').entries()) {
+      const [, kind, size, times] = /^([sapd])(\d+)\*(\d+)$/.exec(operation) as RegExpExecArray;
+      const bytes = String.fromCharCode(97 + (i % 26)).repeat(Number(size));
+      for (let n = Number(times); n > 0; n--) {
+        if (kind === 's') text = bytes;
+        else if (kind === 'a') text += bytes;
+        else if (kind === 'p') text = bytes + text;
+        else text = text.slice(Number(size));
+      }
+    }
+    return text;
+  }
+
+  for (const [title, operations] of [
+    ['a little', 'd1*1 p3*1 a5*1'],
+    ['one by one', 'p1*1000 a1*1000 d1*500 a1*10'],
+    ['more than there is room for at first', 'a200000*1 p100000*1 a100000*2 d150000*1 p7*3 a1*300 p1*300 a30000*1'],
+    ['piece after piece', 'a70000*8 d300000*1 p70000*8 d1*1'],
+    ['all of it, again and again', 's300000*3 s5*1 a300000*1 s0*1 p4*2 a4*2'],
+    ['and empty at the end', 'p10*2 a10*2 d100000000*1'],
+  ] as const) {
+    it(`changes buffers of many pieces: ${title}`, async () => {
+      await start('buffer_script');
+      const padding = Array.from({ length: 40 }, () => '.'.repeat(5000));
+      const whole = operations + padding.join('');
+      // At the same time: one must not get another's bytes.
+      const all = [1, 2, 3].map(() => harness.send({ body: [operations, ...padding] }));
+      for (const { ended } of all) expect((await ended()).summary).to.equal(`local 200 ${edited(whole, operations)}`);
+    });
+  }
 
   it('keeps response headers between calls, and refuses them once they are sent', async () => {
     await start('response_parts');

@@ -44,10 +44,32 @@ struct OnStack {
 };
 
 /** Indices of the frame. */
-enum { kFlags, kDrained, kFront, kBack, kRequest, kPhase, kEnd, kHeaderCount, kHeaderBytes, kHeadersOut, kFrameSize };
+enum {
+  // Results.
+  kFlags,
+  kDrained,
+  kFrontBegin,
+  kFrontEnd,
+  kBackBegin,
+  kBackEnd,
+  // An argument, and the result where it was kNoRequest.
+  kRequest,
+  // Arguments.
+  kPlugin,
+  kPhase,
+  kEnd,
+  kHeaderCount,
+  kHeaderBytes,
+  kHeadersOut,
+  kLength,
+  // How much of the arena has bytes that JavaScript may look at.
+  kArenaUsed,
+  kFrameSize
+};
+constexpr uint32_t kNoRequest = UINT32_MAX;
 /** Bits of kFlags. */
 enum : uint32_t {
-  kBodyInScratch = 1,
+  kBodyChanged = 1,
   kBodyInList = 2,
   kHeaderChanges = 4,
   kHalfCloseOn = 8,
@@ -78,7 +100,6 @@ napi_value destroy_config(napi_env env, napi_callback_info info);
 napi_value last_error(napi_env env, napi_callback_info info);
 napi_value last_header_changes(napi_env env, napi_callback_info info);
 napi_value last_chunks(napi_env env, napi_callback_info info);
-napi_value acquire(napi_env env, napi_callback_info info);
 napi_value make_call(napi_env env, napi_callback_info info);
 napi_value destroy(napi_env env, napi_callback_info info);
 napi_value live_requests(napi_env env, napi_callback_info info);

@@ -2,34 +2,46 @@
 #include <node_api.h>
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
+/** Memory that chunks go to while it has room; JavaScript empties it when nobody looks at it any more. */
+struct Arena {
+  uint8_t* memory = nullptr;
+  uint32_t size = 0;
+  /** In the frame, so that JavaScript can write it. */
+  uint32_t* used = nullptr;
+  size_t room() const { return size - *used; }
+};
+
 /**
- * The buffer of one call: a view of JavaScript's bytes, and what the plugin put before and after them. Bytes that stay are never copied; large ones that the
- * plugin sets are copied once, into the memory that JavaScript gets. One instance serves all calls, so that its memory is reused.
+ * The buffer of one call: a view of JavaScript's bytes, and what the plugin put before and after them. Bytes that stay are never copied, nor even looked at
+ * before the plugin asks for them; those that the plugin sets are copied once, to where they are written to the network from. One instance serves all calls, so
+ * that its memory is reused.
  */
 class Body {
  public:
-  /** One piece that the plugin gave. */
+  /** Bytes that the plugin gave. */
   struct Chunk {
-    std::string small;
-    uint8_t* large = nullptr;
-    napi_value buffer = nullptr;
-    size_t begin = 0;
-    size_t end = 0;
-    const uint8_t* data() const { return large ? large : reinterpret_cast<const uint8_t*>(small.data()); }
+    uint8_t* memory;
+    /** undefined: in the arena. */
+    napi_value buffer;
+    size_t begin;
+    size_t end;
+    size_t capacity;
     size_t size() const { return end - begin; }
   };
 
-  void reset(napi_env env);
-  void add_input(const uint8_t* data, size_t size);
+  /** `input` is a Buffer, an array of Buffers, or undefined, with `size` bytes in all: valid for this call into the add-on. */
+  void reset(napi_env env, napi_value input, size_t size, const Arena& arena);
+  /** The call is over: nothing of JavaScript's is touched any more. */
+  void forget_input() { input_ = nullptr; }
 
   size_t size() const { return size_; }
   bool changed() const { return changed_; }
   /** How much of the input is gone from its beginning. */
   size_t drained() const { return drained_; }
-  void copy_to(uint8_t* out) const;
+  /** False: the input is not what it was said to be. */
+  bool copy_to(uint8_t* out) const;
   void drain(uint64_t count);
   /** False: there is no memory, or the buffer would grow beyond every bound. */
   bool set(const void* data, size_t size);
@@ -40,26 +52,26 @@ class Body {
   template <typename Visit>
   size_t each_chunk(Visit visit) const {
     size_t front = 0;
-    for (size_t i = front_count_; i-- > 0;) {
-      if (front_[i].size() == 0) continue;
-      visit(front_[i]);
+    for (auto chunk = front_.rbegin(); chunk != front_.rend(); ++chunk) {
+      if (chunk->size() == 0) continue;
+      visit(*chunk);
       front += 1;
     }
-    for (size_t i = 0; i < back_count_; i++)
-      if (back_[i].size() > 0) visit(back_[i]);
+    for (const Chunk& chunk : back_)
+      if (chunk.size() > 0) visit(chunk);
     return front;
   }
 
  private:
-  struct Input {
-    const uint8_t* data;
-    size_t size;
-  };
-  /** Makes room for a chunk at the end of `list`. */
-  bool put(std::vector<Chunk>& list, size_t& count, const void* data, size_t size);
+  bool fits(size_t size) const;
+  void grow(size_t size);
+  /** Room for `size` bytes, in the arena or in a Buffer of its own. */
+  bool make_chunk(size_t size, Chunk& chunk);
+  bool copy_input(uint8_t* out) const;
 
   napi_env env_ = nullptr;
-  std::vector<Input> input_;
+  Arena arena_;
+  napi_value input_ = nullptr;
   size_t input_size_ = 0;
   size_t drained_ = 0;
   size_t size_ = 0;
@@ -67,6 +79,4 @@ class Body {
   /** The last one comes first. */
   std::vector<Chunk> front_;
   std::vector<Chunk> back_;
-  size_t front_count_ = 0;
-  size_t back_count_ = 0;
 };

@@ -75,10 +75,9 @@ struct Host {
   /** JavaScript's answers: the headers joined by NUL (`headers(isRequest)`), a name (`text(id)`). */
   napi_ref headers = nullptr;
   napi_ref text = nullptr;
-  /** The arguments and results of a call that are numbers, and small bytes. */
+  /** The arguments and results of a call that are numbers. */
   uint32_t* frame = nullptr;
-  uint8_t* scratch = nullptr;
-  size_t scratch_size = 0;
+  Arena arena;
   std::deque<Library> libraries;
   std::set<std::string> names;
   std::deque<Plugin> plugins;

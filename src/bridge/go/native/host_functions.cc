@@ -148,8 +148,7 @@ EXPORT int envoyGoHttpTcpBridgeGetBuffer(void* state, uint64_t buffer, void* out
   if (call == nullptr) return rogue_buffer(state, buffer, "GetBuffer");
   if (const int wrong = check_buffer(*call, state, buffer)) return wrong;
   if (call->request->tainted.load()) return kInvalidPhase;
-  host().body.copy_to(static_cast<uint8_t*>(out));
-  return kOk;
+  return host().body.copy_to(static_cast<uint8_t*>(out)) ? kOk : kInvalidPhase;
 }
 
 EXPORT int envoyGoHttpTcpBridgeDrainBuffer(void* state, uint64_t buffer, uint64_t count) {

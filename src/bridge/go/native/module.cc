@@ -9,7 +9,7 @@ Host& host() {
 
 Details last;
 
-/** `start({ frame, scratch, headers, text, logs })` */
+/** `start({ frame, arena, headers, text, logs })` */
 napi_value start(napi_env env, napi_callback_info info) {
   const Arguments args(env, info);
   Host& h = host();
@@ -23,9 +23,9 @@ napi_value start(napi_env env, napi_callback_info info) {
   h.frame = static_cast<uint32_t*>(data);
   napi_ref keep;
   napi_create_reference(env, value, 1, &keep);
-  napi_get_named_property(env, args.values[0], "scratch", &value);
-  napi_get_typedarray_info(env, value, nullptr, &h.scratch_size, &data, nullptr, nullptr);
-  h.scratch = static_cast<uint8_t*>(data);
+  napi_get_named_property(env, args.values[0], "arena", &value);
+  napi_get_typedarray_info(env, value, nullptr, &length, &data, nullptr, nullptr);
+  h.arena = {static_cast<uint8_t*>(data), static_cast<uint32_t>(length), h.frame + kArenaUsed};
   napi_create_reference(env, value, 1, &keep);
   napi_get_named_property(env, args.values[0], "headers", &value);
   napi_create_reference(env, value, 1, &h.headers);
@@ -55,7 +55,7 @@ napi_value last_header_changes(napi_env env, napi_callback_info) {
   return value;
 }
 
-/** The chunks of the last body that did not fit into the scratch: Buffer, begin, Buffer, begin, … */
+/** The chunks of the last body that are too many for the frame, or not in the arena: how many come before the input, then Buffer (undefined: the arena), begin, end, … */
 napi_value last_chunks(napi_env env, napi_callback_info) {
   napi_value value = nullptr;
   if (last.list == nullptr) return nullptr;
@@ -83,7 +83,6 @@ NAPI_MODULE_INIT() {
       {"error", last_error},
       {"headerChanges", last_header_changes},
       {"chunks", last_chunks},
-      {"acquire", acquire},
       {"call", make_call},
       {"destroy", destroy},
       {"liveRequests", live_requests},

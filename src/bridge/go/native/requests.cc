@@ -9,27 +9,28 @@ namespace {
 /** Free requests wait until there are this many of them before the oldest is used again. */
 constexpr size_t kRestingRequests = 4096;
 
-/** Undefined, a Buffer, or an array of Buffers. */
-void read_body(napi_env env, napi_value value) {
-  Body& body = host().body;
-  body.reset(env);
-  void* data;
-  size_t length;
-  bool is_array = false;
-  if (napi_get_typedarray_info(env, value, nullptr, &length, &data, nullptr, nullptr) == napi_ok) {
-    body.add_input(static_cast<uint8_t*>(data), length);
-    return;
-  }
-  napi_is_array(env, value, &is_array);
-  if (!is_array) return;
-  uint32_t count = 0;
-  napi_get_array_length(env, value, &count);
-  for (uint32_t i = 0; i < count; i++) {
-    napi_value piece;
-    napi_get_element(env, value, i, &piece);
-    if (napi_get_typedarray_info(env, piece, nullptr, &length, &data, nullptr, nullptr) == napi_ok)
-      body.add_input(static_cast<uint8_t*>(data), length);
-  }
+/** The one chunk before the input, or after it, that there is room for in the frame. */
+void write_chunk(const Body::Chunk& chunk, uint32_t* place) {
+  const size_t start = chunk.memory - host().arena.memory;
+  place[0] = static_cast<uint32_t>(start + chunk.begin);
+  place[1] = static_cast<uint32_t>(start + chunk.end);
+}
+
+void write_list(napi_env env) {
+  napi_value list, undefined;
+  uint32_t at = 1;
+  napi_create_array(env, &list);
+  napi_get_undefined(env, &undefined);
+  const size_t front = host().body.each_chunk([&](const Body::Chunk& chunk) {
+    const bool in_arena = chunk.buffer == nullptr;
+    const size_t start = in_arena ? chunk.memory - host().arena.memory : 0;
+    napi_set_element(env, list, at++, in_arena ? undefined : chunk.buffer);
+    napi_set_element(env, list, at++, to_number(env, static_cast<double>(start + chunk.begin)));
+    napi_set_element(env, list, at++, to_number(env, static_cast<double>(start + chunk.end)));
+  });
+  napi_set_element(env, list, 0, to_number(env, static_cast<double>(front)));
+  if (last.list != nullptr) napi_delete_reference(env, last.list);
+  napi_create_reference(env, list, 1, &last.list);
 }
 
 uint32_t write_body(napi_env env) {
@@ -37,54 +38,29 @@ uint32_t write_body(napi_env env) {
   const Body& body = h.body;
   if (!body.changed()) return 0;
   h.frame[kDrained] = static_cast<uint32_t>(body.drained());
-  size_t total = 0;
-  bool small = true;
-  body.each_chunk([&](const Body::Chunk& chunk) {
-    total += chunk.size();
-    small = small && chunk.large == nullptr;
-  });
-  if (small && total <= h.scratch_size) {
-    size_t at = 0;
-    static std::vector<size_t> ends;
-    ends.clear();
-    const size_t front = body.each_chunk([&](const Body::Chunk& chunk) {
-      memcpy(h.scratch + at, chunk.data() + chunk.begin, chunk.size());
-      at += chunk.size();
-      if (ends.size() < 64) ends.push_back(at);
-    });
-    if (front <= ends.size()) {
-      h.frame[kFront] = front == 0 ? 0 : static_cast<uint32_t>(ends[front - 1]);
-      h.frame[kBack] = static_cast<uint32_t>(at) - h.frame[kFront];
-      return kBodyInScratch;
-    }
-  }
-  napi_value list, value;
-  uint32_t at = 0;
-  napi_create_array(env, &list);
+  size_t count = 0;
+  bool in_arena = true;
+  const Body::Chunk* chunks[2];
   const size_t front = body.each_chunk([&](const Body::Chunk& chunk) {
-    if (chunk.large == nullptr) {
-      napi_create_buffer_copy(env, chunk.size(), chunk.data() + chunk.begin, nullptr, &value);
-      napi_set_element(env, list, at++, value);
-      napi_set_element(env, list, at++, to_number(env, 0));
-    } else {
-      napi_set_element(env, list, at++, chunk.buffer);
-      napi_set_element(env, list, at++, to_number(env, static_cast<double>(chunk.begin)));
-    }
+    if (count < 2) chunks[count] = &chunk;
+    count += 1;
+    in_arena = in_arena && chunk.buffer == nullptr;
   });
-  h.frame[kFront] = static_cast<uint32_t>(front);
-  if (last.list != nullptr) napi_delete_reference(env, last.list);
-  napi_create_reference(env, list, 1, &last.list);
-  return kBodyInList;
+  if (!in_arena || front > 1 || count - front > 1) {
+    write_list(env);
+    return kBodyChanged | kBodyInList;
+  }
+  std::fill_n(h.frame + kFrontBegin, 4, 0);
+  if (front > 0) write_chunk(*chunks[0], h.frame + kFrontBegin);
+  if (count > front) write_chunk(*chunks[front], h.frame + kBackBegin);
+  return kBodyChanged;
 }
 
-}  // namespace
-
-/** `acquire(plugin)`: the number of a request that no exchange has. */
-napi_value acquire(napi_env env, napi_callback_info info) {
-  const double number = Arguments(env, info).number(0);
+/** A request that no exchange has, for the plugin of the frame. */
+Request* acquire() {
   Host& h = host();
-  if (!(number >= 0 && number < h.plugins.size())) return fail(env, "no such plugin");
-  const Plugin& plugin = h.plugins[static_cast<size_t>(number)];
+  if (h.frame[kPlugin] >= h.plugins.size()) return nullptr;
+  const Plugin& plugin = h.plugins[h.frame[kPlugin]];
   Request* request;
   if (h.free.size() > kRestingRequests) {
     request = h.free.front();
@@ -98,22 +74,26 @@ napi_value acquire(napi_env env, napi_callback_info info) {
   request->plugin = &plugin;
   request->called = false;
   request->smallest_count = request->smallest_bytes = UINT64_MAX;
-  return to_number(env, request->encoding.state);
+  h.frame[kRequest] = static_cast<uint32_t>(request->encoding.state);
+  return request;
 }
+
+}  // namespace
 
 static Request* request_at(double index) {
   auto& requests = host().requests;
   return index >= 0 && index < requests.size() ? &requests[static_cast<size_t>(index)] : nullptr;
 }
 
-/** `call(body)`: the plugin's answer. The other arguments, and what came of it, are in the frame. */
+/** `call(body)`: the plugin's answer. The other arguments, and what came of it, are in the frame. Without a request it takes one. */
 napi_value make_call(napi_env env, napi_callback_info info) {
   Host& h = host();
   size_t count = 1;
   napi_value body;
   napi_get_cb_info(env, info, &count, &body, nullptr, nullptr);
-  Request* request = request_at(h.frame[kRequest]);
-  if (request == nullptr || current_call != nullptr) return fail(env, "no such request");
+  if (current_call != nullptr) return fail(env, "a call is being made");
+  Request* request = h.frame[kRequest] == kNoRequest ? acquire() : request_at(h.frame[kRequest]);
+  if (request == nullptr) return fail(env, "no such request");
   static Call call(Phase::encode_headers, *request->plugin->name);
   call.phase = static_cast<Phase>(h.frame[kPhase]);
   call.request = request;
@@ -128,7 +108,7 @@ napi_value make_call(napi_env env, napi_callback_info info) {
   call.unknown_plugin = call.panicked = false;
   call.error.clear();
   call.header_changes.clear();
-  read_body(env, body);
+  h.body.reset(env, body, h.frame[kLength], h.arena);
   const uint64_t handle = h.next_buffer++;
   const uint64_t length = h.body.size();
   request->tainted.store(false);
@@ -157,6 +137,7 @@ napi_value make_call(napi_env env, napi_callback_info info) {
     }
   }
   request->buffer.store(0);
+  h.body.forget_input();
   uint32_t flags = write_body(env);
   if (!call.header_changes.empty()) {
     flags |= kHeaderChanges;

@@ -197,6 +197,36 @@ func init() {
 			return end
 		}}
 	})
+	// The body is a list of operations, with the size and how often: what comes of them must be what a slice comes to.
+	plugin("buffer_script", func(callbacks) *bridge {
+		return &bridge{encodeData: func(data buffer, _ bool) status {
+			model := []byte(data.String())
+			for i, operation := range strings.Fields(strings.TrimRight(string(model), ".")) {
+				var kind byte
+				var size, times int
+				_, _ = fmt.Sscanf(operation, "%c%d*%d", &kind, &size, &times)
+				for range times {
+					bytes := []byte(strings.Repeat(string(rune('a'+i%26)), size))
+					switch kind {
+					case 's':
+						_, model = data.Set(bytes), bytes
+					case 'a':
+						_, model = data.Append(bytes), append(model, bytes...)
+					case 'p':
+						_, model = data.Prepend(bytes), append(bytes, model...)
+					case 'd':
+						data.Drain(size)
+						model = model[min(size, len(model)):]
+					}
+				}
+				if data.Len() != len(model) || data.String() != string(model) {
+					_ = data.SetString("wrong after " + operation)
+					return end
+				}
+			}
+			return end
+		}}
+	})
 	plugin("response_parts", func(callbacks) *bridge {
 		calls := 0
 		return &bridge{onUpstreamData: func(headers response, data buffer, _ bool) status {
