@@ -1,5 +1,5 @@
 /**
- * A day of changes in less than an hour: `npm run day [-- --pushes 20000 --minutes 60 --seed 1]`. A go-control-plane changes everything
+ * A day of changes in less than an hour: `npm run day [-- --pushes 20000 --minutes 60 --seed 1 --concurrency 1]`. A go-control-plane changes everything
  * that it serves at random (clusters that come and go, endpoints, routes, listeners, certificates), also to what must be refused, and
  * drops its streams from time to time. Two Pontoons (SotW and Delta) serve from it, with clients at a plain and at a TLS listener that
  * ask for every path, and TCP servers with and without TLS behind.
@@ -32,8 +32,20 @@ const { values } = parseArgs({
     pushes: { type: 'string', default: '20000' },
     minutes: { type: 'string', default: '60' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    concurrency: { type: 'string', default: '1' },
+    help: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  console.log(`npm run day -- [FLAGS]
+
+  --pushes N        changes (20000)
+  --minutes N       they are spread over so many, without the time to come to rest (60)
+  --seed N          the same changes again
+  --concurrency N   worker processes of each Pontoon; 1: it serves by itself (1)
+`);
+  process.exit(0);
+}
 const pushes = Number(values.pushes);
 const intervalMs = (Number(values.minutes) * 60_000) / pushes;
 const seed = Number(values.seed);
@@ -55,7 +67,9 @@ function check(good: boolean, what: string): void {
 const megabytes = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(2)} MB`;
 
 GoControlPlane.build();
-console.log(`day: ${pushes} pushes, one every ${intervalMs.toFixed(0)} ms, --seed ${seed}`);
+console.log(
+  `day: ${pushes} pushes, one every ${intervalMs.toFixed(0)} ms, --seed ${seed}, --concurrency ${values.concurrency}`,
+);
 const random = createRandom(seed);
 const authority = createAuthority();
 const identity = (name: string) => ({ ...authority.issue([name]), ca: authority.cert });
@@ -101,6 +115,7 @@ const instances = await Promise.all(
       address: controlPlane.address,
       client: identity('spiffe://day/client'),
       seed: seed + 10 * index,
+      concurrency: values.concurrency,
     }),
   ),
 );

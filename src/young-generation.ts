@@ -30,14 +30,14 @@ function makeCollector(): () => void {
  * A full collection shrinks it while little is allocated, and it would never grow again: its size is looked at every `checkMs`.
  */
 export function limitYoungGeneration(checkMs = 5_000): void {
+  // So little is collected sooner by one thread than by several that must wait for each other, above all where there are no more CPUs.
+  setFlagsFromString('--no-parallel-scavenge');
   fixSize();
   setInterval(fixSize, checkMs).unref();
 }
 
 function fixSize(): void {
   if (sizeOfHalf() >= wantedSize) return;
-  // So little is collected sooner by one thread than by several that must wait for each other, above all where there are no more CPUs.
-  setFlagsFromString('--no-parallel-scavenge');
   const collect = youngCollector();
   setFlagsFromString('--semi-space-growth-factor=2');
   for (let size = sizeOfHalf(), tries = 0; size < wantedSize && tries < mostTries; size = sizeOfHalf(), tries++) {

@@ -28,12 +28,14 @@ export class Instance {
     readonly address: string;
     readonly client: LoadIdentity;
     readonly seed: number;
+    /** How many processes serve. */
+    readonly concurrency: string;
   }): Promise<Instance> {
-    const { variant, address, client, seed } = options;
+    const { variant, address, client, seed, concurrency } = options;
     const pontoon = await startPontoon({
       bootstrap: adsBootstrap({ variant, address, nodeId: variant.toLowerCase() }),
       nodeArgs: ['--import', signalled],
-      args: ['--drain-time-s', '2', '--log-level', 'warning'],
+      args: ['--drain-time-s', '2', '--log-level', 'warning', '--concurrency', concurrency],
     });
     // Also when this program fails.
     process.once('exit', () => pontoon.child.kill('SIGKILL'));

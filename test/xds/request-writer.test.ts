@@ -6,7 +6,9 @@ import { encodeRequest } from '../../src/xds/request-writer.js';
 import { sotw } from '../../src/xds/sotw-subscription.js';
 
 const schema = loadSchema();
-const names = fc.array(fc.string({ unit: 'grapheme', maxLength: 300 }), { maxLength: 20 });
+const listOf = (unit: 'grapheme' | 'grapheme-ascii', maxLength: number) =>
+  fc.array(fc.string({ unit, maxLength }), { maxLength: 20 });
+const names = fc.oneof(listOf('grapheme', 300), listOf('grapheme-ascii', 130), listOf('grapheme-ascii', 20));
 
 describe('writer of discovery requests', () => {
   for (const { kind, requestType, nameFields } of [sotw, delta]) {
