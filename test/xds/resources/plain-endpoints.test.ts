@@ -145,6 +145,33 @@ describe('plain load assignments', () => {
     expect(expectSame(bytes)).to.equal(true);
   });
 
+  const assignmentOf = (socket_address: object, lb: object = {}, group: object = {}, name = 'a') => ({
+    cluster_name: name,
+    endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address } }, ...lb }], ...group }],
+  });
+  const good = { address: '10.0.0.1', port_value: 80 };
+  const special: Readonly<Record<string, object>> = {
+    'a port out of range': assignmentOf({ ...good, port_value: 65_536 }),
+    'no port': assignmentOf({ address: '10.0.0.1' }),
+    'a name for an address': assignmentOf({ ...good, address: 'localhost' }),
+    UDP: assignmentOf({ ...good, protocol: 'UDP' }),
+    'an unknown health status': assignmentOf(good, { health_status: 6 }),
+    'a weight of 0': assignmentOf(good, { load_balancing_weight: { value: 0 } }),
+    'a locality weight of 0': assignmentOf(good, {}, { load_balancing_weight: {} }),
+    'a priority out of range': assignmentOf(good, {}, { priority: 129 }),
+    'no name': assignmentOf(good, {}, {}, ''),
+    'text that is not ASCII': assignmentOf(good, {}, {}, 'é'),
+    'no address': { cluster_name: 'a', endpoints: [{ lb_endpoints: [{ endpoint: {} }] }] },
+    metadata: assignmentOf(good, { metadata: {} }),
+    'a policy': { ...assignmentOf(good), policy: {} },
+  };
+  for (const [title, one] of Object.entries(special)) {
+    it(`are left to the schema: ${title}`, () => {
+      expect(readPlainLoadAssignment(encode(assignmentOf(good)))).to.not.equal(undefined);
+      expect(readPlainLoadAssignment(encode(one))).to.equal(undefined);
+    });
+  }
+
   it('are left to the schema when they are large', () => {
     const bytes = Buffer.concat([encode({ cluster_name: 'a' }), Buffer.alloc(1024 * 1024, Buffer.of(0x12, 0))]);
     expect(readPlainLoadAssignment(bytes)).to.equal(undefined);
