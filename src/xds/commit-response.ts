@@ -15,6 +15,9 @@ export interface Committed<T> {
   readonly unwanted: readonly Verdict<T>[];
 }
 
+/** So many are confirmed without looking at the clock. */
+const atOnce = 64;
+
 /** Takes the verdicts into the cache. From here on they are what we have, and say so to the next stream. */
 export async function commitResponse<T>(
   { version }: Pick<ReceivedResponse, 'version'>,
@@ -36,10 +39,12 @@ export async function commitResponse<T>(
     } else if (interest.has(name)) changed.push(cache.accept(name, version, bytes, verdict, acceptedAt));
     else unwanted.push(verdict);
   }
-  for (const { name, version } of judged.unchanged) {
-    const pause = turns();
+  const unchanged: string[] = [];
+  for (const { held, version } of judged.unchanged) {
+    const pause = unchanged.length % atOnce === 0 ? turns() : undefined;
     if (pause) await pause;
-    cache.confirm(name, version);
+    cache.confirm(held.name, version);
+    unchanged.push(held.name);
   }
   for (const { name, version, bytes, problems, judgedAt = clock.monotonic() } of rejections.filter(isNamed)) {
     const pause = turns();
@@ -59,7 +64,7 @@ export async function commitResponse<T>(
     changed,
     removed,
     rejected: rejections.filter(isNamed).map(({ name, problems }) => ({ name, problems })),
-    unchanged: judged.unchanged.map(({ name }) => name),
+    unchanged,
   };
   return { update, rejections, unwanted };
 }

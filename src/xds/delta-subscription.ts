@@ -6,9 +6,9 @@ import {
   type Answer,
   type ReceivedResource,
   type ReceivedResponse,
+  readOr,
   type Subscription,
   timeToLive,
-  UnreadResource,
   unwrap,
   type Variant,
 } from './subscription.js';
@@ -97,11 +97,15 @@ export const delta: Variant = {
   createSubscription: (typeUrl, interest, versions) => new DeltaSubscription(typeUrl, interest, versions),
   unpack(bytes): ReceivedResponse {
     const response = readDeltaDiscoveryResponse(bytes);
+    const { resources } = response;
     return {
       typeUrl: response.type_url,
       nonce: response.nonce,
       version: response.system_version_info,
-      resources: response.resources.map((unread) => new UnreadResource(() => unpackResource(unread.read()))),
+      resources: {
+        length: resources.length,
+        at: (index) => (index < resources.length ? readOr(() => unpackResource(resources.read(index))) : undefined),
+      },
       removed: response.removed_resources,
       mayBeComplete: false,
     };

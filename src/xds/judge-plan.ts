@@ -1,7 +1,7 @@
 import type { Verdict } from '../model/verdict.js';
 import type { Turns } from '../turns.js';
-import type { Candidate, Plan } from './plan-response.js';
-import type { AcceptedResource, ResourceType } from './resource-type.js';
+import type { Candidate, Plan, Unchanged } from './plan-response.js';
+import type { ResourceType } from './resource-type.js';
 
 /** Resources of one response that are judged side by side: a judge may wait for a child process, and what plugins are asked for at one time is cheaper. */
 const parallelJudges = 64;
@@ -11,18 +11,20 @@ export interface Judged<T> {
     readonly candidate: Candidate;
     readonly verdict: Verdict<T>;
   }[];
-  readonly unchanged: readonly Candidate[];
+  readonly unchanged: readonly Unchanged<T>[];
 }
 
 /** Judges what is new, and again what is stale. Results keep the order of the response. Never rejects. */
 export async function judgePlan<T>(type: ResourceType<T>, plan: Plan<T>, turns: Turns): Promise<Judged<T>> {
   const stale = await staleOnes(type, plan.unchanged, turns);
-  const candidates = [...plan.candidates, ...stale];
+  // They have the name that they were accepted with.
+  const again = stale.map(({ held: { name, bytes }, version }) => ({ name, version, bytes, ownName: true }));
+  const candidates = [...plan.candidates, ...again];
   const judge = async (candidate: Candidate) => ({ candidate, verdict: await judgeOne(type, candidate) });
   const verdicts = await mapInOrder(candidates, turns, judge);
-  const again = new Set(stale);
-  const unchanged = plan.unchanged.map(({ candidate }) => candidate);
-  return { verdicts, unchanged: again.size === 0 ? unchanged : unchanged.filter((one) => !again.has(one)) };
+  if (stale.length === 0) return { verdicts, unchanged: plan.unchanged };
+  const without = new Set(stale);
+  return { verdicts, unchanged: plan.unchanged.filter((one) => !without.has(one)) };
 }
 
 async function judgeOne<T>(type: ResourceType<T>, candidate: Candidate): Promise<Verdict<T>> {
@@ -50,25 +52,29 @@ function rejected(message: string): Verdict<never> {
 
 async function staleOnes<T>(
   type: ResourceType<T>,
-  unchanged: readonly {
-    readonly candidate: Candidate;
-    readonly held: AcceptedResource<T>;
-  }[],
+  unchanged: readonly Unchanged<T>[],
   turns: Turns,
-): Promise<Candidate[]> {
+): Promise<Unchanged<T>[]> {
   const isStale = type.staleCheck?.();
-  if (!isStale || unchanged.length === 0) return [];
-  const flags = await mapInOrder(unchanged, turns, ({ held }) => {
-    const model = held.verdict.kind === 'rejected' ? undefined : held.verdict.model;
-    if (model === undefined) return false;
+  if (!isStale) return [];
+  const stale = new Set<Unchanged<T>>();
+  const check = (one: Unchanged<T>): void | Promise<void> => {
+    const { verdict } = one.held;
+    const model = verdict.kind === 'rejected' ? undefined : verdict.model;
+    if (model === undefined) return;
+    const take = (flag: boolean) => {
+      if (flag) stale.add(one);
+    };
     try {
-      const stale = isStale(model);
-      return typeof stale === 'boolean' ? stale : stale.catch(() => true);
+      const flag = isStale(model);
+      if (typeof flag === 'boolean') take(flag);
+      else return flag.then(take, () => take(true));
     } catch {
-      return true;
+      take(true);
     }
-  });
-  return unchanged.filter((_, index) => flags[index]).map(({ candidate }) => candidate);
+  };
+  await mapInOrder(unchanged, turns, check);
+  return stale.size === 0 ? [] : unchanged.filter((one) => stale.has(one));
 }
 
 async function mapInOrder<A, B>(items: readonly A[], turns: Turns, work: (item: A) => B | Promise<B>): Promise<B[]> {

@@ -22,6 +22,13 @@ export interface Candidate {
   readonly acceptedAt?: Date;
 }
 
+/** What came again with the bytes that are held. */
+export interface Unchanged<T> {
+  readonly held: AcceptedResource<T>;
+  /** The one under which it came now. */
+  readonly version: string;
+}
+
 export interface Rejection {
   /** undefined: unknown, `label` says where it was. */
   readonly name: string | undefined;
@@ -38,17 +45,32 @@ export interface Plan<T> {
   /** New or changed: to be judged. */
   readonly candidates: Candidate[];
   /** Held already, byte for byte. */
-  readonly unchanged: {
-    readonly candidate: Candidate;
-    readonly held: AcceptedResource<T>;
-  }[];
+  readonly unchanged: Unchanged<T>[];
   readonly rejections: Rejection[];
   readonly removed: string[];
-  /** Of every resource that it mentions, heartbeats too. */
+  /** Of every resource that it mentions, heartbeats too. Those without a time to live that are held already may be left out. */
   readonly ttls: Map<string, number | undefined>;
 }
 
-/** Sorts a response's resources. Nothing is judged, and of what is held already no more is read than its name. */
+/** What is known of a response's resources before each is looked at in the light of the others. */
+interface Sighted<T> {
+  readonly names: Name[];
+  /** What is held already, byte for byte. */
+  readonly held: (AcceptedResource<T> | undefined)[];
+  /** Those that had to be read. */
+  readonly read: Map<number, ReceivedResource>;
+  /** All names that are sent or removed. */
+  readonly seen: Set<string>;
+  /** Those that are so more than once. */
+  readonly repeated: Set<string>;
+  /** What it leaves out may be taken as deleted, as far as its resources say. */
+  complete: boolean;
+}
+
+/** So many resources that are held already are recognised without looking at the clock. */
+const atOnce = 16;
+
+/** Sorts a response's resources. Nothing is judged, and what is held already is not even read. */
 export async function planResponse<T>(
   type: ResourceType<T>,
   response: ReceivedResponse,
@@ -64,52 +86,91 @@ export async function planResponse<T>(
     removed: [],
     ttls: new Map(),
   };
-  const names: Name[] = [];
-  /** How often each is sent or removed. */
-  const seen = new Map<string, number>();
-  /** What is held already, byte for byte. */
-  const same: (AcceptedResource<T> | undefined)[] = [];
-  for (const resource of response.resources) {
-    const held = heldOf(type, cache, resource, resource.name ?? guessName(resource));
-    const name = held ? held.name : readName(type, resource);
-    names.push(name);
-    if (typeof name === 'string') seen.set(name, (seen.get(name) ?? 0) + 1);
-    same.push(held ?? (typeof name === 'string' ? heldOf(type, cache, resource, name) : undefined));
-    const pause = turns();
-    if (pause) await pause;
-  }
-  for (const name of response.removed) seen.set(name, (seen.get(name) ?? 0) + 1);
+  const { resources, removed, version } = response;
+  const sighted = await sight(type, response, cache, turns);
+  const { seen, repeated } = sighted;
   const duplicates = new Set<string>();
-  for (const [index, resource] of response.resources.entries()) {
-    const pause = turns();
+  for (let index = 0; index < resources.length; index++) {
+    const pause = index % atOnce === 0 ? turns() : undefined;
     if (pause) await pause;
-    const name = names[index] as Name;
+    const name = sighted.names[index] as Name;
+    const held = sighted.held[index];
+    if (held && !sighted.read.has(index) && !repeated.has(held.name)) {
+      if (!interest.has(held.name)) continue;
+      if (cache.isTrusted(held.name)) {
+        plan.unchanged.push({ held, version });
+        continue;
+      }
+    }
+    const resource = sighted.read.get(index) ?? resources.at(index);
+    if (!resource) break;
     if (typeof name !== 'string') reject(plan, type, index, resource, undefined, name.problem);
     else if (name === '') reject(plan, type, index, resource, name, 'has no name');
-    else if ((seen.get(name) ?? 0) > 1) {
+    else if (repeated.has(name)) {
       if (!duplicates.has(name)) reject(plan, type, index, resource, name, duplicate);
       duplicates.add(name);
     } else if (interest.has(name)) {
-      const problem = sortResource(type, name, resource, same[index], cache, now, plan);
+      const problem = sortResource(type, name, resource, held, cache, now, plan);
       if (problem !== undefined) reject(plan, type, index, resource, name, problem);
     }
   }
-  for (const name of response.removed) {
-    if (seen.get(name) === 1 || duplicates.has(name)) continue;
+  for (const name of removed) {
+    if (!repeated.has(name) || duplicates.has(name)) continue;
     duplicates.add(name);
     const problems = [{ path: '', message: duplicate }];
     plan.rejections.push({ name, label: name, version: '', bytes: nothing, problems, judgedAt: never });
   }
-  plan.removed.push(...response.removed.filter((name) => interest.has(name) && seen.get(name) === 1));
-  if (
-    (type.fullState || response.listsAll) &&
-    response.mayBeComplete &&
-    names.every((name) => typeof name === 'string')
-  ) {
+  plan.removed.push(...removed.filter((name) => interest.has(name) && !repeated.has(name)));
+  if ((type.fullState || response.listsAll) && response.mayBeComplete && sighted.complete) {
     const known = response.listsAll ? new Set([...cache.names(), ...interest.names]) : cache.names();
     for (const name of known) if (!seen.has(name) && interest.has(name)) plan.removed.push(name);
   }
   return plan;
+}
+
+/** Finds the names, and what is held already. */
+async function sight<T>(
+  type: ResourceType<T>,
+  { resources, removed }: ReceivedResponse,
+  cache: ResourceCache<T>,
+  turns: Turns,
+): Promise<Sighted<T>> {
+  const sighted: Sighted<T> = {
+    names: [],
+    held: [],
+    read: new Map(),
+    seen: new Set(),
+    repeated: new Set(),
+    complete: true,
+  };
+  const { names, held, read } = sighted;
+  const heldOfName = (name: string) => cache.held(name);
+  for (let index = 0; index < resources.length; index++) {
+    const repeated = resources.repeats?.(index, type.typeUrl, heldOfName);
+    if (repeated) {
+      names.push(repeated.name);
+      held.push(repeated);
+    } else {
+      const resource = resources.at(index);
+      if (!resource) break;
+      const name = readName(type, resource);
+      read.set(index, resource);
+      names.push(name);
+      held.push(typeof name === 'string' ? heldOf(type, cache, resource, name) : undefined);
+      if (typeof name !== 'string' || resource.body.kind === 'heartbeat') sighted.complete = false;
+    }
+    see(sighted, names[index] as Name);
+    const pause = !repeated || index % atOnce === 0 ? turns() : undefined;
+    if (pause) await pause;
+  }
+  for (const name of removed) see(sighted, name);
+  return sighted;
+}
+
+function see<T>({ seen, repeated }: Sighted<T>, name: Name): void {
+  if (typeof name !== 'string') return;
+  if (seen.has(name)) repeated.add(name);
+  else seen.add(name);
 }
 
 /** Or why there is none. */
@@ -129,15 +190,15 @@ function reject<T>(
   plan.rejections.push({ name, label, version, bytes, problems, judgedAt: never });
 }
 
-/** The accepted version, if it has these very bytes. Its name need not be read then: they say what they said before. */
+/** The accepted version, if it has these very bytes. */
 function heldOf<T>(
   type: ResourceType<T>,
   cache: ResourceCache<T>,
   { body }: ReceivedResource,
-  name: string | undefined,
+  name: string,
 ): AcceptedResource<T> | undefined {
-  if (name === undefined || body.kind !== 'message' || body.typeUrl !== type.typeUrl) return undefined;
-  const held = cache.accepted(name);
+  if (body.kind !== 'message' || body.typeUrl !== type.typeUrl) return undefined;
+  const held = cache.held(name);
   return held && sameBytes(held.bytes, body.bytes) ? held : undefined;
 }
 
@@ -151,17 +212,6 @@ function readName<T>(type: ResourceType<T>, { name, body }: ReceivedResource): N
   } catch (error) {
     return { problem: `cannot be decoded as ${type.typeUrl}: ${messageOf(error)}` };
   }
-}
-
-const stringField1 = (1 << 3) | 2;
-
-/** The short string that it begins with, if it is a message with one as field 1: in all likelihood the name. */
-function guessName({ body }: ReceivedResource): string | undefined {
-  if (body.kind !== 'message') return undefined;
-  const { bytes } = body;
-  const length = bytes[1];
-  if (bytes[0] !== stringField1 || length === undefined || length > 127) return undefined;
-  return Buffer.from(bytes.buffer, bytes.byteOffset + 2, Math.min(length, bytes.length - 2)).toString();
 }
 
 function wrongType<T>(typeUrl: string, type: ResourceType<T>): string {
@@ -186,9 +236,8 @@ function sortResource<T>(
   if (body.kind === 'heartbeat') return undefined;
   if (body.kind === 'malformed') return body.problem;
   if (body.typeUrl !== type.typeUrl) return wrongType(body.typeUrl, type);
-  const candidate = { name, version, bytes: body.bytes, ownName: given === undefined };
   if (held && cache.isTrusted(name)) {
-    plan.unchanged.push({ candidate, held });
+    plan.unchanged.push({ held, version });
     return undefined;
   }
   const bad = cache.rejected(name);
@@ -203,6 +252,6 @@ function sortResource<T>(
     });
     return undefined;
   }
-  plan.candidates.push(candidate);
+  plan.candidates.push({ name, version, bytes: body.bytes, ownName: given === undefined });
   return undefined;
 }

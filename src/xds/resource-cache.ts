@@ -12,8 +12,12 @@ export interface RejectedVersion {
   readonly lastAttempt: Date;
 }
 
+type Accepted<T> = AcceptedResource<T> & { readonly lastUpdated: Date };
+
 interface Entry<T> {
-  accepted: (AcceptedResource<T> & { readonly lastUpdated: Date }) | undefined;
+  accepted: Accepted<T> | undefined;
+  /** The version under which it came last, if that is not the one with which it was accepted: thousands of others got it at the same time. */
+  version: string | undefined;
   /** `doubted`: nobody has sent it since the last stream began. */
   rejected: (RejectedVersion & { readonly doubted: boolean }) | undefined;
   missing: { readonly status: 'does_not_exist' | 'timed_out'; readonly since: Date } | undefined;
@@ -37,6 +41,12 @@ export class ResourceCache<T> {
   readonly #distrusted = new Set<string>();
 
   accepted(name: string): AcceptedResource<T> | undefined {
+    const entry = this.#entries.get(name);
+    return entry && acceptedOf(entry);
+  }
+
+  /** As `accepted`, but its version may be one under which it came before. */
+  held(name: string): AcceptedResource<T> | undefined {
     return this.#entries.get(name)?.accepted;
   }
 
@@ -63,8 +73,11 @@ export class ResourceCache<T> {
     for (const [name, { accepted, rejected }] of this.#entries) if (accepted || rejected) yield name;
   }
 
-  *acceptedResources(): Iterable<AcceptedResource<T> & { readonly lastUpdated: Date }> {
-    for (const { accepted } of this.#entries.values()) if (accepted) yield accepted;
+  *acceptedResources(): Iterable<Accepted<T>> {
+    for (const entry of this.#entries.values()) {
+      const accepted = acceptedOf(entry);
+      if (accepted) yield accepted;
+    }
   }
 
   /** Takes a judged version and returns it as it is kept. */
@@ -74,6 +87,7 @@ export class ResourceCache<T> {
     const before = entry.accepted;
     const known = before && sameBytes(before.bytes, bytes) ? before : undefined;
     entry.accepted = { name, version, bytes: known?.bytes ?? new Uint8Array(bytes), verdict, lastUpdated: now };
+    entry.version = undefined;
     entry.missing = undefined;
     this.#distrusted.delete(name);
     return entry.accepted;
@@ -84,9 +98,7 @@ export class ResourceCache<T> {
     const entry = this.#entries.get(name);
     if (!entry?.accepted) return;
     this.#clearRejected(name, entry);
-    if (entry.accepted.version === version) return;
-    const { bytes, verdict, lastUpdated } = entry.accepted;
-    entry.accepted = { name, version, bytes, verdict, lastUpdated };
+    entry.version = entry.accepted.version === version ? undefined : version;
   }
 
   reject(name: string, version: RejectedVersion): void {
@@ -121,6 +133,7 @@ export class ResourceCache<T> {
     this.delete(name);
     this.#entries.set(name, {
       accepted: undefined,
+      version: undefined,
       rejected: undefined,
       missing: { status, since },
     });
@@ -164,7 +177,7 @@ export class ResourceCache<T> {
   #entry(name: string): Entry<T> {
     let entry = this.#entries.get(name);
     if (!entry) {
-      entry = { accepted: undefined, rejected: undefined, missing: undefined };
+      entry = { ...nothing };
       this.#entries.set(name, entry);
     }
     return entry;
@@ -178,9 +191,21 @@ export class ResourceCache<T> {
   }
 }
 
-const nothing: Entry<never> = { accepted: undefined, rejected: undefined, missing: undefined };
+const nothing: Entry<never> = { accepted: undefined, version: undefined, rejected: undefined, missing: undefined };
 
-function stateOf<T>(name: string, { accepted, rejected: last, missing }: Entry<T>, stale: boolean): ResourceState {
+/** The accepted resource with the version that it came under last: made when somebody asks for it. */
+function acceptedOf<T>(entry: Entry<T>): Accepted<T> | undefined {
+  const { accepted, version } = entry;
+  if (!accepted || version === undefined) return accepted;
+  const { name, bytes, verdict, lastUpdated } = accepted;
+  entry.accepted = { name, version, bytes, verdict, lastUpdated };
+  entry.version = undefined;
+  return entry.accepted;
+}
+
+function stateOf<T>(name: string, entry: Entry<T>, stale: boolean): ResourceState {
+  const { rejected: last, missing } = entry;
+  const accepted = acceptedOf(entry);
   const rejected = last?.doubted ? undefined : last;
   return {
     name,

@@ -40,18 +40,16 @@ function endOf(reader: protobuf.Reader): number {
   return reader.pos + length;
 }
 
+const asBuffer = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
 function readWhole<T>(typeName: string, bytes: Uint8Array, readers: FieldReaders<T>, into: T): T {
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   try {
-    const reader = protobuf.Reader.create(buffer);
+    const reader = protobuf.Reader.create(asBuffer(bytes));
     return readFields(reader, reader.len, readers, into);
   } catch (error) {
     throw new DecodeError(`not a valid ${typeName}: ${error instanceof Error ? error.message : String(error)}`);
   }
-}
-
-function limit(resources: readonly unknown[]): void {
-  if (resources.length > mostResources) throw new RangeError(`more than ${mostResources} resources`);
 }
 
 const anyFields: FieldReaders<Fields<Any>> = {
@@ -107,37 +105,53 @@ export function readWrappedResource(bytes: Uint8Array): WrappedResource {
   return readWhole('envoy.service.discovery.v3.Resource', bytes, wrappedFields, emptyWrapped());
 }
 
-/** A message inside of another that is read when somebody asks for it. */
-export interface Unread<T> {
-  /** @throws DecodeError for bytes that are no such message */
-  read(): T;
-}
-
-class UnreadMessage<T> implements Unread<T> {
+/** The messages of one field, which are read when somebody asks for them. Until then they are two numbers each. */
+export class UnreadMessages<T> {
+  /** The whole that they are in. */
+  readonly bytes: Buffer;
   readonly #readers: FieldReaders<Fields<T>>;
   readonly #empty: () => Fields<T>;
-  readonly #whole: Uint8Array;
-  readonly #start: number;
-  readonly #end: number;
+  /** Where they start and end, by turns. */
+  readonly #places: number[] = [];
 
-  constructor(reader: protobuf.Reader, readers: FieldReaders<Fields<T>>, empty: () => Fields<T>) {
+  constructor(bytes: Buffer, readers: FieldReaders<Fields<T>>, empty: () => Fields<T>) {
+    this.bytes = bytes;
     this.#readers = readers;
     this.#empty = empty;
-    this.#whole = reader.buf;
-    this.#end = endOf(reader);
-    this.#start = reader.pos;
-    reader.pos = this.#end;
   }
 
-  read(): T {
-    return readWhole('resource', this.#whole.subarray(this.#start, this.#end), this.#readers, this.#empty());
+  get length(): number {
+    return this.#places.length / 2;
+  }
+
+  /** Takes the next one without looking into it. */
+  add(reader: protobuf.Reader): void {
+    if (this.length >= mostResources) throw new RangeError(`more than ${mostResources} resources`);
+    const end = endOf(reader);
+    this.#places.push(reader.pos, end);
+    reader.pos = end;
+  }
+
+  /** Where its fields start in `bytes`. */
+  start(index: number): number {
+    return this.#places[2 * index] as number;
+  }
+
+  end(index: number): number {
+    return this.#places[2 * index + 1] as number;
+  }
+
+  /** @throws DecodeError for bytes that are no such message */
+  read(index: number): T {
+    const bytes = this.bytes.subarray(this.start(index), this.end(index));
+    return readWhole('resource', bytes, this.#readers, this.#empty());
   }
 }
 
 /** A response whose resources were not looked at yet. */
-export type UnreadResponse<R, T> = Omit<R, 'resources'> & { readonly resources: readonly Unread<T>[] };
+export type UnreadResponse<R, T> = Omit<R, 'resources'> & { readonly resources: UnreadMessages<T> };
 
-type Filled<R, T> = Fields<Omit<R, 'resources'>> & { readonly resources: Unread<T>[] };
+type Filled<R, T> = Fields<Omit<R, 'resources'>> & { readonly resources: UnreadMessages<T> };
 
 const emptyAny = (): Fields<Any> => ({ type_url: '', value: nothing });
 
@@ -146,8 +160,7 @@ const responseFields: FieldReaders<Filled<DiscoveryResponse, Any>> = {
     response.version_info = reader.string();
   },
   [tag(2)]: (reader, response) => {
-    response.resources.push(new UnreadMessage(reader, anyFields, emptyAny));
-    limit(response.resources);
+    response.resources.add(reader);
   },
   [tag(4)]: (reader, response) => {
     response.type_url = reader.string();
@@ -162,7 +175,8 @@ const responseFields: FieldReaders<Filled<DiscoveryResponse, Any>> = {
  * @throws DecodeError for bytes that are no such message
  */
 export function readDiscoveryResponse(bytes: Uint8Array): UnreadResponse<DiscoveryResponse, Any> {
-  const empty = { version_info: '', resources: [], type_url: '', nonce: '' };
+  const resources = new UnreadMessages(asBuffer(bytes), anyFields, emptyAny);
+  const empty = { version_info: '', resources, type_url: '', nonce: '' };
   return readWhole('envoy.service.discovery.v3.DiscoveryResponse', bytes, responseFields, empty);
 }
 
@@ -171,10 +185,7 @@ const deltaFields: FieldReaders<Filled<DeltaDiscoveryResponse, WrappedResource> 
     response.system_version_info = reader.string();
   },
   [tag(2)]: (reader, response) => {
-    response.resources.push(
-      new UnreadMessage<WrappedResource>(reader, wrappedFields as FieldReaders<Fields<WrappedResource>>, emptyWrapped),
-    );
-    limit(response.resources);
+    response.resources.add(reader);
   },
   [tag(4)]: (reader, response) => {
     response.type_url = reader.string();
@@ -184,12 +195,14 @@ const deltaFields: FieldReaders<Filled<DeltaDiscoveryResponse, WrappedResource> 
   },
   [tag(6)]: (reader, response) => {
     response.removed_resources.push(reader.string());
-    limit(response.removed_resources);
+    if (response.removed_resources.length > mostResources) throw new RangeError(`more than ${mostResources} resources`);
   },
 };
 
 /** As `readDiscoveryResponse`. @throws DecodeError for bytes that are no such message */
 export function readDeltaDiscoveryResponse(bytes: Uint8Array): UnreadResponse<DeltaDiscoveryResponse, WrappedResource> {
-  const empty = { system_version_info: '', resources: [], type_url: '', removed_resources: [], nonce: '' };
+  const readers = wrappedFields as FieldReaders<Fields<WrappedResource>>;
+  const resources = new UnreadMessages<WrappedResource>(asBuffer(bytes), readers, emptyWrapped);
+  const empty = { system_version_info: '', resources, type_url: '', removed_resources: [], nonce: '' };
   return readWhole('envoy.service.discovery.v3.DeltaDiscoveryResponse', bytes, deltaFields, empty);
 }

@@ -1,16 +1,8 @@
-import { type Any, type DiscoveryRequest, wildcardName, wrappedResourceType } from './discovery.js';
+import { type DiscoveryRequest, wildcardName } from './discovery.js';
 import type { Interest } from './interest.js';
-import { readDiscoveryResponse, readWrappedResource } from './response-reader.js';
-import {
-  type Answer,
-  type ReceivedResource,
-  type ReceivedResponse,
-  type Subscription,
-  timeToLive,
-  UnreadResource,
-  unwrap,
-  type Variant,
-} from './subscription.js';
+import { readDiscoveryResponse } from './response-reader.js';
+import { SotwResources } from './sotw-resources.js';
+import type { Answer, ReceivedResponse, Subscription, Variant } from './subscription.js';
 
 /** State of the world: every request repeats all names, the last accepted version and the last nonce. */
 class SotwSubscription implements Subscription {
@@ -82,23 +74,6 @@ function sameNames(a: readonly string[], b: readonly string[]): boolean {
   return a.every((name) => known.has(name));
 }
 
-function unpackResource(any: Any, version: string): ReceivedResource {
-  if (any.type_url !== `type.googleapis.com/${wrappedResourceType}`) {
-    return {
-      name: undefined,
-      version,
-      body: { kind: 'message', typeUrl: any.type_url, bytes: any.value },
-    };
-  }
-  try {
-    const wrapped = readWrappedResource(any.value);
-    return { name: wrapped.name, version, ttlMs: timeToLive(wrapped), body: unwrap(wrapped) };
-  } catch (error) {
-    const problem = `the ${wrappedResourceType} around it cannot be decoded: ${String(error)}`;
-    return { name: undefined, version, body: { kind: 'malformed', problem } };
-  }
-}
-
 export const sotw: Variant = {
   kind: 'SOTW',
   requestType: 'envoy.service.discovery.v3.DiscoveryRequest',
@@ -107,18 +82,13 @@ export const sotw: Variant = {
   createSubscription: (typeUrl, interest) => new SotwSubscription(typeUrl, interest),
   unpack(bytes): ReceivedResponse {
     const response = readDiscoveryResponse(bytes);
-    const { version_info: version } = response;
-    const resources = response.resources.map((any) => new UnreadResource(() => unpackResource(any.read(), version)));
     return {
       typeUrl: response.type_url,
       nonce: response.nonce,
-      version,
-      resources,
+      version: response.version_info,
+      resources: new SotwResources(response.resources, response.version_info),
       removed: [],
-      // Heartbeats come alone: resources without a TTL are left out and still there.
-      get mayBeComplete() {
-        return resources.every(({ body }) => body.kind !== 'heartbeat');
-      },
+      mayBeComplete: true,
     };
   },
 };

@@ -9,12 +9,31 @@ export interface ReceivedResponse {
   readonly nonce: string;
   /** `version_info` or `system_version_info`. */
   readonly version: string;
-  readonly resources: readonly ReceivedResource[];
+  readonly resources: ReceivedResources;
   readonly removed: readonly string[];
-  /** Whether names that it leaves out may be taken as deleted, for types whose responses list all there is. */
+  /**
+   * Whether names that it leaves out may be taken as deleted, for types whose responses list all there is. Not so where a heartbeat is among
+   * its resources: they come alone, and those without a time to live are left out and still there.
+   */
   readonly mayBeComplete: boolean;
   /** It lists all there is of types, too, whose responses otherwise bring single resources: a file. */
   readonly listsAll?: boolean;
+}
+
+/** The resources of a response. An array is one; others read a resource when it is asked for. */
+export interface ReceivedResources {
+  readonly length: number;
+  /** Reads it, each time. undefined: there are not so many. */
+  at(index: number): ReceivedResource | undefined;
+  /**
+   * The held resource that it repeats, byte for byte, with nothing around it but the response: for those it need not be read. undefined: it is
+   * another, or that can't be told in this way.
+   */
+  repeats?<H extends { readonly bytes: Uint8Array }>(
+    index: number,
+    typeUrl: string,
+    held: (name: string) => H | undefined,
+  ): H | undefined;
 }
 
 export interface ReceivedResource {
@@ -92,43 +111,12 @@ export function timeToLive({ ttl }: WrappedResource): number | undefined {
   return ttl ? Math.max(0, durationMs(ttl as DurationValue, 0)) : undefined;
 }
 
-/** A resource of a response that is read when its turn comes. One that can't be read is bad by itself: the response around it is whole. */
-export class UnreadResource implements ReceivedResource {
-  #unpack: (() => ReceivedResource) | undefined;
-  #unpacked: ReceivedResource = notRead;
-
-  /** @param unpack called once; may throw */
-  constructor(unpack: () => ReceivedResource) {
-    this.#unpack = unpack;
-  }
-
-  get name(): string | undefined {
-    return this.#read().name;
-  }
-
-  get version(): string {
-    return this.#read().version;
-  }
-
-  get ttlMs(): number | undefined {
-    return this.#read().ttlMs;
-  }
-
-  get body(): ReceivedResource['body'] {
-    return this.#read().body;
-  }
-
-  #read(): ReceivedResource {
-    if (!this.#unpack) return this.#unpacked;
-    try {
-      this.#unpacked = this.#unpack();
-    } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
-      this.#unpacked = { name: undefined, version: '', body: { kind: 'malformed', problem } };
-    }
-    this.#unpack = undefined;
-    return this.#unpacked;
+/** What can't be read is bad by itself: the response around it is whole. */
+export function readOr(read: () => ReceivedResource): ReceivedResource {
+  try {
+    return read();
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    return { name: undefined, version: '', body: { kind: 'malformed', problem } };
   }
 }
-
-const notRead: ReceivedResource = { name: undefined, version: '', body: { kind: 'heartbeat' } };

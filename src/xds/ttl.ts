@@ -33,6 +33,11 @@ export class TimesToLive {
     if (this.#timers.has(name)) this.set(name, ttlMs);
   }
 
+  /** How many resources have one. */
+  get size(): number {
+    return this.#timers.size;
+  }
+
   has(name: string): boolean {
     return this.#timers.has(name);
   }

@@ -444,12 +444,14 @@ export class TypeMux<T> {
   }
 
   async #keepTimes(
-    ttls: ReadonlyMap<string, number | undefined>,
-    { removed, rejected }: ResourceUpdate<T>,
+    ttls: Map<string, number | undefined>,
+    { removed, rejected, unchanged }: ResourceUpdate<T>,
     turns: Turns,
   ): Promise<void> {
     for (const name of removed) this.#ttls.set(name, undefined);
     const bad = new Set(rejected.map(({ name }) => name));
+    if (this.#ttls.size + this.#late.length > 0)
+      for (const name of unchanged) if (!ttls.has(name)) ttls.set(name, undefined);
     for (const [name, ttlMs] of ttls) {
       const pause = turns();
       if (pause) await pause;
@@ -465,8 +467,8 @@ export class TypeMux<T> {
   /** Whatever the control plane mentions is its own from now on. */
   #confirm({ ttls }: Plan<T>, { changed, removed, rejected, unchanged }: ResourceUpdate<T>): void {
     const before = this.stale;
-    this.#unconfirmed.mentioned(ttls.keys());
-    this.#unconfirmed.mentioned([...removed, ...rejected.map(({ name }) => name), ...unchanged]);
+    for (const names of [ttls.keys(), removed, rejected.map(({ name }) => name), unchanged])
+      this.#unconfirmed.mentioned(names);
     if (this.#options.variant.kind === 'DELTA' && this.#interest.wildcard) this.#unconfirmed.deltaResponse();
     if (changed.length + removed.length > 0 || this.stale !== before) this.#options.onChanged('response');
   }

@@ -200,18 +200,20 @@ export class WatchMap<T> {
     if (update.cause !== 'last_known') this.#heard = true;
     if (this.#wildcards.size > 0) this.#answered = true;
     const failures: string[] = [];
-    const running: (Promise<readonly RejectedResource[]> | undefined)[] = [];
+    const running: Promise<readonly RejectedResource[]>[] = [];
     for (const watch of [...this.#wildcards]) {
       const pause = turns();
       if (pause) await pause;
       if (watch.closed) continue;
       const part = watch.synced ? update : this.#everything(watch, update);
       this.#settle(watch, '*');
-      running.push(this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures));
+      const applying = this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures);
+      if (applying) running.push(applying);
     }
     const tell = (watch: Watch<T>, part: ResourceUpdate<T>) => {
-      for (const name of mentioned(part)) this.#settle(watch, name);
-      running.push(this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures));
+      if (watch.pending) for (const name of mentioned(part)) this.#settle(watch, name);
+      const applying = this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures);
+      if (applying) running.push(applying);
     };
     /** Those with more than one name get all their resources at once. */
     const parts = new Map<Watch<T>, Part<T>>();
@@ -219,7 +221,7 @@ export class WatchMap<T> {
       for (const item of update[list]) {
         const pause = turns();
         if (pause) await pause;
-        for (const watch of this.#byName.get(typeof item === 'string' ? item : item.name) ?? []) {
+        for (const watch of this.#byName.get(typeof item === 'string' ? item : item.name) ?? nobody) {
           const part = parts.get(watch) ?? emptyPart(update);
           if (part[list] === none) part[list] = [item];
           else part[list].push(item);
@@ -234,7 +236,7 @@ export class WatchMap<T> {
       // It may have ended meanwhile.
       if (!watch.closed) tell(watch, part as ResourceUpdate<T>);
     }
-    const refused = (await Promise.all(running)).flatMap((each) => each ?? []);
+    const refused = (await Promise.all(running)).flat();
     return { refused, failures };
   }
 
@@ -358,6 +360,7 @@ type Item<T> = AcceptedResource<T> | RejectedResource | string;
 type Part<T> = Pick<ResourceUpdate<T>, 'cause' | 'version'> & Record<(typeof lists)[number], Item<T>[]>;
 
 const none: never[] = [];
+const nobody: readonly never[] = [];
 
 function emptyPart<T>({ cause, version }: ResourceUpdate<T>): Part<T> {
   return { cause, version, changed: none, rejected: none, removed: none, unchanged: none };

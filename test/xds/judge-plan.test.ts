@@ -33,10 +33,11 @@ describe('judging a response', () => {
   it('judges again what cannot say whether it is stale', async () => {
     const type = testType('t', true);
     Object.assign(type, { staleCheck: () => () => Promise.reject(new Error('gone')) });
-    const candidate = { name: 'a', version: '', bytes: bytesOf('a', '1'), ownName: false };
-    const held = { ...candidate, verdict: { kind: 'active', model: '1', warnings: [] } } as const;
-    const plan = { candidates: [], unchanged: [{ candidate, held }], rejections: [], removed: [], ttls: new Map() };
+    const verdict = { kind: 'active', model: '1', warnings: [] } as const;
+    const held = { name: 'a', version: '1', bytes: bytesOf('a', '1'), verdict };
+    const plan = { candidates: [], unchanged: [{ held, version: '2' }], rejections: [], removed: [], ttls: new Map() };
     const { verdicts, unchanged } = await judgePlan(type, plan, createTurns(systemClock));
-    expect([verdicts.length, unchanged.length]).to.deep.equal([1, 0]);
+    expect(verdicts.map(({ candidate: { name, version } }) => [name, version])).to.deep.equal([['a', '2']]);
+    expect(unchanged).to.have.lengthOf(0);
   });
 });

@@ -6,7 +6,8 @@ import type { LbEndpoint__Output } from '../../protobuf/generated/envoy/config/e
 import type { LocalityLbEndpoints__Output } from '../../protobuf/generated/envoy/config/endpoint/v3/LocalityLbEndpoints.js';
 import type { Schema } from '../../protobuf/schema.js';
 import { readAddress } from './address.js';
-import { join } from './findings.js';
+import { join, newFindings, verdictOf } from './findings.js';
+import { defaultOverprovisioningFactor, noLocality, readPlainLoadAssignment } from './plain-endpoints.js';
 import { checkFields } from './support/check.js';
 import {
   endpointSupport,
@@ -19,8 +20,6 @@ import { type Context, type ResourceTranslator, translateResource } from './tran
 
 const typeName = 'envoy.config.endpoint.v3.ClusterLoadAssignment';
 
-const defaultOverprovisioningFactor = 140;
-
 const statuses: Readonly<Record<string, HealthStatus>> = {
   UNKNOWN: 'UNKNOWN',
   HEALTHY: 'HEALTHY',
@@ -29,8 +28,6 @@ const statuses: Readonly<Record<string, HealthStatus>> = {
   TIMEOUT: 'TIMEOUT',
   DEGRADED: 'DEGRADED',
 };
-
-const noLocality: Locality = Object.freeze({ region: '', zone: '', subZone: '' });
 
 export function readLocality(locality: Locality__Output | null): Locality {
   if (locality === null) return noLocality;
@@ -109,9 +106,12 @@ export function endpointResource(schema: Schema): ResourceTranslator<LoadAssignm
   return {
     typeUrl: `type.googleapis.com/${typeName}`,
     nameOf: (bytes) => schema.decode<ClusterLoadAssignment__Output>(typeName, bytes).cluster_name,
-    translate: (bytes, origin) =>
-      translateResource(schema, typeName, bytes, origin, (message: ClusterLoadAssignment__Output, context) =>
+    translate(bytes, origin) {
+      const plain = readPlainLoadAssignment(bytes);
+      if (plain) return verdictOf(newFindings(), plain);
+      return translateResource(schema, typeName, bytes, origin, (message: ClusterLoadAssignment__Output, context) =>
         readLoadAssignment(context, message, '', 'ip'),
-      ),
+      );
+    },
   };
 }
