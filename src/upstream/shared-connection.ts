@@ -1,11 +1,11 @@
-import { KeptBytes } from '../kept-bytes.js';
+import type { KeptBytes } from '../kept-bytes.js';
 import type { TlsInfo } from '../tls/tls-info.js';
+import { AnswerDelivery, type DeliveryOwner } from './answer-delivery.js';
 import { AnswerTimer } from './answer-timer.js';
 import { AnswersById, AnswersInOrder, type AwaitedAnswers } from './awaited-answers.js';
 import type { UpstreamConnectionHandler } from './connection.js';
 import { FrameError, type FrameProtocol } from './frame-protocol.js';
 import { FrameWriter } from './frame-writer.js';
-import { HeldAnswers, slowestOf } from './held-answers.js';
 import type { Host } from './host.js';
 import { type FrameEvents, IncomingFrames } from './incoming-frames.js';
 import type { Lease } from './lease.js';
@@ -33,14 +33,12 @@ export interface SharedConnectionOwner {
 const silence = 1000;
 /** In order, those that come meanwhile had rather use another one after so many milliseconds. */
 const overdueAfter = 20;
-/** What is held for exchanges that don't read, per connection, bytes. */
-const longestHeld = 16 * 1024 * 1024;
 
 /**
  * A connection that several exchanges use at once. Requests go out as whole frames, once per turn of the event loop; answers are handed to their exchanges as they
  * come. What the exchange of one does, or its client, or its answer, does not reach the others.
  */
-export class SharedConnection implements UpstreamConnectionHandler, FrameEvents {
+export class SharedConnection implements UpstreamConnectionHandler, FrameEvents, DeliveryOwner {
   /** Clock.monotonic() when its last exchange ended. */
   idleSince = 0;
   /** How many have come whole. */
@@ -49,7 +47,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
   readonly #owner: SharedConnectionOwner;
   readonly #context: SharingContext;
   readonly #incoming: IncomingFrames;
-  readonly #held = new HeldAnswers();
+  readonly #delivery: AnswerDelivery;
   readonly #awaited: AwaitedAnswers;
   readonly #writer: FrameWriter;
   readonly #answerTimer: AnswerTimer | undefined;
@@ -58,12 +56,13 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
   /** Places that are taken: by live shares without a whole answer, and by abandoned ones. */
   #taken = 0;
   #abandoned = 0;
-  #readingPaused = false;
   /** No new exchanges; closed when the last one ends. */
   #retired = false;
   #closed = false;
   /** Clock.monotonic() of the last sign of life that counts. */
   #lastHeard = 0;
+  /** When what is being read came. */
+  #heard = 0;
 
   constructor(lease: Lease, owner: SharedConnectionOwner, context: SharingContext) {
     this.#lease = lease;
@@ -71,6 +70,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
     this.#context = context;
     const { protocol } = context;
     this.#writer = new FrameWriter(lease);
+    this.#delivery = new AnswerDelivery(lease.host, this.#live, context, this);
     if (protocol.ids === undefined) {
       this.#awaited = new AnswersInOrder();
       this.#answerTimer = new AnswerTimer(
@@ -107,12 +107,14 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
   get hasRoom(): boolean {
     const { protocol, bufferLimitBytes } = this.#context;
     if (this.#closed || this.#retired || this.#taken >= protocol.maxInFlight) return false;
-    return !this.#writer.blocked && this.#writer.bytes <= bufferLimitBytes && this.#held.bytes <= bufferLimitBytes;
+    return (
+      !this.#writer.blocked && this.#writer.bytes <= bufferLimitBytes && this.#delivery.heldBytes <= bufferLimitBytes
+    );
   }
 
   /** Whether it should, too: it isn't one that lets those wait that it has. */
   get ready(): boolean {
-    return this.hasRoom && !this.#isSilent(silence);
+    return this.hasRoom && !this.#isSilent();
   }
 
   /** How many are on their way on it. */
@@ -120,9 +122,10 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
     return this.#taken;
   }
 
-  /** Whether the next answer in order, for which all others wait, takes long. */
+  /** In order: whether the next answer, for which all others wait, takes long. */
   get overdue(): boolean {
-    return this.#answerTimer !== undefined && this.#isSilent(overdueAfter);
+    const waited = this.#waited();
+    return waited !== undefined && waited > overdueAfter;
   }
 
   /** A place for another exchange. */
@@ -170,7 +173,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
       return true;
     } catch (error) {
       this.#taken--;
-      this.#fail(share, { reason: (error as Error).message, protocolError: false });
+      this.onLost(share, { reason: (error as Error).message, protocolError: false });
       return false;
     }
   }
@@ -190,7 +193,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
     try {
       tell();
     } catch (error) {
-      this.#onFault(share, error);
+      this.#delivery.onFault(share, error);
     }
   }
 
@@ -202,7 +205,9 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
   // The answers.
 
   onData(chunk: Buffer): void {
-    if (this.#context.protocol.ids !== undefined) this.#lastHeard = this.#context.clock.monotonic();
+    const { protocol, clock } = this.#context;
+    this.#heard = clock.monotonic();
+    if (protocol.ids !== undefined) this.#lastHeard = this.#heard;
     try {
       this.#incoming.read(chunk);
     } catch (error) {
@@ -215,54 +220,17 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
 
   onAnswer(share: Share, piece: Buffer, last: boolean): void {
     // In order only answers count as signs of life: heartbeats say nothing about the one that all wait for.
-    if (this.#answerTimer !== undefined) this.#lastHeard = this.#context.clock.monotonic();
+    if (this.#answerTimer !== undefined) this.#lastHeard = this.#heard;
     if (last) {
       this.answers++;
       this.#free(share);
     }
-    this.#deliver(share, piece, last);
+    this.#delivery.deliver(share, piece, last);
   }
 
   onStray(drain: boolean): void {
     this.#context.sharing.strayFrames.value++;
     if (drain) this.retire('the server asked for no more requests');
-  }
-
-  #deliver(share: Share, piece: Buffer, last: boolean): void {
-    if (share.state === 'abandoned' || share.state === 'closed') {
-      if (last) this.#context.sharing.lateAnswers.value++;
-      return;
-    }
-    if (share.paused || share.held !== undefined) this.#hold(share, piece);
-    else this.#tell(share, piece);
-    if (!last) return;
-    // The end, too, waits for an exchange that does not read.
-    if (share.paused) share.held ??= new KeptBytes();
-    if (share.held === undefined) this.#tellEnd(share);
-  }
-
-  #tell(share: Share, piece: Buffer): void {
-    try {
-      share.handler?.onData(piece);
-    } catch (error) {
-      this.#onFault(share, error);
-    }
-  }
-
-  /** Behind the last byte of an answer, for an exchange that has not let go by itself. */
-  #tellEnd(share: Share): void {
-    if (share.state !== 'answered') return;
-    try {
-      share.handler?.onEnd();
-    } catch (error) {
-      this.#onFault(share, error);
-    }
-  }
-
-  /** A fault in one exchange must not end the process, nor the others. */
-  #onFault(share: Share, error: unknown): void {
-    this.#context.log.error({ err: error, host: this.host.address }, 'an exchange on a shared connection failed');
-    share.release();
   }
 
   /** Its answer is whole, or none comes: others may have its place. */
@@ -299,11 +267,11 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
     if (this.#live.size === 0) {
       if (this.#retired) this.close('draining');
       // Nobody is left who could be hurt, and who knows whether the server is still there.
-      else if (state === 'sent' && this.#isSilent(silence)) this.close('no answer came');
+      else if (state === 'sent' && this.#isSilent()) this.close('no answer came');
     }
     // Ids of answers that never come are not kept for ever.
     if (2 * this.#abandoned > this.#context.protocol.maxInFlight) this.retire('too many answers never came');
-    this.#balanceReading();
+    this.#delivery.balance();
     this.#owner.onShareEnd(this);
     if (!this.#closed) this.#owner.onRoom(this);
   }
@@ -312,7 +280,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
     this.#live.delete(share);
     this.#lease.exchanges = this.#live.size;
     share.handler = undefined;
-    this.#held.drop(share);
+    this.#delivery.drop(share);
   }
 
   // The end of the connection.
@@ -351,28 +319,18 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
 
   /** What came before the end is told before it. */
   #lose(share: Share, loss: Loss): void {
-    if (share.held === undefined) this.#fail(share, loss);
+    if (share.held === undefined) this.onLost(share, loss);
     else share.loss ??= loss;
   }
 
-  #fail(share: Share, loss: Loss): void {
+  /** It has been told all that came. */
+  onLost(share: Share, loss: Loss): void {
     const { handler } = share;
     share.state = 'closed';
     share.loss = loss;
     this.#letGo(share);
     this.#owner.onShareEnd(this);
-    this.#tellClose(handler, loss);
-  }
-
-  #tellClose(handler: UpstreamConnectionHandler | undefined, { reason, protocolError }: Loss): void {
-    try {
-      handler?.onClose(reason, protocolError);
-    } catch (error) {
-      this.#context.log.error(
-        { err: error, host: this.host.address },
-        'an exchange failed while its connection closed',
-      );
-    }
+    this.#delivery.tellClose(handler, loss);
   }
 
   // Answers that do not come.
@@ -380,12 +338,12 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
   /** How long the server has said nothing although it should; undefined: nothing is due. */
   #waited(): number | undefined {
     if (this.#awaited.size === 0 && !this.#incoming.inFrame) return undefined;
-    return this.#readingPaused ? 0 : this.#context.clock.monotonic() - this.#lastHeard;
+    return this.#delivery.paused ? 0 : this.#context.clock.monotonic() - this.#lastHeard;
   }
 
-  #isSilent(since: number): boolean {
+  #isSilent(): boolean {
     const waited = this.#waited();
-    return waited !== undefined && waited > since;
+    return waited !== undefined && waited > silence;
   }
 
   #onAnswerTimeout(): void {
@@ -395,40 +353,18 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents 
 
   // Exchanges that read slowly.
 
-  #hold(share: Share, piece: Buffer): void {
-    this.#held.hold(share, piece);
-    if (this.#held.bytes > longestHeld && this.#live.size > 1) this.#failSlowest();
-    this.#balanceReading();
+  onResume(share: Share): void {
+    this.#delivery.resume(share);
+    if (!this.#closed) this.#owner.onRoom(this);
   }
 
-  /** Reading stops only when nobody else waits for what comes. */
-  #balanceReading(): void {
-    const pause = this.#held.bytes > this.#context.bufferLimitBytes && this.#live.size === 1;
-    if (pause === this.#readingPaused || this.#closed) return;
-    this.#readingPaused = pause;
-    if (pause) {
+  setReading(paused: boolean): void {
+    if (this.#closed) return;
+    if (paused) {
       this.#lease.pauseReading();
     } else {
       this.#lastHeard = this.#context.clock.monotonic();
       this.#lease.resumeReading();
     }
-  }
-
-  #failSlowest(): void {
-    const slowest = slowestOf(this.#live.toArray());
-    if (slowest === undefined) return;
-    this.#context.sharing.slowReaders.value++;
-    const { handler } = slowest;
-    slowest.release();
-    this.#tellClose(handler, { reason: 'the client reads too slowly for a shared connection', protocolError: false });
-  }
-
-  onResume(share: Share): void {
-    if (this.#held.passOn(share, (to, piece) => this.#tell(to, piece))) {
-      if (share.loss === undefined) this.#tellEnd(share);
-      else this.#fail(share, share.loss);
-    }
-    this.#balanceReading();
-    if (!this.#closed) this.#owner.onRoom(this);
   }
 }

@@ -71,8 +71,9 @@ export class SharedPool implements Pool, ConnectionOwner, RequestQueue, SharedCo
     if (this.#sharing.protocol.ids !== undefined) return this.#open.find(isReady);
     let least: SharedConnection | undefined;
     for (const connection of this.#open) {
+      // One that is not overdue is not silent either.
+      if (connection.depth < usualDepth && connection.hasRoom && !connection.overdue) return connection;
       if (!connection.ready) continue;
-      if (connection.depth < usualDepth && !connection.overdue) return connection;
       if (least === undefined || connection.depth < least.depth) least = connection;
     }
     if (least !== undefined) this.#spread();

@@ -3,7 +3,6 @@ import fc from 'fast-check';
 import { KeptBytes } from '../../src/kept-bytes.js';
 import { FrameError, type FrameProtocol } from '../../src/upstream/frame-protocol.js';
 import { FrameReader } from '../../src/upstream/frame-reader.js';
-import { joinSmall } from '../../src/upstream/join-small.js';
 import { checkWholeFrame } from '../../src/upstream/whole-frame.js';
 import { type QueuedFrame, WriteQueue } from '../../src/upstream/write-queue.js';
 
@@ -109,20 +108,6 @@ describe('checkWholeFrame', () => {
           expect(protocol.frameLength(frame.pieces[0] as Buffer)).to.equal(whole.length);
         },
       ),
-    );
-  });
-});
-
-describe('joinSmall', () => {
-  it('keeps the bytes and joins what is small', () => {
-    const size = fc.oneof(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 4000, max: 4200 }));
-    fc.assert(
-      fc.property(fc.array(size, { maxLength: 20 }), (sizes) => {
-        const pieces = sizes.map((length, i) => Buffer.alloc(length, i));
-        const joined = joinSmall(pieces);
-        expect(Buffer.concat(joined).equals(Buffer.concat(pieces))).to.equal(true);
-        expect(joined.length).to.be.at.most(2 * sizes.filter((length) => length > 4096).length + 1);
-      }),
     );
   });
 });
