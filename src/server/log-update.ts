@@ -10,6 +10,9 @@ export interface UpdateLog {
   tellInSteps(update: ResourceUpdate<unknown>): Generator<undefined>;
 }
 
+/** Of so many names it is remembered what was said last; with more, an old one may be told of again. */
+const mostRemembered = 20_000;
+
 /**
  * Tells what became of resources, once per change, however many watchers hear of it and however often a control plane repeats itself: a
  * summary of each answer that changed something, a warning or an error for each resource that is not as it should be, the others at debug.
@@ -42,10 +45,14 @@ export function createUpdateLog(log: Logger, what: string, summaryLevel: 'info' 
     }
     return counts;
   }
+
   /** Returns how many names this is news of. */
   function logWrong(name: string, text: string, tell: () => void): number {
     if (wrong.get(name) === text) return 0;
+    // Behind those that were told of before it.
+    wrong.delete(name);
     wrong.set(name, text);
+    if (wrong.size > mostRemembered) wrong.delete(wrong.keys().next().value as string);
     tell();
     return 1;
   }

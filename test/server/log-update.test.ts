@@ -51,6 +51,17 @@ describe('what is logged of updates', () => {
     ]);
   });
 
+  it('is remembered of the last 20,000 names', () => {
+    const gone = (...removed: string[]) => tell({ ...nothing, removed });
+    gone('first');
+    for (let i = 0; i < 20_000; i++) gone(`name ${i}`);
+    lines.length = 0;
+    gone('name 19999');
+    expect(lines).to.deep.equal([]);
+    gone('first');
+    expect(lines).to.deep.equal(['debug cluster removed, or there is none (first)', 'info cluster update']);
+  });
+
   it('is said once, however often it comes and however many hear of it', () => {
     const update: ResourceUpdate<string> = {
       ...nothing,
