@@ -160,7 +160,7 @@ function sizeOf(headers: HeaderMap): number {
 /** Does to the queue what the plugin did to its buffer: bytes gone from the beginning, others before and after those that stay. */
 function changeBody(host: NativeHost, queue: ByteQueue, inList: boolean): void {
   const { frame, arena } = host;
-  if ((frame[frameIndex.arenaUsed] as number) > 0) host.emptyArenaLater();
+  host.watchArena();
   const drained = frame[frameIndex.drained] as number;
   if (drained > 0) queue.drain(drained);
   if (inList) {

@@ -89,8 +89,8 @@ export interface NativeHost {
   readonly frame: Uint32Array;
   /** What plugins put into their buffers: there until the end of the turn (turn-memory.ts). */
   readonly arena: Buffer;
-  /** After a call that put bytes there: it is emptied when the turn is over. */
-  emptyArenaLater(): void;
+  /** After a call that put bytes there: when it fills up it is emptied at the end of the turn. */
+  watchArena(): void;
   /** The exchange whose call is made next. */
   setContext(context: CallContext | undefined): void;
   setLogLevel(level: LogLevel): void;
@@ -160,8 +160,9 @@ function startHost(addon: Addon): NativeHost {
     addon,
     frame,
     arena,
-    emptyArenaLater() {
-      if (emptying) return;
+    watchArena() {
+      // Not each turn: that costs more than what a turn usually puts there.
+      if (emptying || (frame[frameIndex.arenaUsed] as number) < arenaSize / 2) return;
       emptying = true;
       // It runs when the turns are over in which bytes were put there.
       setImmediate(emptyArena);
