@@ -237,7 +237,7 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
         break;
       case 'upstream_data': {
         const { info } = this.#options;
-        info.lastUpstreamRxByte = this.#clock.monotonic();
+        info.lastUpstreamRxByte = this.#clock.turnTime();
         info.firstUpstreamRxByte ??= info.lastUpstreamRxByte;
         open.answered = true;
         open.replay = undefined;
@@ -373,7 +373,7 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
 
   #noteWrite(): void {
     const { info } = this.#options;
-    info.lastUpstreamTxByte = this.#clock.monotonic();
+    info.lastUpstreamTxByte = this.#clock.turnTime();
     info.firstUpstreamTxByte ??= info.lastUpstreamTxByte;
   }
 

@@ -39,7 +39,7 @@ export class ActiveStream implements DownstreamStream {
     this.#connection = connection;
     manager.retain();
     const { clock, config, stats } = manager;
-    const now = clock.monotonic();
+    const now = clock.turnTime();
     this.info = newStreamInfo(now, clock.now(), connection, manager.filterChainName);
     stats.downstream_rq_total.value++;
     stats.downstream_rq_http1_total.value++;
@@ -234,7 +234,7 @@ export class ActiveStream implements DownstreamStream {
     } else if (protocol === 'HTTP/1.0') headers.set('connection', 'keep-alive');
 
     info.responseCode = Number(headers.get(':status'));
-    const now = clock.monotonic();
+    const now = clock.turnTime();
     info.firstDownstreamTxByte = now;
     chargeResponse(stats, listenerStats, info.responseCode);
     encoder.writeHead(config.http1.acceptHttp10 ? protocol : 'HTTP/1.1', headers);
@@ -249,7 +249,7 @@ export class ActiveStream implements DownstreamStream {
       return;
     }
     this.#response = 'complete';
-    const now = this.#manager.clock.monotonic();
+    const now = this.#manager.clock.turnTime();
     this.info.lastDownstreamTxByte = now;
     this.#manager.stats.downstream_rq_time.record(now - this.info.startTime);
     const keep = this.#request === 'complete' && !this.#connection.closing && encoder.framing !== 'tunnel';
@@ -345,7 +345,7 @@ export class ActiveStream implements DownstreamStream {
   }
 
   #onRequestComplete(): void {
-    this.info.lastDownstreamRxByte = this.#manager.clock.monotonic();
+    this.info.lastDownstreamRxByte = this.#manager.clock.turnTime();
     this.#connection.startTimeout('request', 0);
   }
 

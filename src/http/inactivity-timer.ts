@@ -22,7 +22,7 @@ export class InactivityTimer {
    * @param limit milliseconds; 0 stops it
    * @param now `Clock.monotonic()`, for those who know it
    */
-  start(limit: number, now = this.#clock.monotonic()): void {
+  start(limit: number, now = this.#clock.turnTime()): void {
     this.#limit = limit;
     if (limit === 0) return;
     this.#touched = now;
@@ -32,7 +32,7 @@ export class InactivityTimer {
     this.#arm(limit, due);
   }
 
-  touch(now = this.#clock.monotonic()): void {
+  touch(now = this.#clock.turnTime()): void {
     this.#touched = now;
   }
 

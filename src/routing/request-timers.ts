@@ -28,11 +28,11 @@ export class RequestTimers {
 
   /** Since the request was complete, in whole milliseconds; undefined: it is not. */
   get elapsedMs(): number | undefined {
-    return this.#completeAt === undefined ? undefined : Math.floor(this.#clock.monotonic() - this.#completeAt);
+    return this.#completeAt === undefined ? undefined : Math.floor(this.#clock.turnTime() - this.#completeAt);
   }
 
   requestComplete(): void {
-    this.#completeAt = this.#clock.monotonic();
+    this.#completeAt = this.#clock.turnTime();
     if (this.#timeouts.ms > 0) this.#total = this.#clock.setTimeout(() => this.#handler.onTimeout(), this.#timeouts.ms);
     this.#startPerTry();
   }

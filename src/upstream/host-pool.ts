@@ -141,7 +141,7 @@ export class HostPool implements Pool, ConnectionOwner, RequestQueue {
   }
 
   #park(connection: PooledConnection): void {
-    connection.idleSince = this.#context.clock.monotonic();
+    connection.idleSince = this.#context.clock.turnTime();
     this.#idle.push(connection);
     // One timer for all of them, for the oldest: nothing to set or cancel per exchange.
     if (this.#idleTimer === undefined && this.#context.idleTimeoutMs > 0)

@@ -27,7 +27,7 @@ interface Entry<T> {
  * The resources of one type: the last accepted version of each and, if it was bad, the version after it.
  *
  * Bytes are copied on the way in: they are views of the whole response, and one changed resource must not keep ten thousand others in
- * memory.
+ * memory. As Buffers, of which small ones share 8 KiB: memory of its own for each of ten thousand is dear to collect.
  */
 export class ResourceCache<T> {
   /** Rejected versions kept, at most; the oldest are forgotten first, and judged again should they come again. */
@@ -86,7 +86,7 @@ export class ResourceCache<T> {
     this.#clearRejected(name, entry);
     const before = entry.accepted;
     const known = before && sameBytes(before.bytes, bytes) ? before : undefined;
-    entry.accepted = { name, version, bytes: known?.bytes ?? new Uint8Array(bytes), verdict, lastUpdated: now };
+    entry.accepted = { name, version, bytes: known?.bytes ?? Buffer.from(bytes), verdict, lastUpdated: now };
     entry.version = undefined;
     entry.missing = undefined;
     this.#distrusted.delete(name);
@@ -104,7 +104,7 @@ export class ResourceCache<T> {
   reject(name: string, version: RejectedVersion): void {
     const entry = this.#entry(name);
     this.#clearRejected(name, entry);
-    entry.rejected = { ...version, bytes: new Uint8Array(version.bytes), doubted: false };
+    entry.rejected = { ...version, bytes: Buffer.from(version.bytes), doubted: false };
     entry.missing = undefined;
     this.#rejected.set(name, version.bytes.length);
     this.#rejectedBytes += version.bytes.length;

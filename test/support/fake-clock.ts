@@ -20,6 +20,10 @@ export class FakeClock implements Clock {
     return this.#elapsed;
   }
 
+  turnTime(): number {
+    return this.#elapsed;
+  }
+
   setTimeout(callback: () => void, ms: number): Timer {
     const pending = { at: this.#elapsed + Math.max(0, ms), callback };
     this.#timers.add(pending);

@@ -425,7 +425,8 @@ for (const variant of variants) {
       await stream.next();
       const held = watcher.updates[0]?.changed[0]?.bytes as Uint8Array;
       expect(Buffer.from(held)).to.deep.equal(bytesOf('a', '1'));
-      expect(held.buffer.byteLength).to.be.lessThan(1_000);
+      // Small ones share as much.
+      expect(held.buffer.byteLength).to.be.at.most(8192);
     });
   });
 }

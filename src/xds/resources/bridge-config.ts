@@ -36,7 +36,7 @@ function readPluginConfig(context: Context, any: AnyMessage | null, path: string
   if (any === null) return { typeUrl: '', value: new Uint8Array(), canonical: '' };
   try {
     // A copy: the decoded bytes are a view that would keep the whole response alive.
-    const value = Uint8Array.from(any.value);
+    const value = Buffer.from(any.value);
     return {
       typeUrl: any.type_url,
       value,
