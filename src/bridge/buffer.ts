@@ -1,3 +1,4 @@
+import { asBuffer } from '../as-buffer.js';
 import { endsWithTurn, kept } from '../turn-memory.js';
 import type { BufferInstance, Bytes } from './api.js';
 
@@ -74,8 +75,7 @@ export class ByteQueue {
 
   /** All bytes as one, for whoever may keep them; a view of them when they are in one place already. */
   bytes(): Buffer {
-    const pieces = this.#pieces;
-    if (pieces.length > 1) this.#join();
+    if (this.#pieces.length > 1) this.#join();
     const first = this.#pieces[0];
     if (first === undefined) return empty;
     return endsWithTurn(first) ? this.#own(first) : first;
@@ -237,10 +237,6 @@ export class PluginBuffer implements BufferInstance {
     if (!this.#scope.active) throw new Error('the buffer was used after the call that it belongs to had returned');
     return this.#queue;
   }
-}
-
-function asBuffer(data: Uint8Array): Buffer {
-  return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
 }
 
 function isViewOf(data: Uint8Array, whole: Buffer): boolean {

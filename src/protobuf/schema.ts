@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
+import { asBuffer } from '../as-buffer.js';
 import { packageFolder } from '../own-files.js';
 import { type Definition, definitionsIn, definitionsOf } from './definitions.js';
 import { createTypeRegistry } from './type-registry.js';
@@ -84,7 +85,7 @@ function messageOf(error: unknown): string {
 }
 
 function decodeType(type: protobuf.Type, bytes: Uint8Array): protobuf.Message {
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const buffer = asBuffer(bytes);
   const reader = protobuf.Reader.create(buffer) as BudgetedReader;
   reader.slots = MAX_SLOTS;
   reader.discardUnknown = true;

@@ -1,4 +1,5 @@
 import protobuf from 'protobufjs';
+import { asBuffer } from '../as-buffer.js';
 import type { DurationValue } from '../protobuf/duration.js';
 import { DecodeError } from '../protobuf/schema.js';
 import type { Any, DeltaDiscoveryResponse, DiscoveryResponse, WrappedResource } from './discovery.js';
@@ -39,9 +40,6 @@ function endOf(reader: protobuf.Reader): number {
   if (length > reader.len - reader.pos) throw new RangeError(`a message of ${length} bytes goes beyond the end`);
   return reader.pos + length;
 }
-
-const asBuffer = (bytes: Uint8Array): Buffer =>
-  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 
 function readWhole<T>(typeName: string, bytes: Uint8Array, readers: FieldReaders<T>, into: T): T {
   try {

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { asBuffer } from '../../as-buffer.js';
 import type { HealthStatus, LbEndpoint, LoadAssignment, Locality, LocalityEndpoints } from '../../model/endpoint.js';
 
 /** Where nothing else is said. */
@@ -13,7 +14,7 @@ export const noLocality: Locality = Object.freeze({ region: '', zone: '', subZon
  */
 export function readPlainLoadAssignment(bytes: Uint8Array): LoadAssignment | undefined {
   if (bytes.length > longest) return undefined;
-  const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const buffer = asBuffer(bytes);
   try {
     return readAssignment({ bytes: buffer, pos: 0 }, buffer.length);
   } catch (error) {
