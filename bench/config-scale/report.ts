@@ -1,7 +1,8 @@
-import { fillTemplate } from '../side-by-side/fill-template.js';
+import { fillTemplate, listParts } from '../side-by-side/fill-template.js';
 import { showSpread, spreadOf } from '../side-by-side/results.js';
 import { table } from '../side-by-side/table.js';
-import { judge, percentile, type Verdict, variantTitles } from './requirements.js';
+import { listMisses, verdictTable } from '../side-by-side/verdicts.js';
+import { judge, percentile, variantTitles } from './requirements.js';
 import type { Phase, Results, ScaleResult, UnderLoad } from './results.js';
 
 /**
@@ -14,9 +15,7 @@ export function renderReport(template: string, results: Results): string {
 
 /** All parts one after the other, for the terminal. */
 export function renderResults(results: Results): string {
-  return Object.entries(sections(results))
-    .map(([name, text]) => `## ${name}\n\n${text}\n`)
-    .join('\n');
+  return listParts(sections(results));
 }
 
 function sections(results: Results) {
@@ -24,7 +23,10 @@ function sections(results: Results) {
   return {
     machine: machine(results),
     'must-hold': verdictTable(verdicts),
-    misses: misses(verdicts),
+    misses: listMisses(
+      verdicts,
+      ({ got, wanted, by, because }) => `${got}, wanted ${wanted}, missed by ${by}. ${because}`,
+    ),
     scale: scaleTable(results.scale),
     load: results.load.length === 0 ? 'Not measured.' : results.load.map(loadTable).join('\n\n'),
   } as const;
@@ -42,25 +44,6 @@ function machine({
 const thousands = (value: number): string => value.toLocaleString('en');
 const seconds = (ms: number): string => (ms / 1000).toFixed(2);
 const oneDigit = (value: number): string => value.toFixed(1);
-
-function verdictTable(verdicts: readonly Verdict[]): string {
-  const rows = verdicts.map(({ title, wanted, got, verdict, by }) => [
-    title,
-    wanted,
-    got,
-    by ? `**missed** by ${by}` : verdict,
-  ]);
-  return table(['', 'wanted', 'measured', ''], rows);
-}
-
-function misses(verdicts: readonly Verdict[]): string {
-  const missed = verdicts.filter(({ verdict }) => verdict === 'missed');
-  const open = verdicts.filter(({ verdict }) => verdict === 'not measured').length;
-  if (missed.length === 0) return open === 0 ? 'None.' : `None of those that were measured; ${open} were not.`;
-  return missed
-    .map(({ title, wanted, got, by, because }) => `- ${title}: ${got}, wanted ${wanted}, missed by ${by}. ${because}`)
-    .join('\n');
-}
 
 function scaleTable(results: readonly ScaleResult[]): string {
   const rows = results.map(({ peer, variant, readyMs, readyCpuMs, readyMiB, settledMiB, changesCpuMs }) => [

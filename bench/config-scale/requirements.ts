@@ -1,15 +1,9 @@
 import { spreadOf } from '../side-by-side/results.js';
+import type { Verdict as Line } from '../side-by-side/verdicts.js';
 import { loadPhases, type PeerName, type Results, type ScaleResult, type UnderLoad, type Variant } from './results.js';
 
-/** One line of what has to hold, with what this run says of it. */
-export interface Verdict {
-  readonly title: string;
-  /** As in "at most 0.5 of Envoy's". */
-  readonly wanted: string;
-  readonly got: string;
-  readonly verdict: 'holds' | 'missed' | 'not measured';
-  /** Of a missed one: by how much. */
-  readonly by?: string;
+/** What this run says of something that has to hold. */
+export interface Verdict extends Line {
   /** What it comes from, when it is missed. */
   readonly because: string;
 }

@@ -11,3 +11,10 @@ export function fillTemplate(template: string, parts: Readonly<Record<string, st
   });
   return `${text.trimEnd()}\n`;
 }
+
+/** All parts one after the other, for the terminal. */
+export function listParts(parts: Readonly<Record<string, string>>): string {
+  return Object.entries(parts)
+    .map(([name, text]) => `## ${name}\n\n${text}\n`)
+    .join('\n');
+}

@@ -1,5 +1,5 @@
-import { fillTemplate } from './fill-template.js';
-import { judge, type Verdict } from './requirements.js';
+import { fillTemplate, listParts } from './fill-template.js';
+import { judge } from './requirements.js';
 import {
   type EnduranceRound,
   figure,
@@ -12,6 +12,7 @@ import {
   type ThroughputRound,
 } from './results.js';
 import { table } from './table.js';
+import { listMisses, verdictTable } from './verdicts.js';
 
 /** Above this share of one CPU, work of others disturbed a row. */
 const disturbed = 0.15;
@@ -26,12 +27,11 @@ export function renderReport(template: string, results: Results): string {
 
 /** All parts one after the other, for the terminal. */
 export function renderResults(results: Results): string {
-  return Object.entries(sections(results))
-    .map(([name, text]) => `## ${name}\n\n${text}\n`)
-    .join('\n');
+  return listParts(sections(results));
 }
 
 function sections(results: Results) {
+  const verdicts = judge(results);
   const group = (wanted: ThroughputCase['group']) => results.throughput.filter((one) => one.group === wanted);
   const each = (cases: readonly ThroughputCase[]) =>
     cases.length === 0
@@ -39,8 +39,8 @@ function sections(results: Results) {
       : cases.map((one) => `### ${one.title}\n\n${throughputTable(results, one)}`).join('\n\n');
   return {
     machine: machine(results),
-    'must-hold': verdictTable(judge(results)),
-    misses: misses(judge(results)),
+    'must-hold': verdictTable(verdicts),
+    misses: listMisses(verdicts, ({ got, wanted, by }) => `${got}, wanted ${wanted}; ${by} too much.`),
     overview: overview(results, group('bodies')),
     bodies: each(group('bodies')),
     multiplexed: each(group('multiplexed')),
@@ -185,21 +185,4 @@ function enduranceTable(results: Results): string {
     ['RSS MiB after', column(({ rssMiB }) => rssMiB, fixed(0))],
     ['of which what serves', workers],
   ]);
-}
-
-function verdictTable(verdicts: readonly Verdict[]): string {
-  const rows = verdicts.map(({ title, wanted, got, verdict, by }) => [
-    title,
-    wanted,
-    got.split('\n')[0] ?? '',
-    by ? `**missed** by ${by}` : verdict,
-  ]);
-  return table(['', 'wanted', 'measured', ''], rows);
-}
-
-function misses(verdicts: readonly Verdict[]): string {
-  const missed = verdicts.filter(({ verdict }) => verdict === 'missed');
-  const open = verdicts.filter(({ verdict }) => verdict === 'not measured').length;
-  if (missed.length === 0) return open === 0 ? 'None.' : `None of those that were measured; ${open} were not.`;
-  return missed.map(({ title, wanted, got, by }) => `- ${title}: ${got}, wanted ${wanted}; ${by} too much.`).join('\n');
 }

@@ -9,18 +9,7 @@ import {
   showSpread,
   type ThroughputRound,
 } from './results.js';
-
-/** One line of what has to hold, with what this run says of it. */
-export interface Verdict {
-  readonly title: string;
-  /** As in "at most 0.6". */
-  readonly wanted: string;
-  /** What was measured, with its parts; the reason when there is nothing. */
-  readonly got: string;
-  readonly verdict: 'holds' | 'missed' | 'not measured';
-  /** Of a missed one: by how much. */
-  readonly by?: string;
-}
+import type { Verdict } from './verdicts.js';
 
 /** Everything that has to hold, judged by these results. */
 export function judge(results: Results): readonly Verdict[] {
