@@ -44,6 +44,20 @@ describe('plugins/go-length-prefixed', () => {
   const check = (...args: string[]) =>
     runChild(process.execPath, [cliPath, 'plugin', 'check', library, '--plugin-root', projectRoot, ...args]);
 
+  /** Starts a Pontoon whose requests all go to `framed`. */
+  const serve = async (cluster: string): Promise<{ pontoon: Pontoon; url: string }> => {
+    const listener = httpListener(
+      'front',
+      'front',
+      'route_config: {name: r, virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: framed}}]}]}',
+    );
+    const started = await startPontoon({
+      bootstrap: `admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}\nstatic_resources: {clusters: [${cluster}], listeners: [${listener}]}`,
+    });
+    pontoon = started;
+    return { pontoon: started, url: await started.listener('front') };
+  };
+
   it('serves requests in a Pontoon process', async () => {
     const cluster = bridgeCluster({
       name: 'framed',
@@ -52,24 +66,16 @@ describe('plugins/go-length-prefixed', () => {
       plugin: 'length_prefixed',
       config: '{length_size: 2, endianness: little}',
     });
-    const listener = httpListener(
-      'front',
-      'front',
-      'route_config: {name: r, virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: framed}}]}]}',
-    );
-    pontoon = await startPontoon({
-      bootstrap: `admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}\nstatic_resources: {clusters: [${cluster}], listeners: [${listener}]}`,
-    });
-    const url = await pontoon.listener('front');
+    const { pontoon: running, url } = await serve(cluster);
     for (const body of ['hello', 'go', 'x'.repeat(1000)]) {
       const response = await fetch(url, { method: 'POST', body, headers: { connection: 'close' } });
       expect(response.status).to.equal(200);
       expect(await response.text()).to.equal(body.toUpperCase());
     }
-    expect(await pontoon.stat('bridge.go_libraries')).to.equal(1);
+    expect(await running.stat('bridge.go_libraries')).to.equal(1);
     expect(server.connections).to.have.length(1);
-    expect(pontoon.log()).to.include('a Go library runs in this process');
-    expect(await pontoon.stop()).to.equal(0);
+    expect(running.log()).to.include('a Go library runs in this process');
+    expect(await running.stop()).to.equal(0);
   });
 
   describe('with a server that is driven by the test', () => {
@@ -94,15 +100,7 @@ describe('plugins/go-length-prefixed', () => {
         },
       });
       const cluster = bridgeCluster({ name: 'framed', ports: [framed.port], library, plugin: 'length_prefixed' });
-      const listener = httpListener(
-        'front',
-        'front',
-        'route_config: {name: r, virtual_hosts: [{name: v, domains: ["*"], routes: [{match: {prefix: /}, route: {cluster: framed}}]}]}',
-      );
-      pontoon = await startPontoon({
-        bootstrap: `admin: {address: {socket_address: {address: 127.0.0.1, port_value: 0}}}\nstatic_resources: {clusters: [${cluster}], listeners: [${listener}]}`,
-      });
-      front = await pontoon.listener('front');
+      front = (await serve(cluster)).url;
     });
 
     afterEach(() => framed.close());
