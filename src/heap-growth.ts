@@ -1,0 +1,26 @@
+import { getHeapStatistics, setFlagsFromString } from 'node:v8';
+
+/** Bytes. A collection of less takes some tens of milliseconds, and it is worth them to stay small. */
+const largeHeap = 64 * 1024 * 1024;
+/** Of what a full collection has left. */
+const growthPercent = 60;
+
+/**
+ * Keeps full collections apart in a process with a large configuration. The engine lets a heap grow by little before it collects again when little is allocated,
+ * and collects once more when nothing happens: both are right where much of a heap is garbage, and neither where nearly all of it is in use. There, each change of
+ * one cluster in state-of-the-world, whose answer has all clusters, would bring a collection that takes twice as long as the change itself.
+ *
+ * Not done while a heap is small, nor before the first `checkMs` are over: at a start the engine lets it grow faster than this.
+ */
+export function letLargeHeapGrow(checkMs = 5_000): void {
+  let large = false;
+  const look = (): void => {
+    // Not what is used: it falls by that much in each collection.
+    const isLarge = getHeapStatistics().total_heap_size > (large ? largeHeap / 2 : largeHeap);
+    if (isLarge === large) return;
+    large = isLarge;
+    setFlagsFromString(`--heap-growing-percent=${large ? growthPercent : 0}`);
+    setFlagsFromString(large ? '--no-memory-reducer' : '--memory-reducer');
+  };
+  setInterval(look, checkMs).unref();
+}
