@@ -1,3 +1,5 @@
+import { TimerWheel } from './timer-wheel.js';
+
 /** Time, as far as the program depends on it; tests put their own in its place. All values in milliseconds. */
 export interface Clock {
   /** Wall clock, since the epoch. */
@@ -9,7 +11,11 @@ export interface Clock {
    * must last for longer than a turn.
    */
   turnTime(): number;
-  setTimeout(callback: () => void, ms: number): Timer;
+  /**
+   * Calls `callback` once, with `argument`, after `ms` milliseconds or somewhat later: never before. Those that come with every request
+   * give an argument instead of making a closure.
+   */
+  setTimeout<A = undefined>(callback: (argument: A) => void, ms: number, argument?: A): Timer;
 }
 
 export interface Timer {
@@ -31,7 +37,7 @@ function forgetTime(): void {
   timeOfTurn = undefined;
 }
 
-/** Without a closure for each: there are several per request. */
+/** Node's. Without a closure for each. */
 class NodeTimer implements Timer {
   readonly #handle: NodeJS.Timeout;
 
@@ -44,14 +50,27 @@ class NodeTimer implements Timer {
   }
 }
 
+const nodeTimers: Pick<Clock, 'monotonic' | 'setTimeout'> = {
+  monotonic: () => performance.now(),
+  setTimeout(callback, ms, argument) {
+    const handle = setTimeout(callback as (argument: unknown) => void, Math.min(ms, longestDelayMs), argument);
+    handle.unref();
+    return new NodeTimer(handle);
+  },
+};
+
+/** Shorter ones are exact to the millisecond. */
+const shortestInWheelMs = 100;
+
+const wheel = new TimerWheel(nodeTimers);
+
 /** The real clock. Its timers do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  monotonic: () => performance.now(),
+  monotonic: nodeTimers.monotonic,
   turnTime: () => timeOfTurn ?? askForTime(),
-  setTimeout(callback, ms) {
-    const handle = setTimeout(callback, Math.min(ms, longestDelayMs));
-    handle.unref();
-    return new NodeTimer(handle);
+  setTimeout(callback, ms, argument) {
+    if (ms >= shortestInWheelMs) return wheel.start(callback as (argument: unknown) => void, ms, argument);
+    return nodeTimers.setTimeout(callback, ms, argument);
   },
 };

@@ -3,7 +3,7 @@ import type { Clock, Timer } from '../clock.js';
 /**
  * Fires when nothing was touched for a while; never touched, it is a deadline. Starting, touching and stopping are cheap: they only note the
  * time, and the timer that runs already is armed anew when it fires too early. So a connection needs few timers, however many requests it
- * brings, and still each fires to the millisecond. `dispose` ends it.
+ * brings, and still each fires as exactly as the clock's timers do. `dispose` ends it.
  */
 export class InactivityTimer {
   readonly #clock: Clock;

@@ -33,7 +33,7 @@ export class RequestTimers {
 
   requestComplete(): void {
     this.#completeAt = this.#clock.turnTime();
-    if (this.#timeouts.ms > 0) this.#total = this.#clock.setTimeout(() => this.#handler.onTimeout(), this.#timeouts.ms);
+    if (this.#timeouts.ms > 0) this.#total = this.#clock.setTimeout(tellTimeout, this.#timeouts.ms, this.#handler);
     this.#startPerTry();
   }
 
@@ -58,6 +58,14 @@ export class RequestTimers {
   #startPerTry(): void {
     const { perTryMs } = this.#timeouts;
     if (perTryMs === 0 || this.#perTry || !this.#connected || this.#completeAt === undefined) return;
-    this.#perTry = this.#clock.setTimeout(() => this.#handler.onPerTryTimeout(), perTryMs);
+    this.#perTry = this.#clock.setTimeout(tellPerTryTimeout, perTryMs, this.#handler);
   }
+}
+
+function tellTimeout(handler: TimeoutHandler): void {
+  handler.onTimeout();
+}
+
+function tellPerTryTimeout(handler: TimeoutHandler): void {
+  handler.onPerTryTimeout();
 }

@@ -24,8 +24,8 @@ export class FakeClock implements Clock {
     return this.#elapsed;
   }
 
-  setTimeout(callback: () => void, ms: number): Timer {
-    const pending = { at: this.#elapsed + Math.max(0, ms), callback };
+  setTimeout<A>(callback: (argument: A) => void, ms: number, argument?: A): Timer {
+    const pending = { at: this.#elapsed + Math.max(0, ms), callback: () => callback(argument as A) };
     this.#timers.add(pending);
     return { cancel: () => void this.#timers.delete(pending) };
   }
