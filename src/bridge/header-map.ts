@@ -3,27 +3,45 @@
  * Pseudo headers (`:path` …) are stored like any others.
  */
 export class HeaderMap {
-  /** name, value, name, value … */
+  /** name, value, name, value …, and room behind them: to shorten an array is dear, and so is to lengthen it. */
   readonly #pairs: string[];
+  /** Where the room begins. */
+  #end: number;
 
-  constructor(pairs: string[] = []) {
+  /**
+   * @param pairs name, value, name, value …; the map's own from now on
+   * @param end only so many of them are taken, the rest is room
+   */
+  constructor(pairs: string[] = [], end = pairs.length) {
     this.#pairs = pairs;
+    this.#end = end;
   }
 
   /** How many name-value pairs there are. */
   get size(): number {
-    return this.#pairs.length / 2;
+    return this.#end / 2;
   }
 
-  /** name, value, name, value …, not copied. */
+  /** name, value, name, value …, copied. */
   get pairs(): readonly string[] {
-    return this.#pairs;
+    return this.#pairs.slice(0, this.#end);
+  }
+
+  /** The name of a pair. @param index below `size` */
+  nameAt(index: number): string {
+    return this.#pairs[2 * index] as string;
+  }
+
+  /** The value of a pair. @param index below `size` */
+  valueAt(index: number): string {
+    return this.#pairs[2 * index + 1] as string;
   }
 
   /** The first value of `name`. */
   get(name: string): string | undefined {
     const pairs = this.#pairs;
-    for (let i = 0; i < pairs.length; i += 2) if (pairs[i] === name) return pairs[i + 1];
+    const end = this.#end;
+    for (let i = 0; i < end; i += 2) if (pairs[i] === name) return pairs[i + 1];
     return undefined;
   }
 
@@ -34,24 +52,43 @@ export class HeaderMap {
   values(name: string): string[] {
     const found: string[] = [];
     const pairs = this.#pairs;
-    for (let i = 0; i < pairs.length; i += 2) if (pairs[i] === name) found.push(pairs[i + 1] as string);
+    const end = this.#end;
+    for (let i = 0; i < end; i += 2) if (pairs[i] === name) found.push(pairs[i + 1] as string);
     return found;
   }
 
   /** Replaces every value of `name` by one, at the place of the first. */
   set(name: string, value: string): void {
     const pairs = this.#pairs;
-    for (let i = 0; i < pairs.length; i += 2) {
+    const end = this.#end;
+    for (let i = 0; i < end; i += 2) {
       if (pairs[i] !== name) continue;
       pairs[i + 1] = value;
       this.#deleteFrom(name, i + 2);
       return;
     }
-    pairs.push(name, value);
+    this.add(name, value);
+  }
+
+  /** As `set`, but at the first place of all. */
+  setFirst(name: string, value: string): void {
+    this.#deleteFrom(name, 0);
+    this.add(name, value);
+    const pairs = this.#pairs;
+    for (let i = this.#end - 1; i >= 2; i--) pairs[i] = pairs[i - 2] as string;
+    pairs[0] = name;
+    pairs[1] = value;
   }
 
   add(name: string, value: string): void {
-    this.#pairs.push(name, value);
+    const pairs = this.#pairs;
+    const end = this.#end;
+    // Up to the array's length there is room; there it grows by more than is asked for.
+    if (end < pairs.length) {
+      pairs[end] = name;
+      pairs[end + 1] = value;
+    } else pairs.push(name, value);
+    this.#end = end + 2;
   }
 
   delete(name: string): void {
@@ -61,36 +98,42 @@ export class HeaderMap {
   /** Removes all that have one of these names. */
   deleteAll(names: ReadonlySet<string>): void {
     const pairs = this.#pairs;
+    const end = this.#end;
     let kept = 0;
-    for (let i = 0; i < pairs.length; i += 2) {
+    for (let i = 0; i < end; i += 2) {
       if (names.has(pairs[i] as string)) continue;
-      pairs[kept] = pairs[i] as string;
-      pairs[kept + 1] = pairs[i + 1] as string;
+      if (kept < i) {
+        pairs[kept] = pairs[i] as string;
+        pairs[kept + 1] = pairs[i + 1] as string;
+      }
       kept += 2;
     }
-    if (kept < pairs.length) pairs.length = kept;
+    this.#end = kept;
   }
 
   /** Stops when `visit` returns false. `visit` must not change the map. */
   forEach(visit: (name: string, value: string) => unknown): void {
     const pairs = this.#pairs;
-    for (let i = 0; i < pairs.length; i += 2) if (visit(pairs[i] as string, pairs[i + 1] as string) === false) return;
+    const end = this.#end;
+    for (let i = 0; i < end; i += 2) if (visit(pairs[i] as string, pairs[i + 1] as string) === false) return;
   }
 
   clone(): HeaderMap {
-    return new HeaderMap(this.#pairs.slice());
+    return new HeaderMap(this.#pairs.slice(0, this.#end));
   }
 
   #deleteFrom(name: string, start: number): void {
     const pairs = this.#pairs;
+    const end = this.#end;
     let kept = start;
-    for (let i = start; i < pairs.length; i += 2) {
+    for (let i = start; i < end; i += 2) {
       if (pairs[i] === name) continue;
-      pairs[kept] = pairs[i] as string;
-      pairs[kept + 1] = pairs[i + 1] as string;
+      if (kept < i) {
+        pairs[kept] = pairs[i] as string;
+        pairs[kept + 1] = pairs[i + 1] as string;
+      }
       kept += 2;
     }
-    // Even a length that stays the same takes its time to set.
-    if (kept < pairs.length) pairs.length = kept;
+    this.#end = kept;
   }
 }

@@ -49,24 +49,15 @@ export interface ResponseHead {
   readonly contentLength: number | undefined;
 }
 
-/** What the plugin has set, made fit to be sent. Throws a TypeError when `content-length` is no length. */
-export function responseHead(set: HeaderMap, method: string | undefined): ResponseHead {
-  const status = set.get(':status') ?? '200';
-  const headers = new HeaderMap([':status', status]);
+/** Makes what the plugin has set fit to be sent, in the same map. Throws a TypeError when `content-length` is no length. */
+export function responseHead(headers: HeaderMap, method: string | undefined): ResponseHead {
+  const status = headers.get(':status') ?? '200';
+  headers.setFirst(':status', status);
+  headers.deleteAll(connectionHeaders);
   const hasBody = bodyAllowed(Number(status), method);
-  let contentLength: number | undefined;
-  set.forEach((name, value) => {
-    if (name === ':status' || connectionHeaders.has(name)) return;
-    if (name === 'content-length') {
-      const length = parseContentLength(value);
-      if (contentLength === length) return;
-      if (contentLength !== undefined) throw new TypeError('the response has two different content-length headers');
-      contentLength = length;
-      // RFC 9110 section 8.6: none with a 204.
-      if (status === '204') return;
-    }
-    headers.add(name, value);
-  });
+  const contentLength = readContentLength(headers);
+  // RFC 9110 section 8.6: none with a 204.
+  if (contentLength !== undefined && status === '204') headers.delete('content-length');
   return {
     headers,
     hasBody,
@@ -93,6 +84,19 @@ export function localReplyHeaders(set: HeaderMap): HeaderMap {
 /** RFC 9110 sections 9.3.2, 15.3.5 and 15.4.5. */
 export function bodyAllowed(status: number, method: string | undefined): boolean {
   return method !== 'HEAD' && status !== 204 && status !== 304;
+}
+
+/** Of several that say the same, one is left. */
+function readContentLength(headers: HeaderMap): number | undefined {
+  const announced = headers.get('content-length');
+  if (announced === undefined) return undefined;
+  const length = parseContentLength(announced);
+  for (let i = 0; i < headers.size; i++) {
+    if (headers.nameAt(i) !== 'content-length' || parseContentLength(headers.valueAt(i)) === length) continue;
+    throw new TypeError('the response has two different content-length headers');
+  }
+  headers.set('content-length', announced);
+  return length;
 }
 
 function parseContentLength(value: string): number {

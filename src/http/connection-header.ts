@@ -2,7 +2,11 @@ import type { HeaderMap } from '../bridge/header-map.js';
 
 /** Whether a comma-separated list holds `token`, whatever its case. */
 export function hasToken(list: string | undefined, token: string): boolean {
-  return list?.split(',').some((one) => one.trim().toLowerCase() === token) ?? false;
+  if (list === undefined || list.length < token.length) return false;
+  const lower = list.toLowerCase();
+  // Most are one token, or don't have it at all.
+  if (lower === token || !lower.includes(token)) return lower === token;
+  return lower.split(',').some((one) => one.trim() === token);
 }
 
 const maxNominated = 10;

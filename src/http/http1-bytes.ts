@@ -30,6 +30,16 @@ export const isQuotedText = byteClass(
   (_, byte) => byte === tab || (byte >= space && byte !== quote && byte !== backslash && byte !== 0x7f),
 );
 
+/** The characters of `HeaderUtility::authorityIsValid`. */
+export const isAuthority = byteClass((char) => /[!$%&'()*+,\-.0-9:;=@A-Z[\]_a-z~]/.test(char));
+export const isDigit = byteClass((char) => /[0-9]/.test(char));
+
+/** Whether all characters of `text` are of the class; nothing beyond one byte is. */
+export function allAre(text: string, byteClass: Uint8Array): boolean {
+  for (let i = 0; i < text.length; i++) if (byteClass[text.charCodeAt(i)] !== 1) return false;
+  return true;
+}
+
 /** ASCII letters in lower case, other bytes as they are. */
 export const lowerCase = Uint8Array.from({ length: 256 }, (_, byte) =>
   byte >= 0x41 && byte <= 0x5a ? byte + 32 : byte,

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Duplex } from 'node:stream';
 import { kept } from '../turn-memory.js';
+import { allAre, isTarget, isValue } from './http1-bytes.js';
 import type {
   BodyFraming,
   Http1Codec,
@@ -206,7 +207,8 @@ class NodeRequestParser implements RequestParser {
 
   #parsed(parsed: Parsed): void {
     if (this.#destroyed) return;
-    this.#ahead.push(parsed);
+    const error = parsed.kind === 'request' ? findInvalid(parsed.head) : undefined;
+    this.#ahead.push(error === undefined ? parsed : { kind: 'error', error });
     if (this.#current === undefined && this.#ahead.length === 1) this.#takeNext();
   }
 
@@ -293,4 +295,14 @@ function toParseError({ code, reason = '' }: NodeParserError): ParseError {
   }
   if (code === 'HPE_INVALID_TRANSFER_ENCODING') return { status: 501, details: 'http1.invalid_transfer_encoding' };
   return { status: 400, details: 'http1.codec_error' };
+}
+
+/** What Node lets pass, and we don't. */
+function findInvalid({ target, headers }: RequestHead): ParseError | undefined {
+  if (target === '' || !allAre(target, isTarget)) return { status: 400, details: 'http1.codec_error' };
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] === '' || !allAre(headers[i + 1] as string, isValue))
+      return { status: 400, details: 'http1.invalid_characters' };
+  }
+  return undefined;
 }

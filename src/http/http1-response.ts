@@ -1,4 +1,5 @@
 import type { HeaderMap } from '../bridge/header-map.js';
+import { colon } from './http1-bytes.js';
 
 /** How the end of a response body shows (RFC 9112 section 6.3). `tunnel`: after CONNECT, bytes until the connection closes. */
 export type ResponseFraming = 'none' | 'length' | 'chunked' | 'close' | 'tunnel';
@@ -67,6 +68,28 @@ const reasonPhrases: Readonly<Record<number, string>> = {
 
 export const reasonPhrase = (status: number): string => reasonPhrases[status] ?? 'Unknown';
 
+const statusLines = new Map<number, string>();
+
+/** Without the end of the line. Few statuses exist, and each joining of strings is an object. */
+function statusLine(protocol: 'HTTP/1.0' | 'HTTP/1.1', status: number): string {
+  if (protocol === 'HTTP/1.0') return `HTTP/1.0 ${status} ${reasonPhrase(status)}`;
+  let line = statusLines.get(status);
+  if (line === undefined) {
+    line = Buffer.from(`HTTP/1.1 ${status} ${reasonPhrase(status)}`).toString('latin1');
+    statusLines.set(status, line);
+  }
+  return line;
+}
+
+/** Of the headers that most responses have: the end of the line before and the name. */
+const lineBegins = new Map(
+  ['content-length', 'content-type', 'date', 'server', 'transfer-encoding', 'x-envoy-upstream-service-time'].map(
+    (name) => [name, `\r\n${name}: `],
+  ),
+);
+
+const isPseudoHeader = (name: string): boolean => name.charCodeAt(0) === colon;
+
 /** What is known when the head of a response is written. */
 export interface ResponseContext {
   readonly protocol: 'HTTP/1.0' | 'HTTP/1.1';
@@ -124,13 +147,12 @@ export class ResponseEncoder {
   writeHead(protocol: 'HTTP/1.0' | 'HTTP/1.1', headers: HeaderMap): void {
     if (this.#announcement) headers.set(...this.#announcement);
     const status = Number(headers.get(':status'));
-    let head = `${protocol} ${status} ${reasonPhrase(status)}\r\n`;
-    const { pairs } = headers;
-    for (let i = 0; i < pairs.length; i += 2) {
-      const name = pairs[i] as string;
-      if (!name.startsWith(':')) head += `${name}: ${pairs[i + 1]}\r\n`;
+    let head = statusLine(protocol, status);
+    for (let i = 0; i < headers.size; i++) {
+      const name = headers.nameAt(i);
+      if (!isPseudoHeader(name)) head = head + (lineBegins.get(name) ?? `\r\n${name}: `) + headers.valueAt(i);
     }
-    this.#sink.write(`${head}\r\n`);
+    this.#sink.write(`${head}\r\n\r\n`);
   }
 
   /** Returns how many bytes of the body were written, or undefined: more than content-length announced, and nothing was written. */

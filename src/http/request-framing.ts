@@ -1,3 +1,4 @@
+import { allAre, isDigit } from './http1-bytes.js';
 import type { ParseError, RequestHead } from './request-parser.js';
 
 /** How the body of a request is delimited (RFC 9112 section 6.3). `tunnel`: after CONNECT, bytes until the client closes. */
@@ -42,7 +43,7 @@ export function readFraming(head: RequestHead): RequestFraming | ParseError {
 
 /** 1*DIGIT of at most 64 bits (RFC 9110 section 8.6). Above 2^53 the number is not exact, and need not be: nobody will send so much. */
 function parseLength(text: string): number | undefined {
-  if (!/^[0-9]+$/.test(text)) return undefined;
+  if (text === '' || !allAre(text, isDigit)) return undefined;
   const length = Number(text);
   return length < 2 ** 64 ? length : undefined;
 }

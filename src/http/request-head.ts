@@ -1,8 +1,9 @@
 import { HeaderMap } from '../bridge/header-map.js';
 import type { HttpConnectionManager } from '../model/listener.js';
 import { hasToken, removeNominatedHeaders } from './connection-header.js';
+import { allAre, isAuthority, isDigit } from './http1-bytes.js';
 import { knownMethods } from './known-words.js';
-import { bodyFraming, type RequestHead } from './request-parser.js';
+import { announcesBody, type RequestHead } from './request-parser.js';
 import { parseRequestTarget } from './request-target.js';
 
 /** A head that Envoy's HTTP/1 codec would refuse: answered with `status` and its reason phrase, then the connection is closed. */
@@ -46,10 +47,8 @@ const joined = new Set([
   'x-request-id',
 ]);
 
-/** obs-text is allowed, control characters but the tab are not (RFC 9110 section 5.5). */
-const validValue = /^[\t\x20-\x7e\x80-\xff]*$/;
-/** The characters of `HeaderUtility::authorityIsValid`. */
-const validAuthority = /^[!$%&'()*+,\-.0-9:;=@A-Z[\]_a-z~]*$/;
+/** What is set in a request before it is routed, and to be passed on: the target and the host, and some six headers. */
+const roomForMore = 16;
 
 const badRequest = (details: string): Refusal => ({ status: 400, details });
 
@@ -82,11 +81,14 @@ export function acceptHead(head: RequestHead, config: HttpConnectionManager): Ac
       ? config.http1.defaultHostForHttp10
       : undefined;
   const authority = target.authority ?? headers.get('host') ?? fallbackHost;
-  if (authority !== undefined && !validAuthority.test(authority)) return badRequest('http.invalid_authority');
+  if (authority !== undefined && !allAre(authority, isAuthority)) return badRequest('http.invalid_authority');
 
-  const endStream = !upgrade && head.method !== 'CONNECT' && bodyFraming(head.headers).kind === 'none';
+  const endStream = !upgrade && head.method !== 'CONNECT' && !announcesBody(head.headers);
+  headers.delete('host');
+  setOrDelete(headers, ':path', target.path);
+  setOrDelete(headers, ':authority', authority);
   return {
-    headers: withPseudoHeaders(head.method, target.path, authority, target.scheme, headers),
+    headers: target.scheme === undefined ? headers : withScheme(headers, target.scheme),
     endStream,
     upgrade,
     close,
@@ -101,13 +103,17 @@ const isUpgrade = (headers: HeaderMap): boolean =>
 const asksProxyForUpgrade = (headers: HeaderMap): boolean =>
   headers.has('upgrade') && hasToken(headers.get('proxy-connection'), 'upgrade');
 
+/** With places for the pseudo headers in front. */
 function collectHeaders(head: RequestHead, config: HttpConnectionManager): HeaderMap | Refusal {
-  const headers = new HeaderMap([]);
   const raw = head.headers;
+  const headers = new HeaderMap(new Array<string>(raw.length + roomForMore), 0);
+  headers.add(':method', head.method);
+  headers.add(':path', '');
+  headers.add(':authority', '');
+  const pseudoHeaders = headers.size;
   for (let i = 0; i < raw.length; i += 2) {
     const name = raw[i] as string;
     const value = raw[i + 1] as string;
-    if (name === '' || !validValue.test(value)) return badRequest('http1.invalid_characters');
     // RFC 9112 section 3.2: more than one Host is an error. Envoy joins them.
     if (name === 'host' && headers.has('host')) return badRequest('http.invalid_authority');
     if (name === 'content-length' && headers.has('content-length')) return badRequest('http1.codec_error');
@@ -118,7 +124,8 @@ function collectHeaders(head: RequestHead, config: HttpConnectionManager): Heade
     const first = joined.has(name) ? headers.get(name) : undefined;
     if (first !== undefined) headers.set(name, `${first},${value}`);
     else headers.add(name, value);
-    if (headers.size > config.maxHeadersCount) return { status: 431, details: 'http1.too_many_headers' };
+    if (headers.size - pseudoHeaders > config.maxHeadersCount)
+      return { status: 431, details: 'http1.too_many_headers' };
   }
   return headers;
 }
@@ -127,7 +134,7 @@ function collectHeaders(head: RequestHead, config: HttpConnectionManager): Heade
 function checkFraming(head: RequestHead, headers: HeaderMap): Refusal | undefined {
   const connect = head.method === 'CONNECT';
   const length = headers.get('content-length');
-  if (length !== undefined && !/^[0-9]+$/.test(length)) return badRequest('http1.codec_error');
+  if (length !== undefined && (length === '' || !allAre(length, isDigit))) return badRequest('http1.codec_error');
   if (connect && length !== undefined) {
     if (length !== '0') return badRequest('http1.body_disallowed');
     headers.delete('content-length');
@@ -168,19 +175,15 @@ function removeH2cUpgrade(headers: HeaderMap): void {
   else headers.delete('connection');
 }
 
-function withPseudoHeaders(
-  method: string,
-  path: string | undefined,
-  authority: string | undefined,
-  scheme: string | undefined,
-  headers: HeaderMap,
-): HeaderMap {
-  const pairs = [':method', method];
-  if (path !== undefined) pairs.push(':path', path);
-  if (authority !== undefined) pairs.push(':authority', authority);
-  if (scheme !== undefined) pairs.push(':scheme', scheme);
-  headers.forEach((name, value) => {
-    if (name !== 'host') pairs.push(name, value);
-  });
+function setOrDelete(headers: HeaderMap, name: string, value: string | undefined): void {
+  if (value === undefined) headers.delete(name);
+  else headers.set(name, value);
+}
+
+/** Only the absolute form of a target has one: behind the other pseudo headers. */
+function withScheme(headers: HeaderMap, scheme: string): HeaderMap {
+  const pairs = [...headers.pairs];
+  const firstOther = pairs.findIndex((name, index) => index % 2 === 0 && !name.startsWith(':'));
+  pairs.splice(firstOther < 0 ? pairs.length : firstOther, 0, ':scheme', scheme);
   return new HeaderMap(pairs);
 }

@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto';
 import type { HeaderMap } from '../bridge/header-map.js';
 import type { HttpConnectionManager } from '../model/listener.js';
 import type { TlsInfo } from '../tls/tls-info.js';
 import { forwardClientCert } from './client-cert-header.js';
 import { sanitizeTe } from './connection-header.js';
 import { isLoopback, lastForwardedAddress } from './remote-address.js';
+import { newRequestId } from './request-id.js';
 
 /** Where a request comes from, and us. Addresses without ports; `remoteAddress` '' for a Unix domain socket. */
 export interface ConnectionAddresses {
@@ -15,17 +15,10 @@ export interface ConnectionAddresses {
 }
 
 /** Of one connection, which is the codec's (RFC 9110 section 7.6.1), or the connection manager's to say. */
-const ownHeaders = new Set([
-  'connection',
-  'upgrade',
-  'x-envoy-internal',
-  'keep-alive',
-  'proxy-connection',
-  'transfer-encoding',
-]);
+const ownHeaders = ['connection', 'upgrade', 'x-envoy-internal', 'keep-alive', 'proxy-connection', 'transfer-encoding'];
 
 /** Set by proxies inside; from anyone else they are lies (Envoy's `cleanInternalHeaders`). */
-const internalHeaders = new Set([
+const internalHeaders = [
   'x-envoy-retriable-status-codes',
   'x-envoy-retriable-header-names',
   'x-envoy-retry-on',
@@ -40,14 +33,18 @@ const internalHeaders = new Set([
   'x-envoy-ip-tags',
   'x-envoy-original-url',
   'x-envoy-hedge-on-per-try-timeout',
-]);
-const edgeHeaders = new Set([
+];
+const edgeHeaders = [
   'x-envoy-decorator-operation',
   'x-envoy-downstream-service-cluster',
   'x-envoy-downstream-service-node',
   'x-envoy-original-path',
   'x-envoy-original-host',
-]);
+];
+
+/** What no client may say; no client of an edge. */
+const notFromClients = new Set([...ownHeaders, ...internalHeaders]);
+const notFromOutside = new Set([...notFromClients, ...edgeHeaders]);
 
 /**
  * Envoy's `ConnectionManagerUtility::mutateRequestHeaders`: takes away what a client may not say and adds what the server should know.
@@ -59,7 +56,7 @@ export function mutateRequestHeaders(
   config: HttpConnectionManager,
   addresses: ConnectionAddresses,
 ): string | undefined {
-  headers.deleteAll(ownHeaders);
+  headers.deleteAll(config.useRemoteAddress ? notFromOutside : notFromClients);
   sanitizeTe(headers);
   const referer = headers.get('referer');
   if (referer !== undefined && !isValidReferer(referer)) headers.delete('referer');
@@ -74,8 +71,6 @@ export function mutateRequestHeaders(
     headers.set(':scheme', proto === 'https' ? 'https' : 'http');
   }
 
-  if (config.useRemoteAddress) headers.deleteAll(edgeHeaders);
-  headers.deleteAll(internalHeaders);
   if (config.via !== '') appendVia(headers, config.via);
   const external = clientAddress ?? addresses.remoteAddress;
   if (config.useRemoteAddress && external !== '') headers.set('x-envoy-external-address', external);
@@ -113,7 +108,7 @@ const traceBytePosition = 14;
 function setRequestId(headers: HeaderMap, config: HttpConnectionManager): void {
   const present = headers.get('x-request-id');
   if (present === undefined || present === '' || (config.useRemoteAddress && !config.preserveExternalRequestId)) {
-    headers.set('x-request-id', randomUUID());
+    headers.set('x-request-id', newRequestId());
   } else if (config.useRemoteAddress && present.length === 36) {
     headers.set('x-request-id', `${present.slice(0, traceBytePosition)}4${present.slice(traceBytePosition + 1)}`);
   }

@@ -1,9 +1,13 @@
 /** The head of one HTTP/1 request as it stood on the wire. */
 export interface RequestHead {
   readonly method: string;
+  /** Of visible ASCII. */
   readonly target: string;
   readonly protocol: 'HTTP/1.0' | 'HTTP/1.1';
-  /** name, value, name, value …; names lower-case, values without white space around them, bytes as latin1. */
+  /**
+   * name, value, name, value …; names lower-case and never empty, values without white space around them and of the characters that RFC 9110
+   * section 5.5 allows, bytes as latin1.
+   */
   readonly headers: string[];
   /** The request line and the header lines, in bytes. */
   readonly size: number;
@@ -52,6 +56,16 @@ export type BodyFraming =
   | { readonly kind: 'none' }
   | { readonly kind: 'length'; readonly length: number }
   | { readonly kind: 'chunked' };
+
+/** Whether a body is announced; the parser found the headers consistent. */
+export function announcesBody(headers: readonly string[]): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i];
+    if (name === 'transfer-encoding') return true;
+    if (name === 'content-length') return Number(headers[i + 1]) > 0;
+  }
+  return false;
+}
 
 /** The framing that the headers announce. */
 export function bodyFraming(headers: readonly string[]): BodyFraming {

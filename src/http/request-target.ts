@@ -13,12 +13,9 @@ export interface RequestTarget {
 const absoluteForm =
   /^([A-Za-z]+):\/\/(?:[A-Za-z0-9\-_.!~*'()%;:&=+$,]*@)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?([/?].*)?$/;
 const authorityForm = /^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):([0-9]{1,5})$/;
-/** What may stand in a target at all. */
-const visible = /^[!-~]+$/;
 
-/** Reads a target; a string is the reason why it is refused, as Envoy's response code details have it. */
+/** Reads a target of visible ASCII; a string is the reason why it is refused, as Envoy's response code details have it. */
 export function parseRequestTarget(method: string, target: string, allowAbsoluteUrl: boolean): RequestTarget | string {
-  if (!visible.test(target)) return 'http1.codec_error';
   if (method === 'CONNECT') return parseAuthorityForm(target);
   if (target.startsWith('/') || (method === 'OPTIONS' && target.startsWith('*')) || !allowAbsoluteUrl) {
     return { path: target, authority: undefined, scheme: undefined };

@@ -1,30 +1,30 @@
 import type { HeaderMap } from '../bridge/header-map.js';
 import type { Clock } from '../clock.js';
 import type { HttpConnectionManager } from '../model/listener.js';
+import { allAre, colon, isDigit, isToken, isValue } from './http1-bytes.js';
 import { appendVia } from './request-headers.js';
-
-const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const value = /^[\t\x20-\x7e\x80-\xff]*$/;
 
 /** Why response headers can't be sent, or undefined. A name or value that isn't one would let whoever wrote it write a second response. */
 export function findInvalidResponseHeader(headers: HeaderMap): string | undefined {
   const status = headers.get(':status');
-  if (status === undefined || !/^[2-5][0-9]{2}$/.test(status))
-    return `:status is ${JSON.stringify(status)}, not 200 to 599`;
-  const { pairs } = headers;
+  if (status === undefined || !isFinalStatus(status)) return `:status is ${JSON.stringify(status)}, not 200 to 599`;
   let length: string | undefined;
-  for (let i = 0; i < pairs.length; i += 2) {
-    const name = pairs[i] as string;
-    const text = pairs[i + 1] as string;
-    if (!name.startsWith(':') && !token.test(name)) return `${JSON.stringify(name)} is not a header name`;
-    if (!value.test(text)) return `the value of ${name} has a character that no header value may have`;
+  for (let i = 0; i < headers.size; i++) {
+    const name = headers.nameAt(i);
+    const text = headers.valueAt(i);
+    if (name.charCodeAt(0) !== colon && (name === '' || !allAre(name, isToken)))
+      return `${JSON.stringify(name)} is not a header name`;
+    if (!allAre(text, isValue)) return `the value of ${name} has a character that no header value may have`;
     if (name !== 'content-length') continue;
     if (length !== undefined && length !== text) return 'there are several values of content-length';
     length = text;
   }
-  if (length === undefined || /^[0-9]{1,15}$/.test(length)) return undefined;
+  if (length === undefined || (length !== '' && length.length <= 15 && allAre(length, isDigit))) return undefined;
   return `content-length is ${JSON.stringify(length)}`;
 }
+
+const isFinalStatus = (status: string): boolean =>
+  status.length === 3 && allAre(status, isDigit) && status >= '200' && status < '600';
 
 const connectionHeaders = new Set(['connection', 'upgrade', 'transfer-encoding', 'keep-alive', 'proxy-connection']);
 

@@ -10,8 +10,10 @@ export type QueryTest = (parameters: ReadonlyMap<string, string>) => boolean;
 
 /** The part of a request target that routes look at: without query and fragment. */
 export function pathOnly(target: string): string {
-  const end = target.search(/[?#]/);
-  return end < 0 ? target : target.slice(0, end);
+  const query = target.indexOf('?');
+  const path = query < 0 ? target : target.slice(0, query);
+  const fragment = path.indexOf('#');
+  return fragment < 0 ? path : path.slice(0, fragment);
 }
 
 /** Tests a path without its query. `connect` is no matter of the path: the caller sees to it. */

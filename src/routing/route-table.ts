@@ -216,15 +216,20 @@ function matchHost(host: Host | undefined, headers: HeaderMap, random: () => num
       const { numerator, denominator } = entry.fraction;
       if (Math.floor(drawn * denominator) >= numerator) continue;
     }
-    if (!entry.headers.every((test) => test(headers))) continue;
+    if (entry.headers.length > 0 && !allMatch(entry.headers, headers)) continue;
     if (entry.query.length > 0) {
       query ??= parseQuery(target ?? '');
-      const parameters = query;
-      if (!entry.query.every((test) => test(parameters))) continue;
+      if (!allMatch(entry.query, query)) continue;
     }
     return entry.result;
   }
   return undefined;
+}
+
+/** No closure: this runs for every request and every route before its own. */
+function allMatch<T>(tests: readonly ((of: T) => boolean)[], of: T): boolean {
+  for (const test of tests) if (!test(of)) return false;
+  return true;
 }
 
 /** By `x-forwarded-proto`, which the connection manager sets: what the client used, whatever stands in front of us. */
