@@ -11,6 +11,8 @@ export interface Clock {
    * must last for longer than a turn.
    */
   turnTime(): number;
+  /** `now()` at the time of `turnTime()`. */
+  turnNow(): number;
   /**
    * Calls `callback` once, with `argument`, after `ms` milliseconds or somewhat later: never before. Those that come with every request
    * give an argument instead of making a closure.
@@ -26,9 +28,11 @@ export interface Timer {
 const longestDelayMs = 2 ** 31 - 1;
 
 let timeOfTurn: number | undefined;
+let nowOfTurn = 0;
 
 function askForTime(): number {
   process.nextTick(forgetTime);
+  nowOfTurn = Date.now();
   timeOfTurn = performance.now();
   return timeOfTurn;
 }
@@ -69,6 +73,10 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: nodeTimers.monotonic,
   turnTime: () => timeOfTurn ?? askForTime(),
+  turnNow() {
+    if (timeOfTurn === undefined) askForTime();
+    return nowOfTurn;
+  },
   setTimeout(callback, ms, argument) {
     if (ms >= shortestInWheelMs) return wheel.start(callback as (argument: unknown) => void, ms, argument);
     return nodeTimers.setTimeout(callback, ms, argument);

@@ -15,9 +15,12 @@ import type { StreamConnection, StreamTimeout } from './stream-connection.js';
 type RequestState = 'head' | 'body' | 'complete';
 type ResponseState = 'waiting' | 'body' | 'complete';
 
+/** Of a request whose head has not come. */
+const noHeaders = new HeaderMap();
+
 /** One request and its response on an HTTP/1 connection, from the first byte of the request: the ActiveStream of Envoy's connection manager. */
 export class ActiveStream implements DownstreamStream {
-  requestHeaders = new HeaderMap();
+  requestHeaders = noHeaders;
   requestEndStream = false;
   readonly info: MutableStreamInfo;
   mutateReply: DownstreamStream['mutateReply'];
@@ -40,7 +43,7 @@ export class ActiveStream implements DownstreamStream {
     manager.retain();
     const { clock, config, stats } = manager;
     const now = clock.turnTime();
-    this.info = newStreamInfo(now, clock.now(), connection, manager.filterChainName);
+    this.info = newStreamInfo(now, clock.turnNow(), connection, manager.filterChainName);
     stats.downstream_rq_total.value++;
     stats.downstream_rq_http1_total.value++;
     stats.downstream_rq_active.value++;

@@ -50,7 +50,7 @@ export function createDateSource(clock: Clock): () => string {
   let second = -1;
   let text = '';
   return () => {
-    const now = Math.floor(clock.now() / 1000);
+    const now = Math.floor(clock.turnNow() / 1000);
     if (now !== second) {
       second = now;
       text = new Date(now * 1000).toUTCString();

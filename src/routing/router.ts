@@ -7,7 +7,7 @@ import type { Logger } from '../log.js';
 import type { ClusterSpecifier, DirectResponseAction, ForwardAction, RedirectAction } from '../model/route.js';
 import type { StatsStore } from '../stats/store.js';
 import type { ActiveCluster, ClusterManager } from '../upstream/cluster-manager.js';
-import { ForwardedRequest } from './forwarded-request.js';
+import { type ForwardContext, ForwardedRequest } from './forwarded-request.js';
 import { failureOutcome, type RoutingFailure, sendLocalReply } from './local-reply.js';
 import { proxyProtocolHeader } from './proxy-protocol.js';
 import { newLocation } from './redirect.js';
@@ -56,7 +56,7 @@ interface Routing {
 export function createRouter(routerOptions: RouterOptions): Router {
   const { clusters, startExchange, stats, log, clock, random } = routerOptions;
   const routerStats = new WeakMap<RoutingOptions, RouterStats>();
-  const clusterStatsOf = clusterStatsLookup();
+  const context: ForwardContext = { clock, random, startExchange, findCluster, clusterStatsOf: clusterStatsLookup() };
 
   function statsOf(options: RoutingOptions): RouterStats {
     let found = routerStats.get(options);
@@ -118,27 +118,19 @@ export function createRouter(routerOptions: RouterOptions): Router {
     const rules = retryRules(route.retryPolicy, requestHeaders);
     const perTryTimeoutMs = route.retryPolicy?.policy.perTryTimeoutMs ?? 0;
     const request = new ForwardedRequest(
+      context,
       {
         stream,
+        clusterName: name,
         route,
         timeouts: takeRequestTimeouts(requestHeaders, action.timeoutMs, perTryTimeoutMs),
         retryRules: rules,
         suppressEnvoyHeaders: options.suppressEnvoyHeaders,
-        clock,
-        random,
         routerStats: routing.stats,
-        clusterStatsOf,
-        findCluster: () => findCluster(name),
-        startExchange,
-        exchangeOptions: {
-          priority: action.priority,
-          routeName: routing.routeConfigName,
-          requestHeaders,
-          requestEndStream: stream.requestEndStream,
-          requestBufferLimit: bufferLimit(route, options),
-          preface: prefaceOf(action, stream),
-          info,
-        },
+        routeName: routing.routeConfigName,
+        priority: action.priority,
+        requestBufferLimit: bufferLimit(route, options),
+        preface: prefaceOf(action, stream),
       },
       found.cluster,
     );

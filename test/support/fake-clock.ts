@@ -24,6 +24,10 @@ export class FakeClock implements Clock {
     return this.#elapsed;
   }
 
+  turnNow(): number {
+    return this.now();
+  }
+
   setTimeout<A>(callback: (argument: A) => void, ms: number, argument?: A): Timer {
     const pending = { at: this.#elapsed + Math.max(0, ms), callback: () => callback(argument as A) };
     this.#timers.add(pending);
