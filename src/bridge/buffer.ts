@@ -57,7 +57,11 @@ export class ByteQueue {
     if (data.length === 0) return;
     if (this.#pieces.length === 0) this.#block = undefined;
     this.#length += data.length;
-    this.#pieces.unshift(data);
+    // As literals: an array that grows from nothing has room for seventeen.
+    const [first] = this.#pieces;
+    if (first === undefined) this.#pieces = [data];
+    else if (this.#pieces.length === 1) this.#pieces = [data, first];
+    else this.#pieces.unshift(data);
   }
 
   /** Makes the queue's own what would be gone after this turn, with room for what may come. */

@@ -147,12 +147,16 @@ export class ResponseEncoder {
   writeHead(protocol: 'HTTP/1.0' | 'HTTP/1.1', headers: HeaderMap): void {
     if (this.#announcement) headers.set(...this.#announcement);
     const status = Number(headers.get(':status'));
-    let head = statusLine(protocol, status);
+    const sink = this.#sink;
+    // Piece by piece: strings that are joined are objects, and joined again to be written.
+    sink.write(statusLine(protocol, status));
     for (let i = 0; i < headers.size; i++) {
       const name = headers.nameAt(i);
-      if (!isPseudoHeader(name)) head = head + (lineBegins.get(name) ?? `\r\n${name}: `) + headers.valueAt(i);
+      if (isPseudoHeader(name)) continue;
+      sink.write(lineBegins.get(name) ?? `\r\n${name}: `);
+      sink.write(headers.valueAt(i));
     }
-    this.#sink.write(`${head}\r\n\r\n`);
+    sink.write('\r\n\r\n');
   }
 
   /** Returns how many bytes of the body were written, or undefined: more than content-length announced, and nothing was written. */

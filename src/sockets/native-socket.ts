@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { kept } from '../turn-memory.js';
+import { slice } from './slice.js';
 import type { SocketEvents, SocketLoop, SocketsAddon } from './socket-loop.js';
 import type { SocketHandler, StreamSocket } from './stream-socket.js';
 
@@ -78,20 +79,20 @@ export class NativeSocket implements StreamSocket, SocketEvents {
     this.#watch();
   }
 
-  write(data: Buffer): void {
-    if (!this.writable || data.length === 0) return;
+  write(data: Buffer, start = 0, end = data.length): void {
+    if (!this.writable || start === end) return;
     if (this.waiting > 0) {
-      this.#queue.push(kept(data));
-      this.waiting += data.length;
+      this.#queue.push(kept(slice(data, start, end)));
+      this.waiting += end - start;
       return;
     }
-    const sent = this.#addon.write(this.#fd, data, 0);
-    if (sent === data.length) return;
+    const sent = this.#addon.write(this.#fd, data, start, end);
+    if (sent === end - start) return;
     if (sent < 0 && sent !== again) {
       this.#fail(sent);
       return;
     }
-    const rest = kept(sent > 0 ? data.subarray(sent) : data);
+    const rest = kept(slice(data, sent > 0 ? start + sent : start, end));
     this.#queue = [rest];
     this.#gone = 0;
     this.waiting = rest.length;
@@ -171,7 +172,7 @@ export class NativeSocket implements StreamSocket, SocketEvents {
     const before = this.waiting;
     while (this.waiting > 0) {
       const first = this.#queue[0] as Buffer;
-      const sent = this.#addon.write(this.#fd, first, this.#gone);
+      const sent = this.#addon.write(this.#fd, first, this.#gone, first.length);
       if (sent === again) break;
       if (sent < 0) {
         this.#fail(sent);

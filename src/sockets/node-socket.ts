@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { kept } from '../turn-memory.js';
+import { slice } from './slice.js';
 import type { AdoptSocket, SocketHandler, StreamSocket } from './stream-socket.js';
 import { throwLater } from './throw-later.js';
 
@@ -73,11 +74,11 @@ export class NodeSocket implements StreamSocket {
     socket.on('close', () => this.#onGone(undefined));
   }
 
-  write(data: Buffer): void {
+  write(data: Buffer, start = 0, end = data.length): void {
     const socket = this.#socket;
     // Node would take writing behind the end for an error.
-    if (!this.writable || data.length === 0) return;
-    socket.write(kept(data), this.#onTaken);
+    if (!this.writable || start === end) return;
+    socket.write(kept(slice(data, start, end)), this.#onTaken);
     if (socket.writableLength > 0) this.#blocked = true;
   }
 

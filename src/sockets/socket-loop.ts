@@ -9,7 +9,7 @@ export interface SocketsAddon {
   check(): void;
   duplicate(fd: number): number;
   watch(fd: number, interest: number, before: number): number;
-  write(fd: number, data: Buffer, from: number): number;
+  write(fd: number, data: Buffer, from: number, to: number): number;
   read(fd: number, into: Buffer): number;
   finish(fd: number): number;
   close(fd: number, reset: boolean): void;

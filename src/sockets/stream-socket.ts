@@ -28,8 +28,11 @@ export interface StreamSocket {
   readonly unread: number;
   /** Called once, before anything is expected of it. What the handler throws is an uncaught exception of the process; the socket goes on. */
   setHandler(handler: SocketHandler): void;
-  /** Where `waiting` is 0 afterwards, `data` is the caller's again; else it must not change any more. */
-  write(data: Buffer): void;
+  /**
+   * Where `waiting` is 0 afterwards, `data` is the caller's again; else it must not change any more.
+   * @param start of the bytes to write; 0 unless given, and `end` the end of `data`: a slice would be an object more
+   */
+  write(data: Buffer, start?: number, end?: number): void;
   /** Calls when all that was written is with the system; never when it fails before. */
   afterWrites(then: () => void): void;
   /** FIN behind all that was written. Calls when it is on its way; never when it fails before. */

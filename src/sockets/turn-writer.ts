@@ -6,6 +6,9 @@ const longestJoined = 64 * 1024;
 /** In a turn that writes more than that, pieces from here on go to the system as they are. */
 const worthACall = 16 * 1024;
 
+/** A longer text is worth a call into native code. */
+const shortText = 64;
+
 /** An array that grew longer is given back. */
 const mostSlots = 64;
 
@@ -94,9 +97,9 @@ export class TurnWriter {
     let at = joinedStart;
     for (let i = from; i < end; i++) {
       const piece = this.#pieces[i] as Buffer | string;
-      at += typeof piece === 'string' ? joined.write(piece, at, 'latin1') : piece.copy(joined, at);
+      at += typeof piece === 'string' ? writeText(piece, at) : piece.copy(joined, at);
     }
-    this.#socket.write(joined.subarray(joinedStart, at));
+    this.#socket.write(joined, joinedStart, at);
     if (this.#socket.waiting > 0) joinedStart = at;
   }
 
@@ -107,6 +110,13 @@ export class TurnWriter {
     this.#count = 0;
     this.#length = 0;
   }
+}
+
+/** Into `joined`. */
+function writeText(text: string, at: number): number {
+  if (text.length > shortText) return joined.write(text, at, 'latin1');
+  for (let i = 0; i < text.length; i++) joined[at + i] = text.charCodeAt(i);
+  return text.length;
 }
 
 function flushDue(): void {

@@ -20,9 +20,9 @@ export interface Probed {
 const counts = { reads: 0, writes: 0, minor: 0, major: 0 };
 
 const { write, onRead } = NativeSocket.prototype;
-NativeSocket.prototype.write = function (data) {
+NativeSocket.prototype.write = function (data, start, end) {
   counts.writes++;
-  write.call(this, data);
+  write.call(this, data, start, end);
 };
 NativeSocket.prototype.onRead = function (data) {
   counts.reads++;

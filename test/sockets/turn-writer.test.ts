@@ -25,9 +25,9 @@ describe('a turn writer', () => {
     );
     const writes: number[] = [];
     const write = socket.write.bind(socket);
-    socket.write = (data: Buffer) => {
-      writes.push(data.length);
-      write(data);
+    socket.write = (data: Buffer, start = 0, end = data.length) => {
+      writes.push(end - start);
+      write(data, start, end);
     };
     const watched = new Watched(socket);
     const state = { flushed: 0 };

@@ -13,9 +13,9 @@ export function countingSockets(adopt: AdoptSocket, counts: SocketCounts): Adopt
 function countCalls(socket: StreamSocket, counts: SocketCounts): StreamSocket {
   const write = socket.write.bind(socket);
   const setHandler = socket.setHandler.bind(socket);
-  socket.write = (data) => {
+  socket.write = (data, start, end) => {
     counts.writes++;
-    write(data);
+    write(data, start, end);
   };
   socket.setHandler = (handler) => {
     const onData = handler.onData.bind(handler);

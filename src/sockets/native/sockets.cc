@@ -236,16 +236,18 @@ napi_value watch(napi_env env, napi_callback_info info) {
   return number(env, epoll_ctl(host_of(env)->epoll, change, fd, &event) < 0 ? -errno : 0);
 }
 
-/** write(fd, buffer, from): how many bytes went out, or -errno. */
+/** write(fd, buffer, from, to): how many of those bytes went out, or -errno. */
 napi_value write_bytes(napi_env env, napi_callback_info info) {
-  napi_value given[3];
+  napi_value given[4];
   arguments(env, info, given);
   void *data;
   size_t size;
   napi_get_buffer_info(env, given[1], &data, &size);
   const size_t from = int_of(env, given[2]);
+  const size_t to = int_of(env, given[3]);
+  if (from > to || to > size) return number(env, -EINVAL);
   ssize_t sent;
-  do sent = send(int_of(env, given[0]), static_cast<unsigned char *>(data) + from, size - from, MSG_NOSIGNAL);
+  do sent = send(int_of(env, given[0]), static_cast<unsigned char *>(data) + from, to - from, MSG_NOSIGNAL);
   while (sent < 0 && errno == EINTR);
   return number(env, sent < 0 ? -errno : static_cast<int>(sent));
 }
