@@ -37,10 +37,21 @@ export interface HistogramSeries {
   eachBucket(visit: (bucket: number, values: number) => void): void;
 }
 
+/** From 2^`lowestExponent` on. To raise to a power takes longer than all else that is done with a value. */
+const powers = Float64Array.from({ length: highestExponent - lowestExponent }, (_, i) => 2 ** (lowestExponent + i));
+
+/** Of the greatest power of two that is not above `value`, which is at least the lowest. */
+function exponentOf(value: number): number {
+  if (value >= 1 && value < 2 ** 31) return 31 - Math.clz32(value);
+  let exponent = value < 1 ? lowestExponent : 31;
+  while (exponent < highestExponent - 1 && value >= (powers[exponent + 1 - lowestExponent] as number)) exponent++;
+  return exponent;
+}
+
 function bucketOf(value: number): number {
-  if (!(value >= 2 ** lowestExponent)) return 0;
-  const exponent = Math.min(Math.floor(Math.log2(value)), highestExponent - 1);
-  const part = Math.min(parts - 1, Math.floor((value / 2 ** exponent - 1) * parts));
+  if (!(value >= (powers[0] as number))) return 0;
+  const exponent = exponentOf(value);
+  const part = Math.min(parts - 1, Math.floor((value / (powers[exponent - lowestExponent] as number) - 1) * parts));
   return 1 + (exponent - lowestExponent) * parts + Math.max(0, part);
 }
 
@@ -56,11 +67,11 @@ class Series implements HistogramSeries {
   count = 0;
   sum = 0;
 
-  record(value: number): void {
+  /** @param bucket of `value` */
+  record(value: number, bucket: number): void {
     this.count++;
     this.sum += value;
     this.#buckets ??= new Float64Array(bucketCount);
-    const bucket = bucketOf(value);
     this.#buckets[bucket] = (this.#buckets[bucket] as number) + 1;
   }
 
@@ -118,8 +129,9 @@ export function createHistogram(name: string): HistogramData {
   return {
     name,
     record(value) {
-      total.record(value);
-      running.record(value);
+      const bucket = bucketOf(value);
+      total.record(value, bucket);
+      running.record(value, bucket);
     },
     add(count, sum, buckets) {
       total.add(count, sum, buckets);
