@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { frame, startFramedTestServer } from '../support/framed-server.js';
 import { type Pontoon, startPontoon } from '../support/pontoon.js';
@@ -14,6 +15,9 @@ const rounds = 20_000;
 const body = `${'x'.repeat(127)}~`;
 const request = `POST / HTTP/1.1\r\nHost: a.example\r\nUser-Agent: test\r\nContent-Length: 128\r\n\r\n${body}`;
 
+/** Not the bundled program: its sockets are not those that the probe counts. */
+const cli = fileURLToPath(new URL('../../src/cli.js', import.meta.url));
+
 /** What was measured; 15 % more is allowed. How many exchanges share a call depends on how they happen to meet. */
 const cases = [
   { correlation: 'exclusive', reads: 2, writes: 2 },
@@ -21,7 +25,7 @@ const cases = [
   { correlation: 'id', reads: 1.3, writes: 1.3 },
 ];
 /** Bytes per request that may grow old. Code and what is learned of it takes some. */
-const mostOld = 150;
+const mostOld = 100;
 
 describe('what a bridged request leaves behind, and how often the system is called for it', function () {
   this.timeout(120_000);
@@ -81,6 +85,7 @@ describe('what a bridged request leaves behind, and how often the system is call
     it(`${correlation}: 128 bytes`, async () => {
       server = await startServer();
       pontoon = await startPontoon({
+        cli,
         bootstrap: bridgeBootstrap(server.port, { ...lengthPrefixed, config: `{correlation: ${correlation}}` }),
         nodeArgs: ['--expose-gc', '--import', new URL('probe.js', import.meta.url).href],
         env: { NODE_V8_COVERAGE: '' },
@@ -104,8 +109,8 @@ describe('what a bridged request leaves behind, and how often the system is call
         expect(tries, 'rounds with a collection of all').to.be.below(3);
       }
       expect(await pontoon.stat('http.ingress.downstream_rq_2xx')).to.be.at.least(2 * rounds);
-      expect(per('reads'), 'reads').to.be.at.most(reads * 1.15);
-      expect(per('writes'), 'writes').to.be.at.most(writes * 1.15);
+      expect(per('reads'), 'reads').to.be.within(1, reads * 1.15);
+      expect(per('writes'), 'writes').to.be.within(1, writes * 1.15);
       expect(per('old'), 'bytes that grew old').to.be.at.most(mostOld);
     });
   }

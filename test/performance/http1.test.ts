@@ -70,7 +70,7 @@ describe('the cost of an HTTP/1 request', function () {
       responses: 1,
       reads: 1,
       writes: 1,
-      allocated: 6_600,
+      allocated: 3_800,
     },
     {
       name: 'a POST of 128 bytes',
@@ -79,7 +79,7 @@ describe('the cost of an HTTP/1 request', function () {
       responses: 1,
       reads: 1,
       writes: 1,
-      allocated: 7_150,
+      allocated: 4_500,
     },
     {
       name: 'one of ten GETs that come together and are answered at once',
@@ -88,7 +88,7 @@ describe('the cost of an HTTP/1 request', function () {
       responses: 10,
       reads: 0.1,
       writes: 0.1,
-      allocated: 4_450,
+      allocated: 2_450,
     },
   ];
   for (const { name, request, responses, reads, writes, allocated, end } of cases) {
