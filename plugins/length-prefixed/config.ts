@@ -25,6 +25,9 @@ export interface IdField {
   readonly little: boolean;
 }
 
+/** Payloads up to this size, in bytes, are passed on whole; larger ones are streamed. */
+export const wholeUpTo = 65_536;
+
 const fields = [
   'header_size',
   'length_offset',

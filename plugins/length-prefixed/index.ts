@@ -11,15 +11,12 @@ import type {
   RequestHeaderMap,
   ResponseHeaderMap,
 } from '../../src/bridge/api.js';
-import { type Framing, parseFraming } from './config.js';
+import { type Framing, parseFraming, wholeUpTo } from './config.js';
 import { multiplexing } from './multiplexing.js';
 
 const Continue = 0;
 const StopAndBuffer = 1;
 const EndStream = 2;
-
-/** Payloads up to this size, in bytes, are passed on whole; larger ones are streamed. */
-const wholeUpTo = 65_536;
 
 class LengthPrefixedBridge implements HttpTcpBridge {
   readonly #framing: Framing;
@@ -43,7 +40,7 @@ class LengthPrefixedBridge implements HttpTcpBridge {
     return Continue;
   }
 
-  /** A large body whose length is known is passed on as it comes. (A connection that others share gets it when the frame is whole.) */
+  /** A large body whose length is known is passed on as it comes. */
   #beginStreaming(headers: RequestHeaderMap, dataForSet: BufferInstance): boolean {
     const { largestPayload } = this.#framing;
     // The HTTP codec sees to it that the body is as long as this says.

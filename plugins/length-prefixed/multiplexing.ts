@@ -1,5 +1,5 @@
 import type { FrameId, FrameIds, Multiplexing } from '../../src/bridge/api.js';
-import type { Framing, IdField } from './config.js';
+import { type Framing, type IdField, wholeUpTo } from './config.js';
 
 /** How the requests of this configuration share connections; undefined: each has one to itself. */
 export function multiplexing(framing: Framing): Multiplexing | undefined {
@@ -13,6 +13,7 @@ export function multiplexing(framing: Framing): Multiplexing | undefined {
       if (length >= 0 && length <= largestPayload) return headerSize + length;
       throw new Error(`a frame with a payload of ${length} bytes; allowed are 0-${largestPayload}`);
     },
+    streamAbove: wholeUpTo,
     correlation: id === undefined ? 'in_order' : idsAt(headerSize + id.offset, id),
     ...(maxInFlight === undefined ? {} : { maxInFlight }),
     ...(answerTimeoutMs === undefined ? {} : { answerTimeoutMs }),

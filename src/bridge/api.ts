@@ -132,6 +132,11 @@ export interface Multiplexing {
   maxInFlight?: number;
   /** `in_order` only: how long the answer that is next may keep the others waiting, milliseconds without a byte of it. The connection is closed then. 10000 unless set. */
   answerTimeoutMs?: number;
+  /**
+   * Requests whose `content-length` is larger, in bytes, are written as the bridge passes them on, if it does, on a connection that has no other exchange meanwhile.
+   * Their first bytes must tell the length of their frame, and its id. Others, and without this all, are written when they are whole.
+   */
+  streamAbove?: number;
   /** Whether a frame of the server answers nobody: a heartbeat, a notice. Asked before its id is read. undefined: more bytes are needed. */
   isStrayFrame?(bytes: Buffer): boolean | undefined;
   /** Gets each of those frames, whole. They may have up to 64 KiB. */

@@ -36,6 +36,9 @@ const ended: ExchangeState = { name: 'ended' };
 const acquirePooled: AcquireOptions = { freshOnly: false, exclusive: false };
 /** Instead of a connection that turned out to be stale. */
 const acquireFresh: AcquireOptions = { freshOnly: true, exclusive: false };
+/** The same two for a large request. */
+const acquirePooledStreamed: AcquireOptions = { ...acquirePooled, streamed: true };
+const acquireFreshStreamed: AcquireOptions = { ...acquireFresh, streamed: true };
 /** For an exchange that is going to close its side. */
 const acquireAlone: AcquireOptions = { freshOnly: false, exclusive: true };
 /** For the PROXY header, which names one client for the whole connection. */
@@ -80,7 +83,7 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
     stats.exchangesTotal.value += 1;
     stats.exchangesActive.value += 1;
     options.cluster.pin(this);
-    this.#state = this.#acquire(acquirePooled, undefined);
+    this.#state = this.#acquire(this.#isLarge() ? acquirePooledStreamed : acquirePooled, undefined);
   }
 
   get host(): Host | undefined {
@@ -96,6 +99,13 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
     const options = preface === undefined ? how : acquireFreshAlone;
     const acquisition = cluster.acquire(priority, this, avoid === undefined ? options : { ...options, avoid });
     return { name: 'connecting', acquisition, moving };
+  }
+
+  /** So that it had rather not be kept until it is whole. */
+  #isLarge(): boolean {
+    const { cluster, requestHeaders } = this.#options;
+    const above = cluster.pipeline.frames?.streamAbove;
+    return above !== undefined && !this.#bodyEnded && Number(requestHeaders.get('content-length') ?? 0) > above;
   }
 
   // Events.
@@ -343,6 +353,7 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
         break;
       case 'keep':
         open.request = 'gathering';
+        if (open.connection.shared && open.connection.stream === 'reserved') open.connection.unreserve();
         if (this.#body.length > this.#options.requestBufferLimit) this.#fail({ kind: 'request_too_large' });
         break;
       default:
@@ -354,7 +365,8 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
     open.request = next;
     const { connection } = open;
     if (connection.shared) {
-      this.#gatherFrame(open, connection, queue);
+      if (connection.stream === 'none') this.#gatherFrame(open, connection, queue);
+      else this.#streamFrame(open, connection, queue);
       return;
     }
     if (queue.length > 0) {
@@ -384,7 +396,28 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
     connection.halfClose();
   }
 
-  /** Nothing goes out on a shared connection before the whole request is there. */
+  /** The connection is this exchange's alone until the request is written. */
+  #streamFrame(open: OpenState, connection: ConnectionShare, queue: ByteQueue | KeptBytes): void {
+    const { session, request } = open;
+    const alone = session.selfHalfClose || session.oneWay;
+    if (connection.stream === 'reserved' && (request !== 'streaming' || alone)) {
+      connection.unreserve();
+      this.#gatherFrame(open, connection, queue);
+    } else if (alone) {
+      this.#failPlugin(
+        new Error('half-close and one-way must be set before the first bytes of a request that is streamed'),
+      );
+    } else if (queue.length > 0 || request === 'sent') {
+      this.#noteWrite();
+      try {
+        if (!connection.writeNext(queue.take(), request === 'sent')) open.upstreamBlocked = true;
+      } catch (thrown) {
+        this.#failPlugin(pluginError('the request for a shared connection', thrown));
+      }
+    }
+  }
+
+  /** Nothing goes out on a shared connection before the whole request is there, unless it is streamed. */
   #gatherFrame(open: OpenState, connection: ConnectionShare, queue: ByteQueue | KeptBytes): void {
     const { frame, session } = open;
     if (open.request !== 'sent' || frame !== undefined || session.selfHalfClose) {
@@ -467,7 +500,7 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
       this.#body.clear();
       for (const piece of open.replay.take()) this.#body.append(piece);
     }
-    this.#state = this.#acquire(acquireFresh, undefined);
+    this.#state = this.#acquire(this.#isLarge() ? acquireFreshStreamed : acquireFresh, undefined);
   }
 
   // The response: server to client.

@@ -46,6 +46,10 @@ export function prepareMultiplexing(declared: api.Multiplexing | undefined): Fra
       defaultAnswerTimeoutMs,
       longestAnswerTimeoutMs,
     ),
+    streamAbove:
+      declared.streamAbove === undefined
+        ? undefined
+        : integer(declared.streamAbove, 'streamAbove', 0, Number.MAX_SAFE_INTEGER),
   };
 }
 

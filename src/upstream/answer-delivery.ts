@@ -8,6 +8,8 @@ import type { SwapList } from './swap-list.js';
 
 /** The connection that the answers come on. */
 export interface DeliveryOwner {
+  /** Whose answer has begun and has not ended. */
+  readonly unfinished: Share | undefined;
   /** An exchange that was lost has been told all that came before. */
   onLost(share: Share, loss: Loss): void;
   /** Whether the server has to wait. */
@@ -66,9 +68,11 @@ export class AnswerDelivery {
     this.#held.drop(share);
   }
 
-  /** Reading stops only when nobody else waits for what comes. */
+  /** Reading stops only when nobody else waits for what comes: at once in the middle of an answer, else when much is held. */
   balance(): void {
-    const paused = this.#held.bytes > this.#context.bufferLimitBytes && this.#live.size === 1;
+    const { only } = this.#live;
+    const stops = only?.paused === true && this.#owner.unfinished === only;
+    const paused = stops || (only !== undefined && this.#held.bytes > this.#context.bufferLimitBytes);
     if (paused === this.paused) return;
     this.paused = paused;
     this.#owner.setReading(paused);

@@ -57,6 +57,8 @@ export interface AcquireOptions {
   readonly freshOnly: boolean;
   /** Not a share of one. */
   readonly exclusive: boolean;
+  /** Large, so that it had rather be written as it comes: where connections are shared it gets one that is its alone until it is written, if there may be one. */
+  readonly streamed?: boolean;
   /** Hosts that a retry had rather not meet again. */
   readonly avoid?: AvoidedHosts | undefined;
 }

@@ -29,6 +29,8 @@ export class ConnectionRequest implements Acquisition {
   readonly freshOnly: boolean;
   /** It needs a connection to itself. */
   readonly exclusive: boolean;
+  /** A shared one should be its alone until its request is written. */
+  readonly streamed: boolean;
   readonly avoid: AvoidedHosts | undefined;
   readonly #callbacks: PoolCallbacks;
   readonly #log: Logger;
@@ -38,6 +40,7 @@ export class ConnectionRequest implements Acquisition {
     this.priority = priority;
     this.freshOnly = options?.freshOnly === true;
     this.exclusive = options?.exclusive === true;
+    this.streamed = options?.streamed === true;
     this.avoid = options?.avoid;
     this.#callbacks = callbacks;
     this.#log = log;

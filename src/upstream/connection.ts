@@ -45,9 +45,24 @@ export interface ExclusiveConnection extends Held {
   halfClose(): void;
 }
 
+/**
+ * - none: the request is sent when it is whole
+ * - reserved: the connection has no other exchange, so the request may be streamed
+ * - begun: it is streamed; the connection has no other exchange until it is whole
+ */
+export type StreamState = 'none' | 'reserved' | 'begun';
+
 /** One exchange's share of a connection: one frame goes out, and the bytes of one come back, with `onEnd` behind its last. */
 export interface ConnectionShare extends Held {
   readonly shared: true;
+  readonly stream: StreamState;
+  /** The request is going to be sent when it is whole: others may have the connection, too. */
+  unreserve(): void;
+  /**
+   * Writes the next bytes of a request that is streamed, `last` with its end. False: above the high watermark, `onWritable` will come. The connection keeps the bytes,
+   * which must not change any more; it is closed when the exchange ends before they are whole. Throws an Error, fit to be shown, when they are not exactly one frame.
+   */
+  writeNext(pieces: Buffer[], last: boolean): boolean;
   /**
    * Sends the whole request, once. The connection takes over the bytes, which must not change any more. With `whenWritten` no answer is awaited: it is called when
    * the request is with the kernel. Throws an Error, fit to be shown, when the bytes are not exactly one frame.

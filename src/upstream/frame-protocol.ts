@@ -32,6 +32,8 @@ export interface FrameProtocol {
   readonly maxInFlight: number;
   /** In order only: how long the next answer may take, or pause, before the connection is closed. */
   readonly answerTimeoutMs: number;
+  /** Requests that are announced as larger, in bytes, are written as they come where they can have a connection for so long; without it all wait until they are whole. */
+  readonly streamAbove?: number | undefined;
 }
 
 /** The server, or a request, broke the protocol. */

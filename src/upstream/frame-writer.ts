@@ -68,6 +68,16 @@ export class FrameWriter {
     this.#queue.clear();
   }
 
+  /** Somebody writes a frame past it: what comes meanwhile waits until `resume`. */
+  pause(): void {
+    this.#blocked = true;
+  }
+
+  resume(): void {
+    this.#blocked = this.#lease.awaitWritten();
+    this.flush();
+  }
+
   onWritable(): void {
     this.#blocked = false;
     this.flush();

@@ -34,6 +34,8 @@ export interface Pool {
 export class PoolAccounts {
   host: Host;
   readonly pending = new Set<ConnectionRequest>();
+  /** How many of them are to be written as they come. */
+  pendingStreamed = 0;
   /** Exchanges that have a connection. */
   exchanges = 0;
   readonly #context: PoolContext;
@@ -56,6 +58,7 @@ export class PoolAccounts {
       return false;
     }
     this.pending.add(request);
+    if (request.streamed) this.pendingStreamed++;
     request.queued(queue);
     stats.rqPendingTotal.value++;
     stats.rqPendingActive.value++;
@@ -65,6 +68,7 @@ export class PoolAccounts {
 
   dequeue(request: ConnectionRequest): void {
     if (!this.pending.delete(request)) return;
+    if (request.streamed) this.pendingStreamed--;
     this.#context.stats.rqPendingActive.value--;
     this.#context.breakers.pendingRequests.add(-1);
   }

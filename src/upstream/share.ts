@@ -1,6 +1,6 @@
 import { KeptBytes } from '../kept-bytes.js';
 import type { TlsInfo } from '../tls/tls-info.js';
-import type { ConnectionShare, UpstreamConnectionHandler } from './connection.js';
+import type { ConnectionShare, StreamState, UpstreamConnectionHandler } from './connection.js';
 import type { FrameId } from './frame-protocol.js';
 import type { Host } from './host.js';
 import type { SharedConnection } from './shared-connection.js';
@@ -30,10 +30,12 @@ export class Share implements ConnectionShare, QueuedFrame, Listed {
   /** Of the connection's. */
   listIndex = -1;
   state: ShareState = 'preparing';
+  stream: StreamState = 'none';
   wrote = false;
   handler: UpstreamConnectionHandler | undefined;
-  /** Of its request. */
+  /** Of its request; of one that is streamed, those of its beginning. */
   bytes = noBytes;
+  /** Of its frame; of one that is streamed, what is still to come. */
   size = 0;
   place = 0;
   /** No answer comes: who is told instead, when the request is written. */
@@ -84,12 +86,22 @@ export class Share implements ConnectionShare, QueuedFrame, Listed {
     this.#connection.send(this, request instanceof KeptBytes ? request : new KeptBytes(request));
   }
 
+  unreserve(): void {
+    this.#connection.onUnreserve(this);
+  }
+
+  writeNext(pieces: Buffer[], last: boolean): boolean {
+    const over = this.state === 'closed' || this.state === 'abandoned';
+    return over || this.#connection.writeNext(this, pieces, last);
+  }
+
   onWrite(): boolean {
     return this.#connection.onWrite(this);
   }
 
   pauseReading(): void {
     this.paused = true;
+    this.#connection.onPause();
   }
 
   resumeReading(): void {

@@ -1,4 +1,4 @@
-import type { KeptBytes } from '../kept-bytes.js';
+import { KeptBytes } from '../kept-bytes.js';
 import type { TlsInfo } from '../tls/tls-info.js';
 import { AnswerDelivery, type DeliveryOwner } from './answer-delivery.js';
 import { AnswerTimer } from './answer-timer.js';
@@ -13,7 +13,7 @@ import type { MultiplexingStats } from './multiplexing-stats.js';
 import type { ConnectionContext } from './pooled-connection.js';
 import { type Loss, Share } from './share.js';
 import { SwapList } from './swap-list.js';
-import { checkWholeFrame } from './whole-frame.js';
+import { checkWholeFrame, readFrameHead } from './whole-frame.js';
 
 /** What a pool's shared connections have in common. */
 export interface SharingContext extends ConnectionContext {
@@ -56,6 +56,8 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
   /** Places that are taken: by live shares without a whole answer, and by abandoned ones. */
   #taken = 0;
   #abandoned = 0;
+  /** The one that has it to itself until its request, which is streamed, is written. */
+  #streaming: Share | undefined;
   /** No new exchanges; closed when the last one ends. */
   #retired = false;
   #closed = false;
@@ -99,6 +101,10 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
     return this.#lease.tlsInfo;
   }
 
+  get unfinished(): Share | undefined {
+    return this.#incoming.unfinished;
+  }
+
   get idle(): boolean {
     return this.#live.size === 0;
   }
@@ -106,7 +112,8 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
   /** Whether it can take another exchange. */
   get hasRoom(): boolean {
     const { protocol, bufferLimitBytes } = this.#context;
-    if (this.#closed || this.#retired || this.#taken >= protocol.maxInFlight) return false;
+    if (this.#closed || this.#retired || this.#streaming !== undefined) return false;
+    if (this.#taken >= protocol.maxInFlight) return false;
     return (
       !this.#writer.blocked && this.#writer.bytes <= bufferLimitBytes && this.#delivery.heldBytes <= bufferLimitBytes
     );
@@ -114,7 +121,17 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
 
   /** Whether it should, too: it isn't one that lets those wait that it has. */
   get ready(): boolean {
-    return this.hasRoom && !this.#isSilent();
+    return this.hasRoom && !this.#delivery.paused && !this.#isSilent();
+  }
+
+  /** Whether nothing at all is on its way on it, so that it can be one exchange's alone. */
+  get free(): boolean {
+    return this.#taken === 0 && this.#writer.bytes === 0 && this.hasRoom;
+  }
+
+  /** Whether one exchange has it to itself. */
+  get reserved(): boolean {
+    return this.#streaming !== undefined;
   }
 
   /** How many are on their way on it. */
@@ -125,15 +142,20 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
   /** In order: whether the next answer, for which all others wait, takes long. */
   get overdue(): boolean {
     const waited = this.#waited();
-    return waited !== undefined && waited > overdueAfter;
+    return this.#delivery.paused || (waited !== undefined && waited > overdueAfter);
   }
 
-  /** A place for another exchange. */
-  open(): Share {
+  /** A place for another exchange; `alone`: no other gets one until its request is written. */
+  open(alone = false): Share {
     const share = new Share(this);
     this.#taken++;
     this.#live.add(share);
     this.#lease.exchanges = this.#live.size;
+    if (alone) {
+      share.stream = 'reserved';
+      this.#streaming = share;
+    }
+    if (this.#delivery.paused) this.#delivery.balance();
     return share;
   }
 
@@ -198,7 +220,69 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
   }
 
   onWritable(): void {
+    if (this.#streaming?.wrote) {
+      this.#streaming.handler?.onWritable();
+      return;
+    }
     this.#writer.onWritable();
+    this.#owner.onRoom(this);
+  }
+
+  // A request that is streamed.
+
+  writeNext(share: Share, pieces: Buffer[], last: boolean): boolean {
+    share.stream = 'begun';
+    let writable = true;
+    if (share.wrote) {
+      for (const piece of pieces) writable = this.#writePiece(share, piece);
+    } else {
+      if (share.bytes.length === 0) share.bytes = new KeptBytes(pieces);
+      else for (const piece of pieces) share.bytes.append(piece);
+      if (this.#begin(share)) for (const piece of share.bytes.take()) writable = this.#writePiece(share, piece);
+    }
+    if (last && !(share.wrote && share.size === 0))
+      throw new FrameError('the request ended before its frame did: it must be exactly one frame');
+    return writable;
+  }
+
+  /** False: more must come first. */
+  #begin(share: Share): boolean {
+    const head = readFrameHead(this.#context.protocol, share.bytes);
+    if (head === undefined) {
+      share.bytes.keep();
+      return false;
+    }
+    share.originalId = head.id;
+    share.size = head.length;
+    this.#await(share);
+    share.state = 'sent';
+    share.wrote = true;
+    this.#writer.pause();
+    return true;
+  }
+
+  #writePiece(share: Share, piece: Buffer): boolean {
+    const { length } = piece;
+    if (length > share.size) throw new FrameError('the request is longer than its frame: it must be exactly one frame');
+    share.size -= length;
+    const writable = this.#lease.write(piece, share.size > 0);
+    if (share.size > 0) return writable;
+    this.#endStream();
+    return true;
+  }
+
+  /** It is written: others may come, and the time that its answer takes counts from now. */
+  #endStream(): void {
+    this.#streaming = undefined;
+    this.#lastHeard = this.#context.clock.monotonic();
+    this.#writer.resume();
+    this.#owner.onRoom(this);
+  }
+
+  onUnreserve(share: Share): void {
+    if (this.#streaming !== share) return;
+    share.stream = 'none';
+    this.#streaming = undefined;
     this.#owner.onRoom(this);
   }
 
@@ -252,7 +336,8 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
     const { state } = share;
     if (state === 'abandoned' || state === 'closed') return;
     share.state = 'closed';
-    if (state === 'sent' && !this.#closed) {
+    const cut = this.#leaveStream(share);
+    if (state === 'sent' && !cut && !this.#closed) {
       share.state = 'abandoned';
       this.#abandoned++;
       this.#context.sharing.abandoned.value++;
@@ -264,6 +349,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
       this.#taken--;
     }
     this.#letGo(share);
+    if (cut) this.close('a request was cut short');
     if (this.#live.size === 0) {
       if (this.#retired) this.close('draining');
       // Nobody is left who could be hurt, and who knows whether the server is still there.
@@ -274,6 +360,15 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
     this.#delivery.balance();
     this.#owner.onShareEnd(this);
     if (!this.#closed) this.#owner.onRoom(this);
+  }
+
+  /** True: a part of its request was written, so that nothing else can ever be written behind it. */
+  #leaveStream(share: Share): boolean {
+    if (share.stream === 'none') return false;
+    if (!share.wrote) share.bytes.clear();
+    if (this.#streaming !== share) return false;
+    this.#streaming = undefined;
+    return share.wrote;
   }
 
   #letGo(share: Share): void {
@@ -338,7 +433,9 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
   /** How long the server has said nothing although it should; undefined: nothing is due. */
   #waited(): number | undefined {
     if (this.#awaited.size === 0 && !this.#incoming.inFrame) return undefined;
-    return this.#delivery.paused ? 0 : this.#context.clock.monotonic() - this.#lastHeard;
+    // What is not yet asked is not due.
+    if (this.#delivery.paused || this.#streaming !== undefined) return 0;
+    return this.#context.clock.monotonic() - this.#lastHeard;
   }
 
   #isSilent(): boolean {
@@ -352,6 +449,10 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
   }
 
   // Exchanges that read slowly.
+
+  onPause(): void {
+    this.#delivery.balance();
+  }
 
   onResume(share: Share): void {
     this.#delivery.resume(share);

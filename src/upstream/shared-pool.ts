@@ -56,7 +56,7 @@ export class SharedPool implements Pool, ConnectionOwner, RequestQueue, SharedCo
       this.#exclusive.add(request);
       return;
     }
-    const ready = request.freshOnly ? undefined : this.#choose();
+    const ready = request.freshOnly ? undefined : this.#choose(request.streamed);
     if (ready !== undefined) {
       this.#assign(request, ready);
       return;
@@ -66,8 +66,13 @@ export class SharedPool implements Pool, ConnectionOwner, RequestQueue, SharedCo
     if (this.#connecting === 0) this.#makeDo();
   }
 
-  /** The first that is ready; in order, one where not too many have to wait if one's answer takes long. */
-  #choose(): SharedConnection | undefined {
+  /** The first that is ready; in order, one where not too many have to wait if one's answer takes long. One that can be its alone for what is `streamed`. */
+  #choose(streamed: boolean): SharedConnection | undefined {
+    if (streamed) {
+      const free = this.#open.find(isFree);
+      if (free !== undefined) return free;
+      if (this.#context.breakers.connections.canCreate()) return undefined;
+    }
     if (this.#sharing.protocol.ids !== undefined) return this.#open.find(isReady);
     let least: SharedConnection | undefined;
     for (const connection of this.#open) {
@@ -121,6 +126,7 @@ export class SharedPool implements Pool, ConnectionOwner, RequestQueue, SharedCo
     this.#open.push(connection);
     for (const request of this.#accounts.pending) {
       if (!connection.hasRoom) break;
+      if (!this.#suits(request, connection)) continue;
       this.#accounts.dequeue(request);
       this.#assign(request, connection);
     }
@@ -135,6 +141,7 @@ export class SharedPool implements Pool, ConnectionOwner, RequestQueue, SharedCo
     if (pending.size === 0) return;
     for (const request of pending) {
       if (this.#connecting > 0 ? request.freshOnly || !connection.ready : !connection.hasRoom) return;
+      if (!this.#suits(request, connection)) continue;
       this.#accounts.dequeue(request);
       this.#assign(request, connection);
     }
@@ -167,18 +174,36 @@ export class SharedPool implements Pool, ConnectionOwner, RequestQueue, SharedCo
 
   /** When max_requests is reached the request fails. */
   #assign(request: ConnectionRequest, connection: SharedConnection): void {
-    if (this.#accounts.beginExchange(request)) request.ready(connection.open());
+    if (!this.#accounts.beginExchange(request)) return;
+    request.ready(connection.open(request.streamed && this.#mayReserve(connection)));
+  }
+
+  /** What is to be streamed waits for a connection that can be its alone, as long as one is on its way. */
+  #suits(request: ConnectionRequest, connection: SharedConnection): boolean {
+    return !request.streamed || connection.free || this.#connecting === 0;
+  }
+
+  /** A slow upload must not be in the way of others: there is another connection for them, or there may be. */
+  #mayReserve(connection: SharedConnection): boolean {
+    if (!connection.free) return false;
+    if (this.#context.breakers.connections.canCreate()) return true;
+    return this.#open.some((other) => other !== connection && other.hasRoom);
   }
 
   /** As many connections as those who wait need. */
   #connect(): void {
-    while (this.#accounts.pending.size > this.#connecting * this.#sharing.protocol.maxInFlight) {
+    while (this.#wanted() > this.#connecting) {
       const allowed = this.#accounts.mayConnect();
-      // The first one is always allowed: whoever waits here would wait for ever for the connections of other hosts.
-      if (!allowed && this.#connections.size > 0) return;
+      // The first one is always allowed: whoever waits here would wait for ever for the connections of other hosts, or for slow uploads.
+      if (!allowed && this.#connections.size > this.#open.filter(isReserved).length) return;
       this.#addConnection();
       if (!allowed) return;
     }
+  }
+
+  #wanted(): number {
+    const { pending, pendingStreamed } = this.#accounts;
+    return pendingStreamed + Math.ceil((pending.size - pendingStreamed) / this.#sharing.protocol.maxInFlight);
   }
 
   #addConnection(): void {
@@ -241,4 +266,12 @@ export class SharedPool implements Pool, ConnectionOwner, RequestQueue, SharedCo
 
 function isReady(connection: SharedConnection): boolean {
   return connection.ready;
+}
+
+function isFree(connection: SharedConnection): boolean {
+  return connection.free;
+}
+
+function isReserved(connection: SharedConnection): boolean {
+  return connection.reserved;
 }

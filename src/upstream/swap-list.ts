@@ -15,6 +15,11 @@ export class SwapList<T extends Listed> {
     return this.#members.length;
   }
 
+  /** The only member, if it is one. */
+  get only(): T | undefined {
+    return this.#members.length === 1 ? this.#members[0] : undefined;
+  }
+
   add(member: T): void {
     member.listIndex = this.#members.push(member) - 1;
   }

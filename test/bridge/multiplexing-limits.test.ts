@@ -341,7 +341,9 @@ describe('limits of shared connections', () => {
     it('can leave when its connection has failed', async () => {
       await setUp(byId);
       const stuck = sharing.send('stuck', { recorder: slow() });
-      await sharing.askedFor(1);
+      // For which reading goes on.
+      const other = sharing.send('other');
+      await sharing.askedFor(2);
       sharing.server.connections[0]?.socket.end(
         frame(Buffer.concat([sharing.asked[0]?.payload ?? Buffer.alloc(0), Buffer.alloc(300_000)])).subarray(
           0,
@@ -349,6 +351,7 @@ describe('limits of shared connections', () => {
         ),
       );
       await eventually(() => counter('upstream_cx_destroy') === 1);
+      await other.ended();
       stuck.cancel();
       expect(sharing.harness.clusterStat('multiplexing.abandoned')).to.equal(0);
     });
