@@ -313,6 +313,38 @@ describe('large requests on shared connections', () => {
       expect(large.result.body).to.have.length(size + 4);
     });
 
+    it('answers heartbeats does so behind the request that is being written', async () => {
+      const heartbeat = 0xffff_ffff;
+      const pong = frame(withId(heartbeat, 'pong'));
+      await setUp(
+        {
+          multiplexing: multiplexing({
+            isStrayFrame: (bytes) => (bytes.length < 8 ? undefined : bytes.readUInt32BE(4) === heartbeat),
+            onStrayFrame: () => ({ reply: pong }),
+          }),
+          createBridge: () => ({
+            encodeHeaders(_headers, data) {
+              data.set(withId(size, ''));
+              return 0;
+            },
+            encodeData: () => 0,
+            onUpstreamData: (_headers, _data, end) => (end ? 2 : 1),
+          }),
+        },
+        (one) => one.text !== 'pong' && one.answer(),
+      );
+      const large = begin();
+      await eventually(() => bytesOn(0) === 100_004);
+      socket(0)?.write(frame(withId(heartbeat, 'ping')));
+      await eventually(() => sharing.harness.clusterStat('multiplexing.stray_frames') === 1);
+      await turns();
+      expect(bytesOn(0)).to.equal(100_004);
+      rest(large);
+      await large.ended();
+      await sharing.askedFor(2);
+      expect(sharing.asked.map(({ text }) => text.length)).to.deep.equal([size - 4, 4]);
+    });
+
     it('does not tell the length of the frame has a fault', async () => {
       await setUp({
         multiplexing: multiplexing({ frameLength: () => undefined }),
