@@ -40,21 +40,24 @@ export async function commitResponse<T>(
     else unwanted.push(verdict);
   }
   const unchanged: string[] = [];
-  for (const { held, version } of judged.unchanged) {
-    const pause = unchanged.length % atOnce === 0 ? turns() : undefined;
+  for (const [index, entry] of judged.unchanged.entries()) {
+    const pause = index % atOnce === 0 ? turns() : undefined;
     if (pause) await pause;
-    cache.confirm(held.name, version);
-    unchanged.push(held.name);
+    if (!entry.accepted) continue;
+    cache.confirm(entry, plan.versions.get(entry) ?? version);
+    unchanged.push(entry.accepted.name);
   }
   for (const { name, version, bytes, problems, judgedAt = clock.monotonic() } of rejections.filter(isNamed)) {
     const pause = turns();
     if (pause) await pause;
     if (interest.has(name)) cache.reject(name, { version, bytes, problems, judgedAt, lastAttempt: now });
   }
-  const removed = plan.removed.filter((name) => interest.has(name));
-  for (const name of removed) {
+  const removed: string[] = [];
+  for (const name of plan.removed) {
     const pause = turns();
     if (pause) await pause;
+    if (!interest.has(name)) continue;
+    removed.push(name);
     if (interest.names.has(name)) cache.setMissing(name, 'does_not_exist', now);
     else cache.delete(name);
   }

@@ -1,7 +1,9 @@
 import type { Verdict } from '../model/verdict.js';
 import type { Turns } from '../turns.js';
-import type { Candidate, Plan, Unchanged } from './plan-response.js';
+import type { Candidate, Plan } from './plan-response.js';
+import type { Entry } from './resource-cache.js';
 import type { ResourceType } from './resource-type.js';
+import type { ReceivedResponse } from './subscription.js';
 
 /** Resources of one response that are judged side by side: a judge may wait for a child process, and what plugins are asked for at one time is cheaper. */
 const parallelJudges = 64;
@@ -11,20 +13,32 @@ export interface Judged<T> {
     readonly candidate: Candidate;
     readonly verdict: Verdict<T>;
   }[];
-  readonly unchanged: readonly Unchanged<T>[];
+  readonly unchanged: readonly Entry<T>[];
 }
 
+/** So many are asked for staleness without looking at the clock. */
+const atOnce = 64;
+
 /** Judges what is new, and again what is stale. Results keep the order of the response. Never rejects. */
-export async function judgePlan<T>(type: ResourceType<T>, plan: Plan<T>, turns: Turns): Promise<Judged<T>> {
+export async function judgePlan<T>(
+  type: ResourceType<T>,
+  { version }: Pick<ReceivedResponse, 'version'>,
+  plan: Plan<T>,
+  turns: Turns,
+): Promise<Judged<T>> {
   const stale = await staleOnes(type, plan.unchanged, turns);
   // They have the name that they were accepted with.
-  const again = stale.map(({ held: { name, bytes }, version }) => ({ name, version, bytes, ownName: true }));
+  const again = [...stale].flatMap((entry) => {
+    const { accepted } = entry;
+    if (!accepted) return [];
+    const { name, bytes } = accepted;
+    return [{ name, version: plan.versions.get(entry) ?? version, bytes, ownName: true }];
+  });
   const candidates = [...plan.candidates, ...again];
   const judge = async (candidate: Candidate) => ({ candidate, verdict: await judgeOne(type, candidate) });
   const verdicts = await mapInOrder(candidates, turns, judge);
-  if (stale.length === 0) return { verdicts, unchanged: plan.unchanged };
-  const without = new Set(stale);
-  return { verdicts, unchanged: plan.unchanged.filter((one) => !without.has(one)) };
+  if (stale.size === 0) return { verdicts, unchanged: plan.unchanged };
+  return { verdicts, unchanged: plan.unchanged.filter((entry) => !stale.has(entry)) };
 }
 
 async function judgeOne<T>(type: ResourceType<T>, candidate: Candidate): Promise<Verdict<T>> {
@@ -52,29 +66,33 @@ function rejected(message: string): Verdict<never> {
 
 async function staleOnes<T>(
   type: ResourceType<T>,
-  unchanged: readonly Unchanged<T>[],
+  unchanged: readonly Entry<T>[],
   turns: Turns,
-): Promise<Unchanged<T>[]> {
+): Promise<ReadonlySet<Entry<T>>> {
+  const stale = new Set<Entry<T>>();
   const isStale = type.staleCheck?.();
-  if (!isStale) return [];
-  const stale = new Set<Unchanged<T>>();
-  const check = (one: Unchanged<T>): void | Promise<void> => {
-    const { verdict } = one.held;
-    const model = verdict.kind === 'rejected' ? undefined : verdict.model;
-    if (model === undefined) return;
-    const take = (flag: boolean) => {
-      if (flag) stale.add(one);
-    };
+  if (!isStale) return stale;
+  let asking: Promise<void>[] = [];
+  for (const [index, entry] of unchanged.entries()) {
+    const pause = index % atOnce === 0 ? turns() : undefined;
+    if (pause) await pause;
+    const verdict = entry.accepted?.verdict;
+    const model = verdict === undefined || verdict.kind === 'rejected' ? undefined : verdict.model;
+    if (model === undefined) continue;
+    const take = (flag: boolean) => void (flag && stale.add(entry));
     try {
       const flag = isStale(model);
       if (typeof flag === 'boolean') take(flag);
-      else return flag.then(take, () => take(true));
+      else asking.push(flag.then(take, () => take(true)));
     } catch {
       take(true);
     }
-  };
-  await mapInOrder(unchanged, turns, check);
-  return stale.size === 0 ? [] : unchanged.filter((one) => stale.has(one));
+    if (asking.length < parallelJudges) continue;
+    await Promise.all(asking);
+    asking = [];
+  }
+  await Promise.all(asking);
+  return stale;
 }
 
 async function mapInOrder<A, B>(items: readonly A[], turns: Turns, work: (item: A) => B | Promise<B>): Promise<B[]> {

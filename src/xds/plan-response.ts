@@ -1,8 +1,8 @@
 import type { Problem } from '../model/verdict.js';
 import type { Turns } from '../turns.js';
 import type { Interest } from './interest.js';
-import { type ResourceCache, sameBytes } from './resource-cache.js';
-import type { AcceptedResource, ResourceType } from './resource-type.js';
+import { type Entry, type ResourceCache, sameBytes } from './resource-cache.js';
+import type { ResourceType } from './resource-type.js';
 import type { ReceivedResource, ReceivedResponse } from './subscription.js';
 
 /** Bytes that were rejected are judged again after this: what they refer to (a library on disk) may have been put right. */
@@ -22,13 +22,6 @@ export interface Candidate {
   readonly acceptedAt?: Date;
 }
 
-/** What came again with the bytes that are held. */
-export interface Unchanged<T> {
-  readonly held: AcceptedResource<T>;
-  /** The one under which it came now. */
-  readonly version: string;
-}
-
 export interface Rejection {
   /** undefined: unknown, `label` says where it was. */
   readonly name: string | undefined;
@@ -45,29 +38,41 @@ export interface Plan<T> {
   /** New or changed: to be judged. */
   readonly candidates: Candidate[];
   /** Held already, byte for byte. */
-  readonly unchanged: Unchanged<T>[];
+  readonly unchanged: Entry<T>[];
+  /** The version under which such a one came now, where it is not the response's. */
+  readonly versions: Map<Entry<T>, string>;
   readonly rejections: Rejection[];
   readonly removed: string[];
   /** Of every resource that it mentions, heartbeats too. Those without a time to live that are held already may be left out. */
   readonly ttls: Map<string, number | undefined>;
 }
 
+/** A resource that had to be read. */
+interface Read<T> {
+  readonly resource: ReceivedResource;
+  readonly name: Name;
+  /** What is held under its name, if it has these very bytes. */
+  readonly held: Entry<T> | undefined;
+}
+
 /** What is known of a response's resources before each is looked at in the light of the others. */
 interface Sighted<T> {
-  readonly names: Name[];
-  /** What is held already, byte for byte. */
-  readonly held: (AcceptedResource<T> | undefined)[];
-  /** Those that had to be read. */
-  readonly read: Map<number, ReceivedResource>;
-  /** All names that are sent or removed. */
-  readonly seen: Set<string>;
-  /** Those that are so more than once. */
-  readonly repeated: Set<string>;
+  /** By its place: what is held already, byte for byte, and was not even read. */
+  readonly repeated: (Entry<T> | undefined)[];
+  /** The others, by their place. */
+  readonly read: Map<number, Read<T>>;
+  /** What entries have that the response repeats. */
+  readonly mark: number;
+  /** Names of what was read, and removed ones. */
+  readonly names: Set<string>;
+  readonly removed: string[];
+  /** Names that are sent or removed more than once. */
+  readonly twice: Set<string>;
   /** What it leaves out may be taken as deleted, as far as its resources say. */
   complete: boolean;
 }
 
-/** So many resources that are held already are recognised without looking at the clock. */
+/** So many resources that are held already are recognised without looking at the clock, and so many names are looked at. */
 const atOnce = 16;
 
 /** Sorts a response's resources. Nothing is judged, and what is held already is not even read. */
@@ -79,53 +84,78 @@ export async function planResponse<T>(
   now: number,
   turns: Turns,
 ): Promise<Plan<T>> {
-  const plan: Plan<T> = {
-    candidates: [],
-    unchanged: [],
-    rejections: [],
-    removed: [],
-    ttls: new Map(),
-  };
-  const { resources, removed, version } = response;
+  const plan = emptyPlan<T>();
+  const { resources, version } = response;
   const sighted = await sight(type, response, cache, turns);
-  const { seen, repeated } = sighted;
+  const { read, repeated, twice, removed } = sighted;
   const duplicates = new Set<string>();
   for (let index = 0; index < resources.length; index++) {
     const pause = index % atOnce === 0 ? turns() : undefined;
     if (pause) await pause;
-    const name = sighted.names[index] as Name;
-    const held = sighted.held[index];
-    if (held && !sighted.read.has(index) && !repeated.has(held.name)) {
-      if (!interest.has(held.name)) continue;
-      if (cache.isTrusted(held.name)) {
-        plan.unchanged.push({ held, version });
-        continue;
-      }
+    const entry = repeated[index];
+    const accepted = entry?.accepted;
+    if (entry && (!accepted || !interest.has(accepted.name))) continue;
+    if (entry && accepted && !(twice.size > 0 && twice.has(accepted.name)) && cache.isTrusted(accepted.name)) {
+      plan.unchanged.push(entry);
+      continue;
     }
-    const resource = sighted.read.get(index) ?? resources.at(index);
+    const { resource, name, held } = read.get(index) ?? {
+      resource: resources.at(index),
+      name: accepted?.name ?? '',
+      held: entry,
+    };
     if (!resource) break;
     if (typeof name !== 'string') reject(plan, type, index, resource, undefined, name.problem);
     else if (name === '') reject(plan, type, index, resource, name, 'has no name');
-    else if (repeated.has(name)) {
+    else if (twice.has(name)) {
       if (!duplicates.has(name)) reject(plan, type, index, resource, name, duplicate);
       duplicates.add(name);
     } else if (interest.has(name)) {
-      const problem = sortResource(type, name, resource, held, cache, now, plan);
+      const problem = sortResource(type, name, resource, held, version, cache, now, plan);
       if (problem !== undefined) reject(plan, type, index, resource, name, problem);
     }
   }
-  for (const name of removed) {
-    if (!repeated.has(name) || duplicates.has(name)) continue;
+  for (const [index, name] of removed.entries()) {
+    const pause = index % atOnce === 0 ? turns() : undefined;
+    if (pause) await pause;
+    if (!twice.has(name)) {
+      if (interest.has(name)) plan.removed.push(name);
+      continue;
+    }
+    if (duplicates.has(name)) continue;
     duplicates.add(name);
     const problems = [{ path: '', message: duplicate }];
     plan.rejections.push({ name, label: name, version: '', bytes: nothing, problems, judgedAt: never });
   }
-  plan.removed.push(...removed.filter((name) => interest.has(name) && !repeated.has(name)));
-  if ((type.fullState || response.listsAll) && response.mayBeComplete && sighted.complete) {
-    const known = response.listsAll ? new Set([...cache.names(), ...interest.names]) : cache.names();
-    for (const name of known) if (!seen.has(name) && interest.has(name)) plan.removed.push(name);
-  }
+  if ((type.fullState || response.listsAll) && response.mayBeComplete && sighted.complete)
+    await addLeftOut(plan, sighted, response, cache, interest, turns);
   return plan;
+}
+
+export function emptyPlan<T>(candidates: Candidate[] = []): Plan<T> {
+  return { candidates, unchanged: [], versions: new Map(), rejections: [], removed: [], ttls: new Map() };
+}
+
+/** A response that lists all there is leaves out what was deleted. */
+async function addLeftOut<T>(
+  { removed }: Plan<T>,
+  { names, mark }: Sighted<T>,
+  { listsAll }: ReceivedResponse,
+  cache: ResourceCache<T>,
+  interest: Interest,
+  turns: Turns,
+): Promise<void> {
+  let count = 0;
+  for (const [name, entry] of cache.entries()) {
+    const pause = ++count % atOnce === 0 ? turns() : undefined;
+    if (pause) await pause;
+    const isHeld = entry.accepted !== undefined || entry.rejected !== undefined;
+    if (isHeld && entry.mark !== mark && !names.has(name) && interest.has(name)) removed.push(name);
+  }
+  if (!listsAll) return;
+  const known = new Set(removed);
+  for (const name of interest.names)
+    if (!known.has(name) && !names.has(name) && cache.entry(name)?.mark !== mark) removed.push(name);
 }
 
 /** Finds the names, and what is held already. */
@@ -135,42 +165,40 @@ async function sight<T>(
   cache: ResourceCache<T>,
   turns: Turns,
 ): Promise<Sighted<T>> {
-  const sighted: Sighted<T> = {
-    names: [],
-    held: [],
-    read: new Map(),
-    seen: new Set(),
-    repeated: new Set(),
-    complete: true,
+  const [mark, complete] = [cache.mark(), true];
+  const [read, names, twice] = [new Map<number, Read<T>>(), new Set<string>(), new Set<string>()];
+  const sighted: Sighted<T> = { repeated: [], read, mark, names, removed: [], twice, complete };
+  const see = (name: string) => {
+    if (names.has(name) || cache.entry(name)?.mark === mark) twice.add(name);
+    else names.add(name);
   };
-  const { names, held, read } = sighted;
-  const heldOfName = (name: string) => cache.held(name);
+  const entryOf = (name: string) => cache.entry(name);
   for (let index = 0; index < resources.length; index++) {
-    const repeated = resources.repeats?.(index, type.typeUrl, heldOfName);
-    if (repeated) {
-      names.push(repeated.name);
-      held.push(repeated);
+    const entry = resources.repeats?.(index, type.typeUrl, entryOf);
+    sighted.repeated.push(entry);
+    const pause = !entry || index % atOnce === 0 ? turns() : undefined;
+    if (entry?.accepted) {
+      const { name } = entry.accepted;
+      if (entry.mark === mark || (names.size > 0 && names.has(name))) twice.add(name);
+      entry.mark = mark;
     } else {
       const resource = resources.at(index);
       if (!resource) break;
       const name = readName(type, resource);
-      read.set(index, resource);
-      names.push(name);
-      held.push(typeof name === 'string' ? heldOf(type, cache, resource, name) : undefined);
+      const held = typeof name === 'string' ? heldOf(type, cache, resource, name) : undefined;
+      read.set(index, { resource, name, held });
+      if (typeof name === 'string') see(name);
       if (typeof name !== 'string' || resource.body.kind === 'heartbeat') sighted.complete = false;
     }
-    see(sighted, names[index] as Name);
-    const pause = !repeated || index % atOnce === 0 ? turns() : undefined;
     if (pause) await pause;
   }
-  for (const name of removed) see(sighted, name);
+  for (const name of removed) {
+    sighted.removed.push(name);
+    see(name);
+    const pause = sighted.removed.length % atOnce === 0 ? turns() : undefined;
+    if (pause) await pause;
+  }
   return sighted;
-}
-
-function see<T>({ seen, repeated }: Sighted<T>, name: Name): void {
-  if (typeof name !== 'string') return;
-  if (seen.has(name)) repeated.add(name);
-  else seen.add(name);
 }
 
 /** Or why there is none. */
@@ -190,16 +218,16 @@ function reject<T>(
   plan.rejections.push({ name, label, version, bytes, problems, judgedAt: never });
 }
 
-/** The accepted version, if it has these very bytes. */
+/** What is held, if it was accepted with these very bytes. */
 function heldOf<T>(
   type: ResourceType<T>,
   cache: ResourceCache<T>,
   { body }: ReceivedResource,
   name: string,
-): AcceptedResource<T> | undefined {
+): Entry<T> | undefined {
   if (body.kind !== 'message' || body.typeUrl !== type.typeUrl) return undefined;
-  const held = cache.held(name);
-  return held && sameBytes(held.bytes, body.bytes) ? held : undefined;
+  const entry = cache.entry(name);
+  return sameBytes(entry?.accepted?.bytes, body.bytes) ? entry : undefined;
 }
 
 function readName<T>(type: ResourceType<T>, { name, body }: ReceivedResource): Name {
@@ -227,7 +255,8 @@ function sortResource<T>(
   type: ResourceType<T>,
   name: string,
   { name: given, version, ttlMs, body }: ReceivedResource,
-  held: AcceptedResource<T> | undefined,
+  held: Entry<T> | undefined,
+  responseVersion: string,
   cache: ResourceCache<T>,
   now: number,
   plan: Plan<T>,
@@ -237,7 +266,8 @@ function sortResource<T>(
   if (body.kind === 'malformed') return body.problem;
   if (body.typeUrl !== type.typeUrl) return wrongType(body.typeUrl, type);
   if (held && cache.isTrusted(name)) {
-    plan.unchanged.push({ held, version });
+    plan.unchanged.push(held);
+    if (version !== responseVersion) plan.versions.set(held, version);
     return undefined;
   }
   const bad = cache.rejected(name);

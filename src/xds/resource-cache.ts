@@ -14,13 +14,16 @@ export interface RejectedVersion {
 
 type Accepted<T> = AcceptedResource<T> & { readonly lastUpdated: Date };
 
-interface Entry<T> {
+/** What is known under a name. It is the same object until the name is dropped; from then on it holds nothing. */
+export interface Entry<T> {
   accepted: Accepted<T> | undefined;
   /** The version under which it came last, if that is not the one with which it was accepted: thousands of others got it at the same time. */
   version: string | undefined;
   /** `doubted`: nobody has sent it since the last stream began. */
   rejected: (RejectedVersion & { readonly doubted: boolean }) | undefined;
   missing: { readonly status: 'does_not_exist' | 'timed_out'; readonly since: Date } | undefined;
+  /** The response (see `mark`) that repeated it last. */
+  mark: number;
 }
 
 /**
@@ -39,15 +42,24 @@ export class ResourceCache<T> {
   readonly #rejected = new Map<string, number>();
   #rejectedBytes = 0;
   readonly #distrusted = new Set<string>();
+  #mark = 0;
+
+  /** A number for a response, by which entries remember that it repeats them. */
+  mark(): number {
+    return ++this.#mark;
+  }
+
+  entry(name: string): Entry<T> | undefined {
+    return this.#entries.get(name);
+  }
+
+  entries(): Iterable<readonly [name: string, entry: Entry<T>]> {
+    return this.#entries;
+  }
 
   accepted(name: string): AcceptedResource<T> | undefined {
     const entry = this.#entries.get(name);
     return entry && acceptedOf(entry);
-  }
-
-  /** As `accepted`, but its version may be one under which it came before. */
-  held(name: string): AcceptedResource<T> | undefined {
-    return this.#entries.get(name)?.accepted;
   }
 
   rejected(name: string): RejectedVersion | undefined {
@@ -56,7 +68,7 @@ export class ResourceCache<T> {
 
   /** Whether the accepted version is the one that runs. */
   isTrusted(name: string): boolean {
-    return !this.#distrusted.has(name);
+    return this.#distrusted.size === 0 || !this.#distrusted.has(name);
   }
 
   /** The accepted version could not be applied: the same bytes are new when they come again. */
@@ -66,11 +78,6 @@ export class ResourceCache<T> {
 
   isMissing(name: string): boolean {
     return this.#entries.get(name)?.missing?.status === 'does_not_exist';
-  }
-
-  /** Names that are held, accepted or rejected. */
-  *names(): Iterable<string> {
-    for (const [name, { accepted, rejected }] of this.#entries) if (accepted || rejected) yield name;
   }
 
   *acceptedResources(): Iterable<Accepted<T>> {
@@ -94,10 +101,9 @@ export class ResourceCache<T> {
   }
 
   /** The accepted bytes came again, maybe under a new version; a bad version in between is over. */
-  confirm(name: string, version: string): void {
-    const entry = this.#entries.get(name);
-    if (!entry?.accepted) return;
-    this.#clearRejected(name, entry);
+  confirm(entry: Entry<T>, version: string): void {
+    if (!entry.accepted) return;
+    this.#clearRejected(entry.accepted.name, entry);
     entry.version = entry.accepted.version === version ? undefined : version;
   }
 
@@ -136,6 +142,7 @@ export class ResourceCache<T> {
       version: undefined,
       rejected: undefined,
       missing: { status, since },
+      mark: 0,
     });
   }
 
@@ -145,6 +152,7 @@ export class ResourceCache<T> {
     this.#clearRejected(name, entry);
     this.#distrusted.delete(name);
     this.#entries.delete(name);
+    entry.accepted = undefined;
   }
 
   /** Drops what nobody wants any more. */
@@ -191,7 +199,13 @@ export class ResourceCache<T> {
   }
 }
 
-const nothing: Entry<never> = { accepted: undefined, version: undefined, rejected: undefined, missing: undefined };
+const nothing: Entry<never> = {
+  accepted: undefined,
+  version: undefined,
+  rejected: undefined,
+  missing: undefined,
+  mark: 0,
+};
 
 /** The accepted resource with the version that it came under last: made when somebody asks for it. */
 function acceptedOf<T>(entry: Entry<T>): Accepted<T> | undefined {

@@ -1,6 +1,13 @@
 import { type Any, wrappedResourceType } from './discovery.js';
 import { readWrappedResource, type UnreadMessages } from './response-reader.js';
-import { type ReceivedResource, type ReceivedResources, readOr, timeToLive, unwrap } from './subscription.js';
+import {
+  type Holder,
+  type ReceivedResource,
+  type ReceivedResources,
+  readOr,
+  timeToLive,
+  unwrap,
+} from './subscription.js';
 
 /**
  * The resources of a state-of-the-world response. Most of them are held already, because it repeats all there is: those are recognised where
@@ -27,11 +34,7 @@ export class SotwResources implements ReceivedResources {
     return readOr(() => unpackResource(this.#unread.read(index), this.#version));
   }
 
-  repeats<H extends { readonly bytes: Uint8Array }>(
-    index: number,
-    typeUrl: string,
-    held: (name: string) => H | undefined,
-  ): H | undefined {
+  repeats<H extends Holder>(index: number, typeUrl: string, held: (name: string) => H | undefined): H | undefined {
     if (typeUrl !== this.#typeUrl) {
       this.#typeUrl = typeUrl;
       this.#beginning = beginningOfAny(typeUrl);
@@ -41,8 +44,9 @@ export class SotwResources implements ReceivedResources {
     const start = this.#beginning && valueStart(bytes, this.#unread.start(index), end, this.#beginning);
     const name = start === undefined ? undefined : guessName(bytes, start, end);
     const found = name === undefined ? undefined : held(name);
-    if (!found || start === undefined || found.bytes.length !== end - start) return undefined;
-    return bytes.compare(found.bytes, 0, found.bytes.length, start, end) === 0 ? found : undefined;
+    const known = found?.accepted?.bytes;
+    if (!known || start === undefined || known.length !== end - start) return undefined;
+    return bytes.compare(known, 0, known.length, start, end) === 0 ? found : undefined;
   }
 }
 

@@ -20,20 +20,21 @@ export interface ReceivedResponse {
   readonly listsAll?: boolean;
 }
 
+/** What holds a resource, as long as there is one. */
+export interface Holder {
+  readonly accepted: { readonly bytes: Uint8Array } | undefined;
+}
+
 /** The resources of a response. An array is one; others read a resource when it is asked for. */
 export interface ReceivedResources {
   readonly length: number;
   /** Reads it, each time. undefined: there are not so many. */
   at(index: number): ReceivedResource | undefined;
   /**
-   * The held resource that it repeats, byte for byte, with nothing around it but the response: for those it need not be read. undefined: it is
-   * another, or that can't be told in this way.
+   * What is held under the name that it has, if that was accepted with the same bytes, and there is nothing around them but the response: then it
+   * need not be read. undefined: it is another, or that can't be told in this way.
    */
-  repeats?<H extends { readonly bytes: Uint8Array }>(
-    index: number,
-    typeUrl: string,
-    held: (name: string) => H | undefined,
-  ): H | undefined;
+  repeats?<H extends Holder>(index: number, typeUrl: string, held: (name: string) => H | undefined): H | undefined;
 }
 
 export interface ReceivedResource {

@@ -9,7 +9,7 @@ import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
 import { type Judged, judgePlan } from './judge-plan.js';
 import type { KeepableType, KeptResource } from './last-known.js';
-import { type Plan, planResponse } from './plan-response.js';
+import { emptyPlan, type Plan, planResponse } from './plan-response.js';
 import { ResourceCache } from './resource-cache.js';
 import type { ResourceState, ResourceType, ResourceUpdate } from './resource-type.js';
 import type { Answer, ReceivedResponse, Subscription, Variant } from './subscription.js';
@@ -315,9 +315,9 @@ export class TypeMux<T> {
       .filter(({ name }) => (everything || this.#interest.names.has(name)) && this.#lacks(name))
       .map((resource) => ({ ...resource, ownName: false }));
     if (candidates.length === 0 && !everything) return;
-    const plan: Plan<T> = { candidates, unchanged: [], rejections: [], removed: [], ttls: new Map() };
+    const plan = emptyPlan<T>(candidates);
     const turns = this.#turns();
-    const judged = await this.#judge(plan, turns);
+    const judged = await this.#judge({ version: '' }, plan, turns);
     const committed = judged && (await this.#commit({ version: '' }, plan, judged, turns));
     if (!committed) return;
     const { update } = committed;
@@ -358,7 +358,7 @@ export class TypeMux<T> {
     const stream = this.#stream;
     const turns = this.#turns();
     const plan = await planResponse(type, response, this.#cache, this.#interest, started, turns);
-    const judged = await this.#judge(plan, turns);
+    const judged = await this.#judge(response, plan, turns);
     if (!judged) return accepted;
     if (stream === this.#stream) this.#versionsOf = this.#options.server();
     const committed = await this.#commit(response, plan, judged, turns);
@@ -391,9 +391,13 @@ export class TypeMux<T> {
   }
 
   /** undefined: everything ended meanwhile, and what was made is dropped. */
-  async #judge(plan: Plan<T>, turns: Turns): Promise<Judged<T> | undefined> {
+  async #judge(
+    response: Pick<ReceivedResponse, 'version'>,
+    plan: Plan<T>,
+    turns: Turns,
+  ): Promise<Judged<T> | undefined> {
     const { type, stats } = this.#options;
-    const judged = await judgePlan(type, plan, turns);
+    const judged = await judgePlan(type, response, plan, turns);
     stats.judged(judged.verdicts.length);
     if (!this.#closed) return judged;
     this.#discard(judged.verdicts.map(({ verdict }) => verdict));

@@ -2,6 +2,8 @@ import { expect } from 'chai';
 import { systemClock } from '../../src/clock.js';
 import { createTurns } from '../../src/turns.js';
 import { judgePlan } from '../../src/xds/judge-plan.js';
+import { emptyPlan } from '../../src/xds/plan-response.js';
+import { type Entry, ResourceCache } from '../../src/xds/resource-cache.js';
 import { bytesOf, testType } from './harness.js';
 
 describe('judging a response', () => {
@@ -23,8 +25,8 @@ describe('judging a response', () => {
       bytes: bytesOf(`${i}`, '1'),
       ownName: true,
     }));
-    const plan = { candidates, unchanged: [], rejections: [], removed: [], ttls: new Map() };
-    const { verdicts } = await judgePlan(type, plan, createTurns(systemClock));
+    const plan = emptyPlan<string>(candidates);
+    const { verdicts } = await judgePlan(type, { version: '' }, plan, createTurns(systemClock));
     clearInterval(ticker);
     expect(verdicts.map(({ candidate }) => candidate)).to.deep.equal(candidates);
     expect(turns).to.be.greaterThan(4);
@@ -34,9 +36,11 @@ describe('judging a response', () => {
     const type = testType('t', true);
     Object.assign(type, { staleCheck: () => () => Promise.reject(new Error('gone')) });
     const verdict = { kind: 'active', model: '1', warnings: [] } as const;
-    const held = { name: 'a', version: '1', bytes: bytesOf('a', '1'), verdict };
-    const plan = { candidates: [], unchanged: [{ held, version: '2' }], rejections: [], removed: [], ttls: new Map() };
-    const { verdicts, unchanged } = await judgePlan(type, plan, createTurns(systemClock));
+    const cache = new ResourceCache<string>();
+    cache.accept('a', '1', bytesOf('a', '1'), verdict, new Date(0));
+    const plan = emptyPlan<string>();
+    plan.unchanged.push(cache.entry('a') as Entry<string>);
+    const { verdicts, unchanged } = await judgePlan(type, { version: '2' }, plan, createTurns(systemClock));
     expect(verdicts.map(({ candidate: { name, version } }) => [name, version])).to.deep.equal([['a', '2']]);
     expect(unchanged).to.have.lengthOf(0);
   });

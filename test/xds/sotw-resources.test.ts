@@ -25,7 +25,7 @@ describe('resources of a state-of-the-world response', () => {
   it('are taken for repeated only where they say so when they are read', () => {
     fc.assert(
       fc.property(fc.array(any, { maxLength: 6 }), fc.array(value, { maxLength: 6 }), (sent, held) => {
-        const kept = [...held, ...sent.slice(0, 3).map((one) => one.value)].map((bytes) => ({ bytes }));
+        const kept = [...held, ...sent.slice(0, 3).map((one) => one.value)].map((bytes) => ({ accepted: { bytes } }));
         const resources = responseOf(sent);
         expect(resources.length).to.equal(sent.length);
         for (let index = 0; index < resources.length; index++) {
@@ -33,7 +33,9 @@ describe('resources of a state-of-the-world response', () => {
             const repeats = resources.repeats?.(index, typeUrl, () => one);
             const body = resources.at(index)?.body;
             const same =
-              body?.kind === 'message' && body.typeUrl === typeUrl && Buffer.compare(body.bytes, one.bytes) === 0;
+              body?.kind === 'message' &&
+              body.typeUrl === typeUrl &&
+              Buffer.compare(body.bytes, one.accepted.bytes) === 0;
             if (repeats) expect(same).to.equal(true);
           }
         }
@@ -43,7 +45,7 @@ describe('resources of a state-of-the-world response', () => {
   });
 
   it('are found by their names', () => {
-    const held = new Map(['a', 'b', 'é'].map((each) => [each, { each, bytes: routes(each) }]));
+    const held = new Map(['a', 'b', 'é'].map((each) => [each, { each, accepted: { bytes: routes(each) } }]));
     const sent = ['é', 'b', 'c', 'a'].map((each) => ({ type_url: typeUrl, value: routes(each) }));
     const changed = { type_url: typeUrl, value: routes('a', { validate_clusters: { value: true } }) };
     const resources = responseOf([...sent, changed, { ...changed, type_url: otherType }]);
