@@ -15,7 +15,7 @@ import type { ClusterManager, NoAssignment } from '../upstream/cluster-manager.j
 import type { WatchedResources, Watcher } from '../xds/ads-client.js';
 import type { AcceptedResource, RejectedResource, ResourceUpdate } from '../xds/resource-type.js';
 import { type ConfigSources, createConfigSources } from './config-sources.js';
-import { createUpdateLog } from './log-update.js';
+import { createUpdateLog, type UpdateLog } from './log-update.js';
 import type { JudgedCluster, JudgedRoutes, ResourceTypes } from './resource-types.js';
 import type { SubscribeSecrets } from './secret-store.js';
 import type { KeptConfig } from './snapshots.js';
@@ -67,6 +67,51 @@ function clusterVerdict(verdict: Verdict<JudgedCluster<JudgedBridge>>): Verdict<
   return { ...verdict, model: verdict.model?.cluster };
 }
 
+interface EndpointSink {
+  readonly clusters: Pick<ClusterManager<never>, 'setLoadAssignment'>;
+  readonly logUpdate: UpdateLog;
+}
+
+/** Hands the endpoints of one name on. A class: there are as many as clusters. */
+class EndpointWatcher implements Watcher<LoadAssignment> {
+  readonly #serviceName: string;
+  readonly #source: ConfigSource;
+  readonly #sink: EndpointSink;
+
+  constructor(serviceName: string, source: ConfigSource, sink: EndpointSink) {
+    this.#serviceName = serviceName;
+    this.#source = source;
+    this.#sink = sink;
+  }
+
+  get initialFetchTimeoutMs(): number {
+    return this.#source.initialFetchTimeoutMs;
+  }
+
+  /** What was wrong is told to be right again; else it is no news. */
+  skipsUnchanged(): boolean {
+    return !this.#sink.logUpdate.somethingWrong;
+  }
+
+  onUpdate(update: ResourceUpdate<LoadAssignment>): void {
+    this.#sink.logUpdate.tell(update);
+    for (const { name, verdict } of update.changed) {
+      if (verdict.kind !== 'rejected') this.#answer(name, verdict.model ?? 'does_not_exist');
+    }
+    for (const { name } of update.rejected) this.#answer(name, 'rejected');
+    const missing = update.cause === 'initial_fetch_timeout' ? 'timed_out' : 'does_not_exist';
+    for (const name of update.removed) this.#answer(name, missing);
+  }
+
+  onConnectionFailure(): void {
+    this.#answer(this.#serviceName, 'disconnected');
+  }
+
+  #answer(name: string, answer: LoadAssignment | NoAssignment): void {
+    this.#sink.clusters.setLoadAssignment(name, answer, this.#source);
+  }
+}
+
 /** Wires the sources to the rooms that run what they bring. */
 export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConfigOptions<B>): DynamicConfig {
   const { bootstrap, types, clusters, listeners, log, clock, stats, onFirstAnswer } = options;
@@ -74,11 +119,12 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
   const staticListeners = new Set(bootstrap.listeners.map(({ name }) => name));
   const sources = createConfigSources(options);
   const logClusters = createUpdateLog(log, 'cluster');
-  const logEndpoints = createUpdateLog(log, 'endpoints', 'debug');
   const logListeners = createUpdateLog(log, 'listener');
   const logRoutes = createUpdateLog(log, 'route configuration');
   const logSecrets = createUpdateLog(log, 'secret');
-  const endpointWatches = new Map<string, WatchedResources>();
+  /** By the source's key, then by the name. */
+  const endpointWatches = new Map<string, Map<string, WatchedResources>>();
+  const endpointSink: EndpointSink = { clusters, logUpdate: createUpdateLog(log, 'endpoints', 'debug') };
 
   function applyCluster({ name, version, bytes, verdict }: AcceptedResource<JudgedCluster<B>>): void {
     const pipeline = verdict.kind === 'active' ? verdict.model.bridge : undefined;
@@ -138,28 +184,18 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
       });
     },
     setEdsInterest(serviceName, source, wanted) {
-      const key = JSON.stringify([serviceName, sourceKey(source)]);
+      const key = sourceKey(source);
+      let watches = endpointWatches.get(key);
       if (!wanted) {
-        endpointWatches.get(key)?.close();
-        endpointWatches.delete(key);
+        watches?.get(serviceName)?.close();
+        watches?.delete(serviceName);
+        if (watches?.size === 0) endpointWatches.delete(key);
         return;
       }
-      const answer = (name: string, answered: LoadAssignment | NoAssignment) =>
-        clusters.setLoadAssignment(name, answered, source);
-      const watch = sources.subscribe(types.endpoints, source, bootstrap.cds, [serviceName], {
-        initialFetchTimeoutMs: source.initialFetchTimeoutMs,
-        onUpdate(update) {
-          logEndpoints.tell(update);
-          for (const { name, verdict } of update.changed) {
-            if (verdict.kind !== 'rejected') answer(name, verdict.model ?? 'does_not_exist');
-          }
-          for (const { name } of update.rejected) answer(name, 'rejected');
-          const missing = update.cause === 'initial_fetch_timeout' ? 'timed_out' : 'does_not_exist';
-          for (const name of update.removed) answer(name, missing);
-        },
-        onConnectionFailure: () => answer(serviceName, 'disconnected'),
-      });
-      endpointWatches.set(key, watch);
+      watches ??= new Map();
+      endpointWatches.set(key, watches);
+      const watcher = new EndpointWatcher(serviceName, source, endpointSink);
+      watches.set(serviceName, sources.subscribe(types.endpoints, source, bootstrap.cds, [serviceName], watcher));
     },
     subscribeRoutes(name, source, watcher) {
       return sources.subscribe(types.routes, source, bootstrap.lds, [name], {

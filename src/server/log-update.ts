@@ -5,6 +5,8 @@ import type { AcceptedResource, ResourceUpdate } from '../xds/resource-type.js';
 type Counts = Record<VerdictWord, number>;
 
 export interface UpdateLog {
+  /** It was said of something that it is wrong: that the same comes again, and is right, is news of it. */
+  readonly somethingWrong: boolean;
   tell(update: ResourceUpdate<unknown>): void;
   /** The same, one resource at a time, for whoever lets others have their turn. */
   tellInSteps(update: ResourceUpdate<unknown>): Generator<undefined>;
@@ -85,6 +87,9 @@ export function createUpdateLog(log: Logger, what: string, summaryLevel: 'info' 
   }
 
   return {
+    get somethingWrong() {
+      return wrong.size > 0;
+    },
     tell(update) {
       for (const _ of tellInSteps(update));
     },

@@ -14,12 +14,13 @@ import type { ResourceState, ResourceType } from './resource-type.js';
 import { aggregatedMethods, methodsOf } from './service-methods.js';
 import { sotw } from './sotw-subscription.js';
 import type { Variant } from './subscription.js';
+import type { TypeMux } from './type-mux.js';
 import { createTypeStats } from './type-stats.js';
-import type { Watcher } from './watch-map.js';
+import type { Watch, Watcher } from './watch.js';
 
 export type { ChannelConfig, MetadataEntry } from './channel.js';
 export { channelDefaults } from './channel.js';
-export type { Watcher } from './watch-map.js';
+export type { Watcher } from './watch.js';
 
 /** What every client of a config source needs, whatever it reads. */
 export interface ClientOptions {
@@ -197,22 +198,11 @@ export function clientOver(
     },
     subscribe<T>(type: ResourceType<T>, names: readonly string[] | 'wildcard', watcher: Watcher<T>) {
       if (names !== 'wildcard') checkNames(names);
-      const { watches, attempted } = mux.type(type);
-      const watch = watches.add(names, watcher);
-      attempted();
+      const typeMux = mux.type(type);
+      const watch = typeMux.watches.add(names, watcher);
+      typeMux.attempted();
       mux.schedule();
-      return {
-        update(next) {
-          checkNames(next);
-          watches.update(watch, next);
-          attempted();
-          mux.schedule();
-        },
-        close() {
-          watches.remove(watch);
-          mux.schedule();
-        },
-      };
+      return new Subscribed(mux, typeMux, watch);
     },
     states: (typeUrl) => mux.find(typeUrl)?.states() ?? [],
     state: (typeUrl, name) => mux.find(typeUrl)?.state(name),
@@ -232,6 +222,31 @@ export function clientOver(
       mux.close();
     },
   };
+}
+
+/** A class: there are as many as clusters, and what they do is the same. */
+class Subscribed<T> implements WatchedResources {
+  readonly #mux: Mux;
+  readonly #type: TypeMux<T>;
+  readonly #watch: Watch<T>;
+
+  constructor(mux: Mux, type: TypeMux<T>, watch: Watch<T>) {
+    this.#mux = mux;
+    this.#type = type;
+    this.#watch = watch;
+  }
+
+  update(names: readonly string[]): void {
+    checkNames(names);
+    this.#type.watches.update(this.#watch, names);
+    this.#type.attempted();
+    this.#mux.schedule();
+  }
+
+  close(): void {
+    this.#type.watches.remove(this.#watch);
+    this.#mux.schedule();
+  }
 }
 
 function checkNames(names: readonly string[]): void {

@@ -1,45 +1,10 @@
-import type { Clock, Timer } from '../clock.js';
+import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
 import { createTurns, type Turns } from '../turns.js';
 import type { Interest } from './interest.js';
 import type { ResourceCache } from './resource-cache.js';
 import type { AcceptedResource, RejectedResource, ResourceUpdate } from './resource-type.js';
-
-/** Whoever uses the resources of a type. */
-export interface Watcher<T> {
-  /**
-   * How long the first answer may take; 0 means for ever. Counted from the subscription on until the control plane said something of the
-   * type, later from the request on and only while connected.
-   */
-  readonly initialFetchTimeoutMs: number;
-  /**
-   * Once per response that concerns the watcher, before it is answered; the answer waits for the promise. Requests for other
-   * names are held back until it is settled (1 s at most), so that a batch leads to one request. It may resolve to those changed
-   * resources that can't be taken into service for all their good looks (an address in use): they are rejected after all.
-   * Whoever has much to do takes turns.
-   */
-  onUpdate(
-    update: ResourceUpdate<T>,
-    turns: Turns,
-  ): void | Promise<void> | Promise<readonly RejectedResource[] | undefined>;
-  /** The stream was lost or not to be had. Nothing changes for resources; for `update_failure`. */
-  onConnectionFailure?(): void;
-}
-
-interface Watch<T> {
-  readonly watcher: Watcher<T>;
-  names: ReadonlySet<string> | 'wildcard';
-  /**
-   * Names (for a wildcard: `*`) that the watcher has heard nothing of, with the timer that runs while connected. None where it has heard
-   * of all: there are as many watches as clusters.
-   */
-  pending: Map<string, Timer | undefined> | undefined;
-  /** For a wildcard: it was told what there is, and from then on what changes. */
-  synced: boolean;
-  closed: boolean;
-}
-
-export type WatchHandle<T> = Watch<T>;
+import { Watch, type Watcher } from './watch.js';
 
 /** What came of an update where it was applied. */
 export interface Delivery {
@@ -55,10 +20,12 @@ export class WatchMap<T> {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #onTimeout: () => void;
-  readonly #watches = new Set<Watch<T>>();
   /** Those that wait for something without a timer. */
   readonly #untimed = new Set<Watch<T>>();
-  readonly #byName = new Map<string, readonly Watch<T>[]>();
+  /** One or, rarely, several. */
+  readonly #byName = new Map<string, Watch<T> | readonly Watch<T>[]>();
+  /** Those with no name or with more than one. */
+  readonly #others = new Set<Watch<T>>();
   readonly #wildcards = new Set<Watch<T>>();
   /** How many times all timers were stopped. */
   #stops = 0;
@@ -87,49 +54,47 @@ export class WatchMap<T> {
   }
 
   /** What the cache has of it is delivered in a microtask, so that the caller has the handle by then. */
-  add(names: readonly string[] | 'wildcard', watcher: Watcher<T>): WatchHandle<T> {
-    const watch: Watch<T> = {
-      watcher,
-      names: new Set(),
-      pending: undefined,
-      synced: false,
-      closed: false,
-    };
-    this.#watches.add(watch);
-    if (names === 'wildcard') {
-      watch.names = 'wildcard';
-      this.#await(watch, '*');
-      this.#wildcards.add(watch);
-      this.#interest.setWildcard(true);
-      queueMicrotask(() => this.#prime(watch));
-    } else this.update(watch, names);
+  add(names: readonly string[] | 'wildcard', watcher: Watcher<T>): Watch<T> {
+    const watch = new Watch(names === 'wildcard' ? undefined : noNames, watcher);
+    if (names !== 'wildcard') {
+      this.update(watch, names);
+      return watch;
+    }
+    this.#await(watch, '*');
+    this.#wildcards.add(watch);
+    this.#interest.setWildcard(true);
+    queueMicrotask(() => this.#prime(watch));
     return watch;
   }
 
   /** Replaces the names of a named watch. */
-  update(watch: WatchHandle<T>, names: readonly string[]): void {
-    if (watch.closed || watch.names === 'wildcard') return;
+  update(watch: Watch<T>, names: readonly string[]): void {
+    if (watch.closed || watch.names === undefined) return;
+    const [only, ...more] = names;
+    const after = only !== undefined && more.length === 0 ? only : new Set(names);
     const before = watch.names;
-    const after = new Set(names);
-    watch.names = after;
-    for (const name of after) if (!before.has(name)) this.#watchName(watch, name);
-    for (const name of before) if (!after.has(name)) this.#unwatchName(watch, name);
+    watch.rename(after);
+    if (typeof after === 'string') this.#others.delete(watch);
+    else this.#others.add(watch);
+    for (const name of watch.ownNames()) if (!isAmong(before, name)) this.#watchName(watch, name);
+    for (const name of typeof before === 'string' ? [before] : before)
+      if (!watch.hasName(name)) this.#unwatchName(watch, name);
     queueMicrotask(() => this.#prime(watch));
   }
 
-  remove(watch: WatchHandle<T>): void {
+  remove(watch: Watch<T>): void {
     if (watch.closed) return;
     watch.closed = true;
-    this.#watches.delete(watch);
     this.#untimed.delete(watch);
-    if (watch.names === 'wildcard') {
-      this.#settle(watch, '*');
+    this.#others.delete(watch);
+    if (watch.wildcard) {
+      watch.settle('*');
       this.#wildcards.delete(watch);
       if (this.#wildcards.size === 0) {
         this.#answered = false;
         this.#interest.setWildcard(false);
       }
-    } else for (const name of watch.names) this.#unwatchName(watch, name);
+    } else for (const name of watch.ownNames()) this.#unwatchName(watch, name);
   }
 
   /** Everything wanted has been asked for: the timers of what was not answered yet start. */
@@ -145,7 +110,7 @@ export class WatchMap<T> {
       const pause = turns();
       if (pause) await pause;
       if (stops !== this.#stops) return;
-      for (const [name, timer] of watch.pending ?? []) if (!timer) this.#startTimer(watch, name);
+      for (const name of watch.awaited()) if (watch.isUntimed(name)) this.#startTimer(watch, name);
     }
   }
 
@@ -155,44 +120,50 @@ export class WatchMap<T> {
   }
 
   tellFailure(): void {
-    for (const watch of this.#watches) this.#contain(watch, () => watch.watcher.onConnectionFailure?.());
+    for (const watch of this.#all()) this.#contain(watch, () => watch.watcher.onConnectionFailure?.());
   }
 
   /** Whoever still waits for something is told that it is not to be had for now. */
   giveUp(reason: string): void {
-    for (const watch of [...this.#watches]) {
-      const names = [...(watch.pending?.keys() ?? [])];
+    for (const watch of [...this.#all()]) {
+      const names = watch.awaited();
       if (names.length === 0) continue;
-      for (const name of names) this.#settle(watch, name);
+      for (const name of names) watch.settle(name);
       this.#untimed.delete(watch);
       const problems = [{ path: '', message: reason }];
-      const rejected = watch.names === 'wildcard' ? [] : names.map((name) => ({ name, problems }));
+      const rejected = watch.wildcard ? [] : names.map((name) => ({ name, problems }));
       const update = { cause: 'source_failure', version: '', changed: [], unchanged: [], removed: [] } as const;
       this.#contain(watch, () => watch.watcher.onUpdate({ ...update, rejected }, createTurns(this.#clock)));
     }
   }
 
   close(): void {
-    for (const watch of this.#watches) watch.closed = true;
+    for (const watch of this.#all()) watch.closed = true;
     this.#stopTimers();
-    this.#watches.clear();
+    this.#byName.clear();
+    this.#others.clear();
+    this.#wildcards.clear();
+  }
+
+  *#all(): Iterable<Watch<T>> {
+    yield* this.#wildcards;
+    yield* this.#others;
+    for (const watches of this.#byName.values())
+      for (const watch of listOf(watches)) if (typeof watch.names === 'string') yield watch;
   }
 
   #stopTimers(): void {
     this.#stops++;
-    for (const watch of this.#watches) {
-      if (!watch.pending) continue;
-      for (const [name, timer] of watch.pending) {
-        timer?.cancel();
-        watch.pending.set(name, undefined);
-      }
+    for (const watch of this.#all()) {
+      if (!watch.awaits) continue;
+      watch.stopTimers();
       if (watch.watcher.initialFetchTimeoutMs > 0) this.#untimed.add(watch);
     }
   }
 
   /** What a wildcard waits for is on its way, if not from the control plane: it must not be told before that nothing came. */
   settleWildcards(): void {
-    for (const watch of this.#wildcards) this.#settle(watch, '*');
+    for (const watch of this.#wildcards) watch.settle('*');
   }
 
   /** Tells every watcher its part of an update, taking turns. Resolves when all have taken it in. */
@@ -206,26 +177,29 @@ export class WatchMap<T> {
       if (pause) await pause;
       if (watch.closed) continue;
       const part = watch.synced ? update : this.#everything(watch, update);
-      this.#settle(watch, '*');
+      watch.settle('*');
       const applying = this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures);
       if (applying) running.push(applying);
     }
     const tell = (watch: Watch<T>, part: ResourceUpdate<T>) => {
-      if (watch.pending) for (const name of mentioned(part)) this.#settle(watch, name);
+      if (watch.awaits) for (const name of mentioned(part)) watch.settle(name);
       const applying = this.#contain(watch, () => watch.watcher.onUpdate(part, turns), failures);
       if (applying) running.push(applying);
     };
     /** Those with more than one name get all their resources at once. */
     const parts = new Map<Watch<T>, Part<T>>();
+    let count = 0;
     for (const list of this.#byName.size > 0 ? lists : []) {
       for (const item of update[list]) {
-        const pause = turns();
+        const pause = list !== 'unchanged' || ++count % atOnce === 0 ? turns() : undefined;
         if (pause) await pause;
-        for (const watch of this.#byName.get(typeof item === 'string' ? item : item.name) ?? nobody) {
+        const watches = this.#byName.get(typeof item === 'string' ? item : item.name);
+        for (const watch of watches === undefined ? nobody : listOf(watches)) {
+          if (list === 'unchanged' && skips(watch)) continue;
           const part = parts.get(watch) ?? emptyPart(update);
           if (part[list] === none) part[list] = [item];
           else part[list].push(item);
-          if (watch.names !== 'wildcard' && watch.names.size === 1) tell(watch, part as ResourceUpdate<T>);
+          if (watch.only !== undefined) tell(watch, part as ResourceUpdate<T>);
           else parts.set(watch, part);
         }
       }
@@ -255,25 +229,25 @@ export class WatchMap<T> {
       rejected: [],
       unchanged: [],
     };
-    if (watch.names === 'wildcard') {
+    if (watch.wildcard) {
       if (!this.#answered || watch.synced) return;
-      this.#settle(watch, '*');
+      watch.settle('*');
       const all = this.#everything(watch, { ...update, changed: [], removed: [] });
       this.#tell(watch, all);
       return;
     }
-    const names = [...(watch.pending?.keys() ?? [])];
+    const names = watch.awaited();
     const changed = names.map((name) => this.#cache.accepted(name)).filter((resource) => resource !== undefined);
     const removed = names.filter((name) => this.#cache.isMissing(name));
     if (changed.length === 0 && removed.length === 0) return;
-    for (const { name } of changed) this.#settle(watch, name);
-    for (const name of removed) this.#settle(watch, name);
+    for (const { name } of changed) watch.settle(name);
+    for (const name of removed) watch.settle(name);
     this.#tell(watch, { ...update, changed, removed });
   }
 
   #expire(watch: Watch<T>, name: string): void {
-    this.#settle(watch, name);
-    const wildcard = watch.names === 'wildcard';
+    watch.settle(name);
+    const { wildcard } = watch;
     if (!wildcard && !this.#cache.accepted(name) && !this.#cache.rejected(name))
       this.#cache.setMissing(name, 'timed_out', new Date(this.#clock.now()));
     this.#onTimeout();
@@ -289,16 +263,18 @@ export class WatchMap<T> {
 
   #watchName(watch: Watch<T>, name: string): void {
     this.#await(watch, name);
-    const watches = this.#byName.get(name) ?? [];
-    if (watches.length === 0) this.#interest.add(name);
-    this.#byName.set(name, [...watches, watch]);
+    const watches = this.#byName.get(name);
+    if (watches === undefined) this.#interest.add(name);
+    this.#byName.set(name, watches === undefined ? watch : [...listOf(watches), watch]);
   }
 
   #unwatchName(watch: Watch<T>, name: string): void {
-    this.#settle(watch, name);
-    const left = this.#byName.get(name)?.filter((each) => each !== watch) ?? [];
-    if (left.length > 0) {
-      this.#byName.set(name, left);
+    watch.settle(name);
+    const watches = this.#byName.get(name);
+    const left = watches === undefined ? [] : listOf(watches).filter((each) => each !== watch);
+    const [only, ...more] = left;
+    if (only !== undefined) {
+      this.#byName.set(name, more.length === 0 ? only : left);
       return;
     }
     this.#byName.delete(name);
@@ -306,8 +282,7 @@ export class WatchMap<T> {
   }
 
   #await(watch: Watch<T>, name: string): void {
-    watch.pending ??= new Map();
-    watch.pending.set(name, undefined);
+    watch.await(name);
     if (watch.watcher.initialFetchTimeoutMs === 0) return;
     // As Envoy: where there is no control plane to be heard of, starting has to end all the same.
     if (this.#heard) this.#untimed.add(watch);
@@ -316,14 +291,7 @@ export class WatchMap<T> {
 
   #startTimer(watch: Watch<T>, name: string): void {
     const expire = () => this.#expire(watch, name);
-    watch.pending?.set(name, this.#clock.setTimeout(expire, watch.watcher.initialFetchTimeoutMs));
-  }
-
-  #settle(watch: Watch<T>, name: string): void {
-    if (!watch.pending) return;
-    watch.pending.get(name)?.cancel();
-    watch.pending.delete(name);
-    if (watch.pending.size === 0) watch.pending = undefined;
+    watch.setTimer(name, this.#clock.setTimeout(expire, watch.watcher.initialFetchTimeoutMs));
   }
 
   /** Something that no response brought. */
@@ -339,7 +307,7 @@ export class WatchMap<T> {
   ): Promise<readonly RejectedResource[]> | undefined {
     const failed = (error: unknown): readonly RejectedResource[] => {
       failures.push(error instanceof Error ? error.message : String(error));
-      const names = watch.names === 'wildcard' ? '*' : [...watch.names].slice(0, 8).join(', ');
+      const names = watch.wildcard ? '*' : [...watch.ownNames()].slice(0, 8).join(', ');
       this.#log.error({ err: error, names }, 'a watcher of xDS resources failed');
       return [];
     };
@@ -361,6 +329,22 @@ type Part<T> = Pick<ResourceUpdate<T>, 'cause' | 'version'> & Record<(typeof lis
 
 const none: never[] = [];
 const nobody: readonly never[] = [];
+const noNames: ReadonlySet<string> = new Set();
+/** So many unchanged resources are told of without looking at the clock. */
+const atOnce = 64;
+
+function listOf<T>(watches: Watch<T> | readonly Watch<T>[]): readonly Watch<T>[] {
+  return watches instanceof Watch ? [watches] : watches;
+}
+
+function isAmong(names: string | ReadonlySet<string>, name: string): boolean {
+  return typeof names === 'string' ? names === name : names.has(name);
+}
+
+/** Whether it says nothing to the watcher that its resource came again. */
+function skips<T>(watch: Watch<T>): boolean {
+  return typeof watch.names === 'string' && !watch.awaits && watch.watcher.skipsUnchanged?.() === true;
+}
 
 function emptyPart<T>({ cause, version }: ResourceUpdate<T>): Part<T> {
   return { cause, version, changed: none, rejected: none, removed: none, unchanged: none };
