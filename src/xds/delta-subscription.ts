@@ -106,7 +106,7 @@ export const delta: Variant = {
         length: resources.length,
         at: (index) => (index < resources.length ? readOr(() => unpackResource(resources.read(index))) : undefined),
       },
-      removed: response.removed_resources,
+      removed: response.removed,
       mayBeComplete: false,
     };
   },

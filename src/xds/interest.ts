@@ -4,6 +4,9 @@
  */
 export class Interest {
   readonly names = new Set<string>();
+  /** Names that were wanted and are not any more, since they were last taken. */
+  #dropped = new Set<string>();
+  #wildcardDropped = false;
   #wildcard = false;
   #revision = 0;
 
@@ -27,16 +30,30 @@ export class Interest {
   add(name: string): void {
     if (this.names.has(name)) return;
     this.names.add(name);
+    this.#dropped.delete(name);
     this.#revision++;
   }
 
   remove(name: string): void {
-    if (this.names.delete(name)) this.#revision++;
+    if (!this.names.delete(name)) return;
+    this.#dropped.add(name);
+    this.#revision++;
+  }
+
+  /** Takes the names that nobody wants any more, of `held` those that only a wildcard wanted. */
+  takeDropped(held: () => Iterable<string>): ReadonlySet<string> {
+    const dropped = this.#dropped;
+    this.#dropped = new Set();
+    if (this.#wildcard) return new Set();
+    if (this.#wildcardDropped) for (const name of held()) if (!this.names.has(name)) dropped.add(name);
+    this.#wildcardDropped = false;
+    return dropped;
   }
 
   setWildcard(on: boolean): void {
     if (this.#wildcard === on) return;
     this.#wildcard = on;
+    this.#wildcardDropped = !on;
     this.#revision++;
   }
 }

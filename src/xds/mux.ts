@@ -7,7 +7,7 @@ import { statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
 import { type KeepableType, LastKnown, type LastKnownOptions } from './last-known.js';
 import type { RequestRate } from './request-rate.js';
-import { encodeRequest } from './request-writer.js';
+import { encodeRequest, type WrittenNames } from './request-writer.js';
 import type { ResourceType } from './resource-type.js';
 import type { ReceivedResponse, Variant } from './subscription.js';
 import { TypeMux } from './type-mux.js';
@@ -68,6 +68,7 @@ export class Mux {
   /** Resolves when the last response whose order counts is over. */
   #inOrder: Promise<void> | undefined;
 
+  readonly #writtenNames: WrittenNames = new WeakMap();
   readonly #flush = () => this.flush();
   readonly #rate: RequestRate | undefined;
   readonly #leaveHold: () => void;
@@ -265,7 +266,8 @@ export class Mux {
     this.#nodeSent = true;
     this.#rate?.take();
     const whole = withNode ? { node, ...request } : request;
-    this.#writable = this.#outlet?.send(encodeRequest(codec, variant.requestType, whole, variant.nameFields)) ?? false;
+    const bytes = encodeRequest(codec, variant.requestType, whole, variant.nameFields, this.#writtenNames);
+    this.#writable = this.#outlet?.send(bytes) ?? false;
   }
 
   #gateReading(): void {

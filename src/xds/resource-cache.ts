@@ -53,6 +53,10 @@ export class ResourceCache<T> {
     return this.#entries.get(name);
   }
 
+  names(): Iterable<string> {
+    return this.#entries.keys();
+  }
+
   entries(): Iterable<readonly [name: string, entry: Entry<T>]> {
     return this.#entries;
   }
@@ -153,11 +157,6 @@ export class ResourceCache<T> {
     this.#distrusted.delete(name);
     this.#entries.delete(name);
     entry.accepted = undefined;
-  }
-
-  /** Drops what nobody wants any more. */
-  retain(interest: Interest): void {
-    for (const name of this.#entries.keys()) if (!interest.has(name)) this.delete(name);
   }
 
   /**

@@ -178,7 +178,32 @@ export function readDiscoveryResponse(bytes: Uint8Array): UnreadResponse<Discove
   return readWhole('envoy.service.discovery.v3.DiscoveryResponse', bytes, responseFields, empty);
 }
 
-const deltaFields: FieldReaders<Filled<DeltaDiscoveryResponse, WrappedResource> & { removed_resources: string[] }> = {
+/** The strings of one field, each read when it is its turn. */
+export class UnreadStrings implements Iterable<string> {
+  readonly #bytes: Buffer;
+  /** Where they start and end, by turns. */
+  readonly #places: number[] = [];
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  add(reader: protobuf.Reader): void {
+    if (this.#places.length >= 2 * mostResources) throw new RangeError(`more than ${mostResources} resources`);
+    const end = endOf(reader);
+    this.#places.push(reader.pos, end);
+    reader.pos = end;
+  }
+
+  *[Symbol.iterator](): Iterator<string> {
+    for (let index = 0; index < this.#places.length; index += 2)
+      yield this.#bytes.toString('utf8', this.#places[index], this.#places[index + 1]);
+  }
+}
+
+type DeltaResponse = Omit<DeltaDiscoveryResponse, 'removed_resources'> & { readonly removed: UnreadStrings };
+
+const deltaFields: FieldReaders<Filled<DeltaResponse, WrappedResource>> = {
   [tag(1)]: (reader, response) => {
     response.system_version_info = reader.string();
   },
@@ -192,15 +217,20 @@ const deltaFields: FieldReaders<Filled<DeltaDiscoveryResponse, WrappedResource> 
     response.nonce = reader.string();
   },
   [tag(6)]: (reader, response) => {
-    response.removed_resources.push(reader.string());
-    if (response.removed_resources.length > mostResources) throw new RangeError(`more than ${mostResources} resources`);
+    response.removed.add(reader);
   },
 };
 
 /** As `readDiscoveryResponse`. @throws DecodeError for bytes that are no such message */
-export function readDeltaDiscoveryResponse(bytes: Uint8Array): UnreadResponse<DeltaDiscoveryResponse, WrappedResource> {
+export function readDeltaDiscoveryResponse(bytes: Uint8Array): UnreadResponse<DeltaResponse, WrappedResource> {
   const readers = wrappedFields as FieldReaders<Fields<WrappedResource>>;
   const resources = new UnreadMessages<WrappedResource>(asBuffer(bytes), readers, emptyWrapped);
-  const empty = { system_version_info: '', resources, type_url: '', removed_resources: [], nonce: '' };
+  const empty = {
+    system_version_info: '',
+    resources,
+    type_url: '',
+    removed: new UnreadStrings(asBuffer(bytes)),
+    nonce: '',
+  };
   return readWhole('envoy.service.discovery.v3.DeltaDiscoveryResponse', bytes, deltaFields, empty);
 }

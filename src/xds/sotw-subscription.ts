@@ -61,10 +61,13 @@ class SotwSubscription implements Subscription {
   }
 
   /** Servers exist that know only the empty list as the wildcard, so `*` is written where it can't be left out. */
-  #names(): string[] {
-    const names = [...this.#interest.names];
-    if (this.#interest.wildcard && (names.length > 0 || this.#explicit)) names.unshift(wildcardName);
-    return names;
+  #names(): readonly string[] {
+    const { names, wildcard, revision } = this.#interest;
+    const withWildcard = wildcard && (names.size > 0 || this.#explicit);
+    // The very list, where nothing changed: it is not written again.
+    const known = withWildcard === (this.#said[0] === wildcardName);
+    if (this.#requested && this.#saidRevision === revision && known) return this.#said;
+    return withWildcard ? [wildcardName, ...names] : [...names];
   }
 }
 

@@ -10,7 +10,7 @@ export interface ReceivedResponse {
   /** `version_info` or `system_version_info`. */
   readonly version: string;
   readonly resources: ReceivedResources;
-  readonly removed: readonly string[];
+  readonly removed: Iterable<string>;
   /**
    * Whether names that it leaves out may be taken as deleted, for types whose responses list all there is. Not so where a heartbeat is among
    * its resources: they come alone, and those without a time to live are left out and still there.

@@ -42,11 +42,6 @@ export class TimesToLive {
     return this.#timers.has(name);
   }
 
-  /** Forgets those that are not held any more. */
-  retain(isHeld: (name: string) => boolean): void {
-    for (const name of this.#timers.keys()) if (!isHeld(name)) this.set(name, undefined);
-  }
-
   close(): void {
     for (const timer of this.#timers.values()) timer.cancel();
     this.#timers.clear();

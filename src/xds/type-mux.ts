@@ -9,6 +9,7 @@ import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
 import { type Judged, judgePlan } from './judge-plan.js';
 import type { KeepableType, KeptResource } from './last-known.js';
+import { Leaving } from './leaving.js';
 import { emptyPlan, type Plan, planResponse } from './plan-response.js';
 import { ResourceCache } from './resource-cache.js';
 import type { ResourceState, ResourceType, ResourceUpdate } from './resource-type.js';
@@ -67,6 +68,7 @@ export class TypeMux<T> {
   /** Names whose time passed while a response was being handled, which may renew it. */
   #late: string[] = [];
   readonly #unconfirmed: Unconfirmed;
+  readonly #leaving: Leaving;
   /** What is known from before and waits for its turn. */
   #kept: readonly KeptResource[] | undefined;
   /** The interest's revision that it was last asked about. */
@@ -95,12 +97,17 @@ export class TypeMux<T> {
     this.#unconfirmed = new Unconfirmed(clock, (names) => this.#onLeftOut(names));
     this.attempted = () => stats.attempted();
     const onTimeout = () => stats.timedOut();
+    this.#leaving = new Leaving(
+      (name) => this.#forget(name),
+      () => createTurns(clock),
+    );
     this.watches = new WatchMap({
       interest: this.#interest,
       cache: this.#cache,
       clock,
       log,
       onTimeout,
+      onWanted: (name) => (name === undefined ? this.#leaving.allBack() : this.#leaving.back(name)),
     });
   }
 
@@ -266,10 +273,13 @@ export class TypeMux<T> {
   #retain(): void {
     if (this.#retained === this.#interest.revision) return;
     this.#retained = this.#interest.revision;
-    this.#cache.retain(this.#interest);
-    const isHeld = (name: string) => this.#cache.accepted(name) !== undefined;
-    this.#ttls.retain(isHeld);
-    this.#unconfirmed.retain(isHeld);
+    this.#leaving.add(this.#interest.takeDropped(() => this.#cache.names()));
+  }
+
+  #forget(name: string): void {
+    this.#cache.delete(name);
+    this.#ttls.set(name, undefined);
+    this.#unconfirmed.mentioned([name]);
   }
 
   async #work(): Promise<void> {
@@ -483,7 +493,7 @@ export class TypeMux<T> {
   }
 
   #expire(name: string): void {
-    if (this.#closed || !this.#cache.accepted(name)) return;
+    if (this.#closed || this.#leaving.has(name) || !this.#cache.accepted(name)) return;
     const { type, log, clock } = this.#options;
     log.warn({ type: type.shortName, name }, 'a resource has expired: its ttl passed and nothing renewed it');
     if (this.#interest.names.has(name)) this.#cache.setMissing(name, 'does_not_exist', new Date(clock.now()));

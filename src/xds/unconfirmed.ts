@@ -48,11 +48,6 @@ export class Unconfirmed {
     this.#timer = undefined;
   }
 
-  /** Forgets those that are not held any more. */
-  retain(isHeld: (name: string) => boolean): void {
-    for (const name of this.names) if (!isHeld(name)) this.names.delete(name);
-  }
-
   close(): void {
     this.streamEnded();
     this.names.clear();

@@ -20,6 +20,7 @@ export class WatchMap<T> {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #onTimeout: () => void;
+  readonly #onWanted: (name: string | undefined) => void;
   /** Those that wait for something without a timer. */
   readonly #untimed = new Set<Watch<T>>();
   /** One or, rarely, several. */
@@ -40,12 +41,15 @@ export class WatchMap<T> {
     clock: Clock;
     log: Logger;
     onTimeout: () => void;
+    /** A name is about to be wanted that nobody wanted; undefined: all are. */
+    onWanted?: (name: string | undefined) => void;
   }) {
     this.#interest = options.interest;
     this.#cache = options.cache;
     this.#clock = options.clock;
     this.#log = options.log;
     this.#onTimeout = options.onTimeout;
+    this.#onWanted = options.onWanted ?? (() => undefined);
   }
 
   /** Whether the control plane said what there is for a wildcard. */
@@ -62,6 +66,7 @@ export class WatchMap<T> {
     }
     this.#await(watch, '*');
     this.#wildcards.add(watch);
+    if (!this.#interest.wildcard) this.#onWanted(undefined);
     this.#interest.setWildcard(true);
     queueMicrotask(() => this.#prime(watch));
     return watch;
@@ -264,7 +269,10 @@ export class WatchMap<T> {
   #watchName(watch: Watch<T>, name: string): void {
     this.#await(watch, name);
     const watches = this.#byName.get(name);
-    if (watches === undefined) this.#interest.add(name);
+    if (watches === undefined) {
+      this.#onWanted(name);
+      this.#interest.add(name);
+    }
     this.#byName.set(name, watches === undefined ? watch : [...listOf(watches), watch]);
   }
 

@@ -55,6 +55,20 @@ describe('turns', () => {
     expect(told).to.deep.equal([...names.slice(0, 20), ...names.slice(30)]);
   });
 
+  it('tells of what came again only who has something of it', async () => {
+    const [interest, cache, clock] = [new Interest(), new ResourceCache<string>(), new FakeClock()];
+    const watches = new WatchMap({ interest, cache, clock, log: recordingLog(), onTimeout: () => undefined });
+    const add = (name: string, skips: boolean) => {
+      const watcher = Object.assign(new RecordingWatcher(), { skipsUnchanged: () => skips });
+      watches.add([name], watcher);
+      return watcher;
+    };
+    const [waiting, listening, skipping] = [add('a', true), add('b', false), add('c', true)];
+    await watches.deliver(updateOf([resource('b'), resource('c')]), pauseAlways);
+    await watches.deliver({ ...updateOf([]), unchanged: ['a', 'b', 'c'] }, pauseAlways);
+    expect([waiting, listening, skipping].map(({ updates }) => updates.length)).to.deep.equal([1, 2, 1]);
+  });
+
   it('tells a watcher of many names once', async () => {
     const [interest, cache, clock] = [new Interest(), new ResourceCache<string>(), new FakeClock()];
     const watches = new WatchMap({ interest, cache, clock, log: recordingLog(), onTimeout: () => undefined });
