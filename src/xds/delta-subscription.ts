@@ -18,8 +18,12 @@ class DeltaSubscription implements Subscription {
   readonly #typeUrl: string;
   readonly #interest: Interest;
   readonly #versions: AcceptedVersions;
-  /** Names, and `*`, that the server of this stream knows to be wanted. */
-  readonly #told = new Set<string>();
+  /** Names that are wanted and that the server of this stream does not know of. */
+  #unsaid: Set<string>;
+  /** Names that it knows of and that nobody wants any more. */
+  #unwanted = new Set<string>();
+  /** The server knows that all is wanted. */
+  #wildcardSaid = false;
   #requested = false;
   #saidRevision = -1;
 
@@ -27,10 +31,17 @@ class DeltaSubscription implements Subscription {
     this.#typeUrl = typeUrl;
     this.#interest = interest;
     this.#versions = versions;
+    this.#unsaid = new Set(interest.names);
+    interest.listen({
+      added: (name) => void (this.#unwanted.delete(name) || this.#unsaid.add(name)),
+      removed: (name) => void (this.#unsaid.delete(name) || this.#unwanted.add(name)),
+    });
   }
 
   streamStarted(): void {
-    this.#told.clear();
+    this.#unsaid = new Set(this.#interest.names);
+    this.#unwanted = new Set();
+    this.#wildcardSaid = false;
     this.#requested = false;
   }
 
@@ -67,18 +78,19 @@ class DeltaSubscription implements Subscription {
    * adds to it.
    */
   #legacyWildcard(): { subscribe: string[]; unsubscribe: string[] } {
-    this.#told.add(wildcardName);
+    this.#wildcardSaid = true;
     this.#saidRevision = this.#interest.names.size === 0 ? this.#interest.revision : -1;
     return { subscribe: [], unsubscribe: [] };
   }
 
   #changes(): { subscribe: string[]; unsubscribe: string[] } {
-    const { names, wildcard } = this.#interest;
-    const subscribe = [...names].filter((name) => !this.#told.has(name));
-    if (wildcard && !this.#told.has(wildcardName)) subscribe.unshift(wildcardName);
-    const unsubscribe = [...this.#told].filter((name) => (name === wildcardName ? !wildcard : !names.has(name)));
-    for (const name of subscribe) this.#told.add(name);
-    for (const name of unsubscribe) this.#told.delete(name);
+    const { wildcard } = this.#interest;
+    const [subscribe, unsubscribe] = [[...this.#unsaid], [...this.#unwanted]];
+    if (wildcard && !this.#wildcardSaid) subscribe.unshift(wildcardName);
+    if (!wildcard && this.#wildcardSaid) unsubscribe.push(wildcardName);
+    this.#unsaid = new Set();
+    this.#unwanted = new Set();
+    this.#wildcardSaid = wildcard;
     this.#saidRevision = this.#interest.revision;
     return { subscribe, unsubscribe };
   }

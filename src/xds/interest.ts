@@ -1,3 +1,8 @@
+export interface InterestListener {
+  added(name: string): void;
+  removed(name: string): void;
+}
+
 /**
  * What all watchers of a type together want. `revision` grows with each change, so that a subscription sees cheaply whether it has
  * something new to say.
@@ -7,6 +12,8 @@ export class Interest {
   /** Names that were wanted and are not any more, since they were last taken. */
   #dropped = new Set<string>();
   #wildcardDropped = false;
+  /** Who keeps what is still to be said of names. */
+  #listener: InterestListener | undefined;
   #wildcard = false;
   #revision = 0;
 
@@ -31,17 +38,24 @@ export class Interest {
     if (this.names.has(name)) return;
     this.names.add(name);
     this.#dropped.delete(name);
+    this.#listener?.added(name);
     this.#revision++;
   }
 
   remove(name: string): void {
     if (!this.names.delete(name)) return;
     this.#dropped.add(name);
+    this.#listener?.removed(name);
     this.#revision++;
   }
 
+  /** There is one at most: the subscription of the names' type. */
+  listen(listener: InterestListener): void {
+    this.#listener = listener;
+  }
+
   /** Takes the names that nobody wants any more, of `held` those that only a wildcard wanted. */
-  takeDropped(held: () => Iterable<string>): ReadonlySet<string> {
+  takeDropped(held: () => Iterable<string>): Set<string> {
     const dropped = this.#dropped;
     this.#dropped = new Set();
     if (this.#wildcard) return new Set();

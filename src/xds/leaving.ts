@@ -10,7 +10,7 @@ const atOnce = 16;
 export class Leaving {
   readonly #forget: (name: string) => void;
   readonly #turns: () => Turns;
-  readonly #names = new Set<string>();
+  #names = new Set<string>();
   #busy = false;
 
   constructor(forget: (name: string) => void, turns: () => Turns) {
@@ -22,13 +22,15 @@ export class Leaving {
     return this.#names.has(name);
   }
 
-  /** Few are forgotten when this returns. */
-  add(names: ReadonlySet<string>): void {
-    if (names.size <= atOnce) for (const name of names) this.#forget(name);
-    else {
-      for (const name of names) this.#names.add(name);
-      void this.#work();
+  /** Takes the set. Few are forgotten when this returns. */
+  add(names: Set<string>): void {
+    if (names.size <= atOnce) {
+      for (const name of names) this.#forget(name);
+      return;
     }
+    for (const name of this.#names) names.add(name);
+    this.#names = names;
+    void this.#work();
   }
 
   /** Somebody is about to want it. */
@@ -46,10 +48,12 @@ export class Leaving {
     if (this.#busy) return;
     this.#busy = true;
     const turns = this.#turns();
-    for (const name of this.#names) {
-      const pause = turns();
-      if (pause) await pause;
-      this.back(name);
+    while (this.#names.size > 0) {
+      for (const name of this.#names) {
+        const pause = turns();
+        if (pause) await pause;
+        this.back(name);
+      }
     }
     this.#busy = false;
   }
