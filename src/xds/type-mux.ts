@@ -65,8 +65,6 @@ export class TypeMux<T> {
   readonly #subscription: Subscription;
   readonly #answers: AnswerQueue;
   readonly #ttls: TimesToLive;
-  /** Names whose time passed while a response was being handled, which may renew it. */
-  #late: string[] = [];
   readonly #unconfirmed: Unconfirmed;
   readonly #leaving: Leaving;
   /** What is known from before and waits for its turn. */
@@ -93,7 +91,12 @@ export class TypeMux<T> {
       this.#options.onProgress();
       void this.#work();
     });
-    this.#ttls = new TimesToLive(clock, (name) => this.#onExpired(name));
+    this.#ttls = new TimesToLive(clock, {
+      // A response that is being handled may renew it.
+      mayBeRenewed: () => this.#busy,
+      isHeld: (name) => this.#cache.accepted(name) !== undefined,
+      onExpired: (name) => this.#expire(name),
+    });
     this.#unconfirmed = new Unconfirmed(clock, (names) => this.#onLeftOut(names));
     this.attempted = () => stats.attempted();
     const onTimeout = () => stats.timedOut();
@@ -295,7 +298,7 @@ export class TypeMux<T> {
         continue;
       }
       const outcome = await this.#handle(response).catch((failure: unknown) => this.#failed(response, failure));
-      for (const name of this.#late.splice(0)) this.#expire(name);
+      this.#ttls.responseHandled();
       done();
       if (stream === this.#stream && !this.#closed) this.#answers.push({ nonce: response.nonce, ...outcome });
       if (!this.#closed) this.#options.onProgress();
@@ -375,7 +378,7 @@ export class TypeMux<T> {
     if (!committed) return accepted;
     const { update, rejections } = committed;
     if (stream !== this.#stream) this.#cache.doubtRejections();
-    await this.#keepTimes(plan.ttls, update, turns);
+    await this.#ttls.keep(plan.ttls, update, turns);
     this.#confirm(plan, update);
     const { refused, failures } = await this.#apply(update, turns);
     for (const { name } of failures.length > 0 ? update.changed : refused) this.#cache.distrust(name);
@@ -457,27 +460,6 @@ export class TypeMux<T> {
     };
   }
 
-  async #keepTimes(
-    ttls: Map<string, number | undefined>,
-    { removed, rejected, unchanged }: ResourceUpdate<T>,
-    turns: Turns,
-  ): Promise<void> {
-    for (const name of removed) this.#ttls.set(name, undefined);
-    const bad = new Set(rejected.map(({ name }) => name));
-    if (this.#ttls.size + this.#late.length > 0)
-      for (const name of unchanged) if (!ttls.has(name)) ttls.set(name, undefined);
-    for (const [name, ttlMs] of ttls) {
-      const pause = turns();
-      if (pause) await pause;
-      if (ttlMs === undefined && !this.#ttls.has(name) && this.#late.length === 0) continue;
-      // A bad version keeps the good one alive, since such a resource is still wanted, and decides nothing else about it.
-      if (bad.has(name)) {
-        if (ttlMs !== undefined) this.#ttls.renew(name, ttlMs);
-      } else if (this.#cache.accepted(name)) this.#ttls.set(name, ttlMs);
-      this.#late = this.#late.filter((late) => late !== name);
-    }
-  }
-
   /** Whatever the control plane mentions is its own from now on. */
   #confirm({ ttls }: Plan<T>, { changed, removed, rejected, unchanged }: ResourceUpdate<T>): void {
     const before = this.stale;
@@ -485,11 +467,6 @@ export class TypeMux<T> {
       this.#unconfirmed.mentioned(names);
     if (this.#options.variant.kind === 'DELTA' && this.#interest.wildcard) this.#unconfirmed.deltaResponse();
     if (changed.length + removed.length > 0 || this.stale !== before) this.#options.onChanged('response');
-  }
-
-  #onExpired(name: string): void {
-    if (this.#busy) this.#late.push(name);
-    else this.#expire(name);
   }
 
   #expire(name: string): void {

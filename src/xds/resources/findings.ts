@@ -25,6 +25,9 @@ export function join(path: string, member: string): string {
 
 const shownReasons = 3;
 
+/** That of nearly all resources. */
+const noWarnings: readonly Problem[] = Object.freeze([]);
+
 function reasonOf(parked: readonly Problem[]): string {
   const shown = describeProblems(parked.slice(0, shownReasons));
   return parked.length > shownReasons ? `${shown}; and ${parked.length - shownReasons} more` : shown;
@@ -43,5 +46,5 @@ export function verdictOf<T>(findings: Findings, model: T | undefined): Verdict<
   if (unsupported.length > 0) return { kind: 'rejected', problems: unsupported };
   if (model === undefined)
     return { kind: 'rejected', problems: [{ path: '', message: 'cannot be run as configured' }] };
-  return { kind: 'active', model, warnings };
+  return { kind: 'active', model, warnings: warnings.length === 0 ? noWarnings : warnings };
 }
