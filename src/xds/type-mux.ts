@@ -1,13 +1,11 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
-import type { Verdict } from '../model/verdict.js';
-import { createTurns, type Turns } from '../turns.js';
+import { createTurns } from '../turns.js';
 import { AnswerQueue } from './answer-queue.js';
+import { Applier } from './applier.js';
 import type { ApplyHold } from './apply-hold.js';
-import { type Committed, commitResponse } from './commit-response.js';
 import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
-import { type Judged, judgePlan } from './judge-plan.js';
 import type { KeepableType, KeptResource } from './last-known.js';
 import { Leaving } from './leaving.js';
 import { emptyPlan, type Plan, planResponse } from './plan-response.js';
@@ -17,7 +15,7 @@ import type { Answer, ReceivedResponse, Subscription, Variant } from './subscrip
 import { TimesToLive } from './ttl.js';
 import type { TypeStats } from './type-stats.js';
 import { Unconfirmed } from './unconfirmed.js';
-import { type Delivery, WatchMap } from './watch-map.js';
+import { WatchMap } from './watch-map.js';
 
 export interface TypeMuxOptions<T> {
   readonly type: ResourceType<T>;
@@ -67,6 +65,7 @@ export class TypeMux<T> {
   readonly #ttls: TimesToLive;
   readonly #unconfirmed: Unconfirmed;
   readonly #leaving: Leaving;
+  readonly #applier: Applier<T>;
   /** What is known from before and waits for its turn. */
   #kept: readonly KeptResource[] | undefined;
   /** The interest's revision that it was last asked about. */
@@ -112,6 +111,8 @@ export class TypeMux<T> {
       onTimeout,
       onWanted: (name) => (name === undefined ? this.#leaving.allBack() : this.#leaving.back(name)),
     });
+    const [cache, interest, watches] = [this.#cache, this.#interest, this.watches];
+    this.#applier = new Applier({ ...options, cache, interest, watches, isClosed: () => this.#closed });
   }
 
   get #foreign(): boolean {
@@ -329,14 +330,14 @@ export class TypeMux<T> {
       .map((resource) => ({ ...resource, ownName: false }));
     if (candidates.length === 0 && !everything) return;
     const plan = emptyPlan<T>(candidates);
-    const turns = this.#turns();
-    const judged = await this.#judge({ version: '' }, plan, turns);
-    const committed = judged && (await this.#commit({ version: '' }, plan, judged, turns));
+    const turns = this.#applier.turns();
+    const judged = await this.#applier.judge({ version: '' }, plan, turns);
+    const committed = judged && (await this.#applier.commit({ version: '' }, plan, judged, turns));
     if (!committed) return;
     const { update } = committed;
     for (const { name } of update.changed) this.#unconfirmed.add(name);
     onChanged('last_known');
-    await this.#apply({ ...update, cause: 'last_known' }, turns);
+    await this.#applier.apply({ ...update, cause: 'last_known' }, turns);
   }
 
   /** Whether nothing is known of it now. */
@@ -356,7 +357,7 @@ export class TypeMux<T> {
     this.#unconfirmed.mentioned(removed);
     this.#options.onChanged('response');
     const update = { cause: 'response' as const, version: '', changed: [], rejected: [], unchanged: [], removed };
-    void this.#apply(update, this.#turns()).then(() => this.#options.onProgress());
+    void this.#applier.apply(update, this.#applier.turns()).then(() => this.#options.onProgress());
   }
 
   #next(): Arrived | undefined {
@@ -369,18 +370,18 @@ export class TypeMux<T> {
     this.#heard = true;
     const started = clock.monotonic();
     const stream = this.#stream;
-    const turns = this.#turns();
+    const turns = this.#applier.turns();
     const plan = await planResponse(type, response, this.#cache, this.#interest, started, turns);
-    const judged = await this.#judge(response, plan, turns);
+    const judged = await this.#applier.judge(response, plan, turns);
     if (!judged) return accepted;
     if (stream === this.#stream) this.#versionsOf = this.#options.server();
-    const committed = await this.#commit(response, plan, judged, turns);
+    const committed = await this.#applier.commit(response, plan, judged, turns);
     if (!committed) return accepted;
     const { update, rejections } = committed;
     if (stream !== this.#stream) this.#cache.doubtRejections();
     await this.#ttls.keep(plan.ttls, update, turns);
     this.#confirm(plan, update);
-    const { refused, failures } = await this.#apply(update, turns);
+    const { refused, failures } = await this.#applier.apply(update, turns);
     for (const { name } of failures.length > 0 ? update.changed : refused) this.#cache.distrust(name);
     const bad = [
       ...rejections,
@@ -403,61 +404,11 @@ export class TypeMux<T> {
     return { error, repeated };
   }
 
-  /** undefined: everything ended meanwhile, and what was made is dropped. */
-  async #judge(
-    response: Pick<ReceivedResponse, 'version'>,
-    plan: Plan<T>,
-    turns: Turns,
-  ): Promise<Judged<T> | undefined> {
-    const { type, stats } = this.#options;
-    const judged = await judgePlan(type, response, plan, turns);
-    stats.judged(judged.verdicts.length);
-    if (!this.#closed) return judged;
-    this.#discard(judged.verdicts.map(({ verdict }) => verdict));
-    return undefined;
-  }
-
-  /** As `#judge`. */
-  async #commit(
-    response: Pick<ReceivedResponse, 'version'>,
-    plan: Plan<T>,
-    judged: Judged<T>,
-    turns: Turns,
-  ): Promise<Committed<T> | undefined> {
-    const { clock } = this.#options;
-    const [cache, interest] = [this.#cache, this.#interest];
-    const committed = await commitResponse(response, plan, judged, { cache, interest, clock, turns });
-    this.#discard(committed.unwanted);
-    if (!this.#closed) return committed;
-    this.#discard(committed.update.changed.map(({ verdict }) => verdict));
-    return undefined;
-  }
-
   #failed({ version, nonce }: ReceivedResponse, failure: unknown): Outcome {
     const { type, log, stats } = this.#options;
     log.error({ err: failure, type: type.shortName, version, nonce }, 'a response could not be handled');
     stats.rejected();
     return { error: statusOf(`could not be handled: ${failure instanceof Error ? failure.message : String(failure)}`) };
-  }
-
-  async #apply(update: ResourceUpdate<T>, turns: Turns): Promise<Delivery> {
-    this.#options.hold.begin();
-    try {
-      return await this.watches.deliver(update, turns);
-    } finally {
-      this.#options.hold.end();
-    }
-  }
-
-  /** Whoever takes turns is not waiting for anything. */
-  #turns(): Turns {
-    const { clock, hold } = this.#options;
-    const turns = createTurns(clock);
-    return () => {
-      const pause = turns();
-      if (pause) hold.progress();
-      return pause;
-    };
   }
 
   /** Whatever the control plane mentions is its own from now on. */
@@ -479,19 +430,13 @@ export class TypeMux<T> {
     this.#subscription.accepted('');
     this.#options.onChanged('response');
     const update = { cause: 'ttl' as const, version: '', changed: [], rejected: [], unchanged: [], removed: [name] };
-    void this.#apply(update, this.#turns()).then(() => this.#options.onProgress());
+    void this.#applier.apply(update, this.#applier.turns()).then(() => this.#options.onProgress());
   }
 
   #forgetStream(): void {
     for (const { done } of this.#arrived) done();
     this.#arrived = [];
     this.#answers.clear();
-  }
-
-  #discard(verdicts: readonly Verdict<T>[]): void {
-    for (const verdict of verdicts) {
-      if (verdict.kind !== 'rejected' && verdict.model !== undefined) this.#options.type.discard?.(verdict.model);
-    }
   }
 
   /** What is known from before is not claimed to be held, nor anything beside it: a server then tells everything, as to a new client. */
