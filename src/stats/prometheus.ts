@@ -1,7 +1,7 @@
 import type { StatsRegistry } from './create-store.js';
 import type { GroupInstance, StatKind } from './group.js';
 import { createHistogram, exportedBounds, type HistogramData } from './histogram.js';
-import type { Counter, Histogram } from './store.js';
+import type { Counter } from './store.js';
 
 /** Where a name holds a value that Envoy moves into a label, and under which label. The first group is the value; it is cut out of the name. */
 const tagRules: readonly (readonly [RegExp, string])[] = [
@@ -58,22 +58,27 @@ function* histogramLines(name: string, labels: string, { total }: HistogramData)
   yield `${name}_count{${labels}} ${total.count}\n`;
 }
 
-type Stat = Counter | Histogram;
-
-function* linesOf(kind: StatKind, stat: Stat | undefined, name: string, labels: string): Generator<string> {
-  if (kind === 'histograms') yield* histogramLines(name, labels, (stat ?? untouchedHistogram) as HistogramData);
-  else yield `${name}{${labels}} ${stat ? (stat as Counter).value : 0}\n`;
-}
+type Stat = Counter | HistogramData;
+type Value = number | HistogramData;
 
 const untouchedHistogram = createHistogram('');
 
-const isUsed = (kind: StatKind, stat: Stat | undefined): boolean =>
-  stat !== undefined &&
-  (kind === 'histograms' ? (stat as HistogramData).total.count > 0 : (stat as Counter).value !== 0);
+const ownValue = (stat: Stat): Value => ('value' in stat ? stat.value : stat);
+
+function valueIn(group: GroupInstance, kind: StatKind, place: number): Value {
+  if (kind !== 'histograms') return group.read(place);
+  return (group.held[place] as HistogramData | undefined) ?? untouchedHistogram;
+}
+
+function* linesOf(value: Value, name: string, labels: string): Generator<string> {
+  if (typeof value === 'number') yield `${name}{${labels}} ${value}\n`;
+  else yield* histogramLines(name, labels, value);
+}
+
+const isUsed = (value: Value): boolean => (typeof value === 'number' ? value !== 0 : value.total.count > 0);
 
 /** A group in one scope. */
 interface Member {
-  readonly prefix: string;
   readonly group: GroupInstance;
   readonly labels: string;
 }
@@ -107,27 +112,23 @@ export function* formatPrometheus(
   for (const [name, { kind, places, others }] of [...families].sort(([a], [b]) => (a < b ? -1 : 1))) {
     let head = `# TYPE ${name} ${types[kind]}\n`;
     for (const stat of others) {
-      if (!wanted(stat.name) || (usedOnly && !isUsed(kind, stat))) continue;
+      const value = ownValue(stat);
+      if (!wanted(stat.name) || (usedOnly && !isUsed(value))) continue;
       yield head;
       head = '';
-      yield* linesOf(kind, stat, name, labelText(prometheusName(stat.name).labels));
+      yield* linesOf(value, name, labelText(prometheusName(stat.name).labels));
     }
     for (const { place, members } of places) {
-      for (const { prefix, group, labels } of members.all) {
+      for (const { group, labels } of members.all) {
         yield '';
-        const stat = group.made[place];
-        if ((usedOnly && !isUsed(kind, stat)) || !wanted(nameIn(prefix, group, place))) continue;
+        const value = valueIn(group, kind, place);
+        if ((usedOnly && !isUsed(value)) || !wanted(group.nameOf(place))) continue;
         yield head;
         head = '';
-        yield* linesOf(kind, stat, name, labels);
+        yield* linesOf(value, name, labels);
       }
     }
   }
-}
-
-function nameIn(prefix: string, { inner, template }: GroupInstance, place: number): string {
-  const { name = '' } = template.entries[place] ?? {};
-  return prefix === '' ? inner + name : `${prefix}.${inner}${name}`;
 }
 
 function* findFamilies(stats: StatsRegistry): Generator<string, ReadonlyMap<string, Family>> {
@@ -138,8 +139,8 @@ function* findFamilies(stats: StatsRegistry): Generator<string, ReadonlyMap<stri
     families.set(name, family);
     return family;
   }
-  function newMembers(prefix: string, group: GroupInstance): Members {
-    const names = group.template.entries.map((_, place) => prometheusName(nameIn(prefix, group, place)).name);
+  function newMembers(group: GroupInstance): Members {
+    const names = group.template.entries.map((_, place) => prometheusName(group.nameOf(place)).name);
     const members = { families: names, all: [] };
     for (const [place, { kind }] of group.template.entries.entries())
       familyOf(names[place] as string, kind).places.push({ place, members });
@@ -150,25 +151,22 @@ function* findFamilies(stats: StatsRegistry): Generator<string, ReadonlyMap<stri
     const scopeKind = `${prefix.split('.', 1)} ${inner}`;
     const ofTemplate = known.get(template) ?? new Map<string, Members>();
     known.set(template, ofTemplate);
-    const members = ofTemplate.get(scopeKind) ?? newMembers(prefix, group);
+    const members = ofTemplate.get(scopeKind) ?? newMembers(group);
     ofTemplate.set(scopeKind, members);
-    const { name, labels } = prometheusName(nameIn(prefix, group, 0));
+    const { name, labels } = prometheusName(group.nameOf(0));
     if (members.families[0] === name) {
-      members.all.push({ prefix, group, labels: labelText(labels) });
+      members.all.push({ group, labels: labelText(labels) });
       return;
     }
     for (const [place, { kind }] of template.entries.entries()) {
-      const fullName = nameIn(prefix, group, place);
-      familyOf(prometheusName(fullName).name, kind).others.push(group.made[place] ?? newStat(kind, fullName));
+      familyOf(prometheusName(group.nameOf(place)).name, kind).others.push(group.view(place));
     }
   }
-  for (const { prefix, groups, others } of stats.scopes()) {
+  for (const scope of stats.scopes()) {
     yield '';
-    for (const group of groups) addGroup(prefix, group);
+    for (const group of scope.groups) addGroup(scope.prefix, group);
     for (const kind of kinds)
-      for (const stat of others(kind)) familyOf(prometheusName(stat.name).name, kind).others.push(stat);
+      for (const stat of scope.others(kind)) familyOf(prometheusName(stat.name).name, kind).others.push(stat);
   }
   return families;
 }
-
-const newStat = (kind: StatKind, name: string) => (kind === 'histograms' ? createHistogram(name) : { name, value: 0 });

@@ -1,27 +1,38 @@
-import type { CircuitBreakerThresholds } from '../model/cluster.js';
+import type { CircuitBreakerThresholds, Cluster } from '../model/cluster.js';
 import { defineStats, type StatsOf } from '../stats/group.js';
 import type { Gauge, StatsStore } from '../stats/store.js';
 
-const breakerStats = defineStats({
-  gauges: {
-    cxOpen: 'cx_open',
-    remainingCx: 'remaining_cx',
-    pendingOpen: 'rq_pending_open',
-    remainingPending: 'remaining_pending',
-    rqOpen: 'rq_open',
-    remainingRq: 'remaining_rq',
-    retryOpen: 'rq_retry_open',
-    remainingRetries: 'remaining_retries',
-  },
-});
+export type Priority = 'default' | 'high';
 
-type BreakerStats = StatsOf<typeof breakerStats>;
+const breakerStatsOf = (priority: Priority) =>
+  defineStats({
+    gauges: {
+      cxOpen: `circuit_breakers.${priority}.cx_open`,
+      remainingCx: `circuit_breakers.${priority}.remaining_cx`,
+      pendingOpen: `circuit_breakers.${priority}.rq_pending_open`,
+      remainingPending: `circuit_breakers.${priority}.remaining_pending`,
+      rqOpen: `circuit_breakers.${priority}.rq_open`,
+      remainingRq: `circuit_breakers.${priority}.remaining_rq`,
+      retryOpen: `circuit_breakers.${priority}.rq_retry_open`,
+      remainingRetries: `circuit_breakers.${priority}.remaining_retries`,
+    },
+  });
+
+/** Whole names, so that no cluster needs a scope in its scope. */
+const breakerStats: Readonly<Record<Priority, ReturnType<typeof breakerStatsOf>>> = {
+  default: breakerStatsOf('default'),
+  high: breakerStatsOf('high'),
+};
+
+type BreakerStats = StatsOf<ReturnType<typeof breakerStatsOf>>;
 
 /** The gauges of one limit. */
 interface Shown {
-  readonly open: keyof BreakerStats;
-  readonly remaining: keyof BreakerStats;
+  readonly open: GaugeKey;
+  readonly remaining: GaugeKey;
 }
+
+type GaugeKey = keyof typeof breakerStats.default.names.gauges;
 
 const shown = {
   connections: { open: 'cxOpen', remaining: 'remainingCx' },
@@ -79,11 +90,9 @@ export class ResourceLimit {
   #setOpen(open: boolean): void {
     if (open === this.#isOpen) return;
     this.#isOpen = open;
-    this.#stats[this.#names.open].value = open ? 1 : 0;
+    this.#stats.set(this.#names.open, open ? 1 : 0);
   }
 }
-
-export type Priority = 'default' | 'high';
 
 /**
  * The limits of one routing priority, counted per cluster version.
@@ -102,7 +111,7 @@ export function createCircuitBreakers(
   stats: StatsStore,
   priority: Priority,
 ): CircuitBreakers {
-  const gauges = stats.scope(`circuit_breakers.${priority}`).group(breakerStats);
+  const gauges = gaugesOf(stats, priority);
   const limit = (max: number | (() => number), which: keyof typeof shown) =>
     new ResourceLimit(max, gauges, shown[which]);
   const pendingRequests = limit(thresholds.maxPendingRequests, 'pendingRequests');
@@ -125,4 +134,63 @@ export function createCircuitBreakers(
 
 export function showCircuitBreakers(breakers: CircuitBreakers, shown: boolean): void {
   for (const limit of Object.values(breakers) as ResourceLimit[]) limit.show(shown);
+}
+
+const gaugesOf = (stats: StatsStore, priority: Priority): BreakerStats => stats.group(breakerStats[priority]);
+
+/** The limits of a cluster version. Those of a priority are made with its first request: most of ten thousand clusters are never used. */
+export class ClusterBreakers {
+  readonly #thresholds: Cluster['circuitBreakers'];
+  readonly #stats: StatsStore;
+  #default: CircuitBreakers | undefined;
+  #high: CircuitBreakers | undefined;
+  #shown = false;
+
+  /** `stats` is the cluster's scope. */
+  constructor(thresholds: Cluster['circuitBreakers'], stats: StatsStore) {
+    this.#thresholds = thresholds;
+    this.#stats = stats;
+    // Their gauges are there from the beginning, at zero.
+    gaugesOf(stats, 'default');
+    gaugesOf(stats, 'high');
+  }
+
+  of(priority: Priority): CircuitBreakers {
+    const known = this.#known(priority);
+    if (known) return known;
+    const made = createCircuitBreakers(this.#thresholds[priority], this.#stats, priority);
+    if (priority === 'default') this.#default = made;
+    else this.#high = made;
+    if (this.#shown) showCircuitBreakers(made, true);
+    return made;
+  }
+
+  /** Whether the gauges tell of this version. */
+  show(shown: boolean): void {
+    this.#shown = shown;
+    for (const priority of ['default', 'high'] as const) {
+      const known = this.#known(priority);
+      if (known) showCircuitBreakers(known, shown);
+      else if (shown) this.#showUnused(priority);
+    }
+  }
+
+  #known(priority: Priority): CircuitBreakers | undefined {
+    return priority === 'default' ? this.#default : this.#high;
+  }
+
+  #showUnused(priority: Priority): void {
+    const { maxConnections, maxPendingRequests, maxRequests, maxRetries, retryBudget } = this.#thresholds[priority];
+    const retries = retryBudget ? retryBudget.minConcurrency : maxRetries;
+    // A limit that allows nothing is open before anything is counted.
+    if (Math.min(maxConnections, maxPendingRequests, maxRequests, retries) <= 0) {
+      this.of(priority);
+      return;
+    }
+    const gauges = gaugesOf(this.#stats, priority);
+    gauges.set('remainingCx', maxConnections);
+    gauges.set('remainingPending', maxPendingRequests);
+    gauges.set('remainingRq', maxRequests);
+    gauges.set('remainingRetries', retryBudget ? 0 : maxRetries);
+  }
 }

@@ -4,13 +4,7 @@ import type { Cluster } from '../model/cluster.js';
 import type { Resource } from '../model/verdict.js';
 import type { AdoptSocket } from '../sockets/stream-socket.js';
 import type { StatsScope, StatsStore } from '../stats/store.js';
-import {
-  type CircuitBreakers,
-  createCircuitBreakers,
-  type Priority,
-  type ResourceLimit,
-  showCircuitBreakers,
-} from './circuit-breakers.js';
+import { ClusterBreakers, type Priority, type ResourceLimit } from './circuit-breakers.js';
 import { type ClusterFollowers, specOf } from './cluster-followers.js';
 import type { AcquireOptions, Acquisition, ActiveCluster, AvoidedHosts, Pin, Pipeline } from './cluster-manager.js';
 import { type ClusterStats, clusterStats } from './cluster-stats.js';
@@ -89,7 +83,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   resource: Resource<Cluster>;
   readonly #options: VersionOptions<P>;
   readonly #stats: ClusterStats;
-  readonly #breakers: Readonly<Record<Priority, CircuitBreakers>>;
+  readonly #breakers: ClusterBreakers;
   /** Made with a priority's first request: most of ten thousand clusters are never used. */
   readonly #pools: { [P in Priority]?: Pools } = {};
   readonly #sharing: SharingOptions | undefined;
@@ -117,10 +111,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     this.#previous = previous;
     this.lastUpdated = new Date(clock.now());
     this.#stats = scope.group(clusterStats);
-    this.#breakers = {
-      default: createCircuitBreakers(config.circuitBreakers.default, scope, 'default'),
-      high: createCircuitBreakers(config.circuitBreakers.high, scope, 'high'),
-    };
+    this.#breakers = new ClusterBreakers(config.circuitBreakers, scope);
     this.#tls = options.tls(() => this.#onSecretsChanged());
     const protocol = options.pipeline.frames;
     this.#sharing = protocol && { protocol, sharing: scope.group(multiplexingStats) };
@@ -144,7 +135,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   showWarming(warming: boolean): void {
-    this.#stats.warmingState.value = warming ? 1 : 0;
+    this.#stats.set('warmingState', warming ? 1 : 0);
   }
 
   waitingFor(): readonly string[] {
@@ -177,9 +168,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   /** Starts learning hosts. `onWarm` comes later, or, where all is known already, before this returns. */
   start(): void {
     this.#options.source.start({
-      onAttempt: () => {
-        this.#stats.updateAttempt.value++;
-      },
+      onAttempt: () => this.#stats.add('updateAttempt', 1),
       onOutcome: (outcome, update) => this.#onOutcome(outcome, update),
     });
     this.#checkWarm();
@@ -188,7 +177,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   activate(): void {
     this.#state = { kind: 'active' };
     this.#previous = undefined;
-    for (const breakers of Object.values(this.#breakers)) showCircuitBreakers(breakers, true);
+    this.#breakers.show(true);
     this.#showMembership();
   }
 
@@ -196,7 +185,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   drain(ms: number): void {
     if (this.#state.kind === 'draining' || this.#state.kind === 'closed') return;
     this.#followed = false;
-    for (const breakers of Object.values(this.#breakers)) showCircuitBreakers(breakers, false);
+    this.#breakers.show(false);
     this.#options.source.stop();
     this.#previous = undefined;
     const timer = this.#options.clock.setTimeout(() => this.#onDrainTimeout(), ms);
@@ -220,7 +209,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   retries(priority: Priority): ResourceLimit {
-    return this.#breakers[priority].retries;
+    return this.#breakers.of(priority).retries;
   }
 
   #dispatch(request: ConnectionRequest): void {
@@ -265,7 +254,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
       connectTimeoutMs,
       idleTimeoutMs,
       bufferLimitBytes: perConnectionBufferLimitBytes,
-      breakers: this.#breakers[priority],
+      breakers: this.#breakers.of(priority),
       adoptSocket,
       tlsOf: (host) => this.#tls.of(host),
       onShrunk: (pool) => this.#onPoolShrunk(pool, priority),
@@ -282,7 +271,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   }
 
   #onOutcome(outcome: UpdateOutcome, update: HostUpdate | undefined): void {
-    if (outcome !== 'fixed') this.#stats[outcomeStats[outcome]].value++;
+    if (outcome !== 'fixed') this.#stats.add(outcomeStats[outcome], 1);
     if (update) this.#setHosts(update);
     this.#checkWarm();
   }
@@ -290,14 +279,14 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   #setHosts({ hosts: specs, overprovisioningFactor }: HostUpdate): void {
     const { hosts, removed, added, changed } = reconcileHosts(this.#hosts, specs, (key) => this.#knownStats(key));
     if (!changed && overprovisioningFactor === this.#overprovisioningFactor) {
-      this.#stats.updateNoRebuild.value++;
+      this.#stats.add('updateNoRebuild', 1);
       return;
     }
     this.#hosts = hosts;
     this.#hostsByKey = undefined;
     this.#overprovisioningFactor = overprovisioningFactor;
     this.#lb.update(hosts, overprovisioningFactor);
-    if (added > 0 || removed.length > 0) this.#stats.membershipChange.value++;
+    if (added > 0 || removed.length > 0) this.#stats.add('membershipChange', 1);
     if (this.#state.kind === 'active') this.#showMembership();
     for (const { byHost } of Object.values(this.#pools)) {
       for (const host of hosts) this.#serveHost(byHost, host);
@@ -350,10 +339,13 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
 
   #showMembership(): void {
     const health = this.#hosts.map(healthOf);
-    this.#stats.membershipTotal.value = health.length;
-    this.#stats.membershipHealthy.value = health.filter((each) => each === 'healthy').length;
-    this.#stats.membershipDegraded.value = health.filter((each) => each === 'degraded').length;
-    this.#stats.maxHostWeight.value = this.#hosts.reduce((max, host) => Math.max(max, host.weight), 1);
+    this.#stats.set('membershipTotal', health.length);
+    this.#stats.set('membershipHealthy', health.filter((each) => each === 'healthy').length);
+    this.#stats.set('membershipDegraded', health.filter((each) => each === 'degraded').length);
+    this.#stats.set(
+      'maxHostWeight',
+      this.#hosts.reduce((max, host) => Math.max(max, host.weight), 1),
+    );
   }
 
   #checkWarm(): void {
