@@ -145,6 +145,18 @@ describe('statistics without objects', () => {
     }
     expect(new Set(groups.map((each) => asInstance(each).run.page)).size).to.be.below(20);
   });
+
+  it('take the places of those that ended', () => {
+    const stats = createStatsStore();
+    const pageOf = (i: number) => {
+      const scope = stats.scope(`cluster.c${i}`);
+      const { page } = asInstance(scope.group(group)).run;
+      scope.remove();
+      return page;
+    };
+    stats.scope('cluster.first').group(group);
+    expect(new Set(Array.from({ length: 3000 }, (_, i) => pageOf(i))).size).to.equal(1);
+  });
 });
 
 const asInstance = (statistics: unknown) => statistics as GroupInstance;
