@@ -13,34 +13,86 @@ export interface GaugeSums {
   show(): void;
 }
 
-/** A gauge that this process sets, too, and whose value is only the workers'. */
-interface Replaced {
-  readonly gauge: Gauge;
-  readonly merge: (values: Iterable<number>) => number;
-  readonly values: Map<GaugeShare, number>;
-  /** What the workers' values make. */
-  value: number;
-}
+type Merge = (a: number, b: number) => number;
 
-const sum = (values: Iterable<number>): number => {
-  let result = 0;
-  for (const value of values) result += value;
-  return result;
-};
-const max = (values: Iterable<number>): number => {
-  let result = 0;
-  for (const value of values) result = Math.max(result, value);
-  return result;
-};
+const sum: Merge = (a, b) => a + b;
 
 /** The worker's value is part of a gauge that goes up and down by what begins and ends: what this process counts itself goes on beside it. */
-function addedShare(gauge: Gauge): GaugeShare {
-  let added = 0;
-  function set(value: number): void {
-    gauge.value += value - added;
-    added = value;
+class AddedShare implements GaugeShare {
+  readonly #gauge: Gauge;
+  #added = 0;
+
+  constructor(gauge: Gauge) {
+    this.#gauge = gauge;
   }
-  return { set, end: () => set(0) };
+
+  set(value: number): void {
+    this.#gauge.value += value - this.#added;
+    this.#added = value;
+  }
+
+  end(): void {
+    this.set(0);
+  }
+}
+
+/** A gauge that this process sets, too, and whose value is only the workers'. With thousands of clusters there are tens of thousands. */
+class Replaced {
+  readonly gauge: Gauge;
+  readonly #merge: Merge;
+  #shares: readonly ReplacedShare[] = [];
+  /** What the workers' values make. */
+  value = 0;
+
+  constructor(gauge: Gauge, merge: Merge) {
+    this.gauge = gauge;
+    this.#merge = merge;
+  }
+
+  get isEmpty(): boolean {
+    return this.#shares.length === 0;
+  }
+
+  add(share: ReplacedShare): void {
+    this.#shares = [...this.#shares, share];
+    this.update();
+  }
+
+  remove(share: ReplacedShare): void {
+    this.#shares = this.#shares.filter((each) => each !== share);
+    this.update();
+  }
+
+  update(): void {
+    let value = 0;
+    for (const share of this.#shares) value = this.#merge(value, share.value);
+    this.value = value;
+  }
+}
+
+class ReplacedShare implements GaugeShare {
+  value = 0;
+  readonly #entry: Replaced;
+  readonly #entries: Map<Gauge, Replaced>;
+
+  constructor(entry: Replaced, entries: Map<Gauge, Replaced>) {
+    this.#entry = entry;
+    this.#entries = entries;
+    entry.add(this);
+  }
+
+  set(value: number): void {
+    this.value = value;
+    this.#entry.update();
+  }
+
+  end(): void {
+    const entry = this.#entry;
+    entry.remove(this);
+    if (!entry.isEmpty) return;
+    this.#entries.delete(entry.gauge);
+    entry.gauge.value = 0;
+  }
 }
 
 /**
@@ -54,31 +106,17 @@ function addedShare(gauge: Gauge): GaugeShare {
 export function createGaugeSums(): GaugeSums {
   const replaced = new Map<Gauge, Replaced>();
 
-  function replacedShare(gauge: Gauge, merge: Replaced['merge']): GaugeShare {
-    const entry = replaced.get(gauge) ?? { gauge, merge, values: new Map(), value: 0 };
+  function replacedShare(gauge: Gauge, merge: Merge): GaugeShare {
+    const entry = replaced.get(gauge) ?? new Replaced(gauge, merge);
     replaced.set(gauge, entry);
-    const share: GaugeShare = {
-      set(value) {
-        entry.values.set(share, value);
-        entry.value = entry.merge(entry.values.values());
-      },
-      end() {
-        entry.values.delete(share);
-        entry.value = entry.merge(entry.values.values());
-        if (entry.values.size > 0) return;
-        replaced.delete(gauge);
-        gauge.value = 0;
-      },
-    };
-    share.set(0);
-    return share;
+    return new ReplacedShare(entry, replaced);
   }
 
   return {
     share(gauge) {
-      if (gauge.name.endsWith('_open')) return replacedShare(gauge, max);
+      if (gauge.name.endsWith('_open')) return replacedShare(gauge, Math.max);
       if (gauge.name.includes('.circuit_breakers.')) return replacedShare(gauge, sum);
-      return addedShare(gauge);
+      return new AddedShare(gauge);
     },
     show() {
       for (const { gauge, value } of replaced.values()) if (gauge.value !== value) gauge.value = value;
