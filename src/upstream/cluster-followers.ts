@@ -1,15 +1,15 @@
 import type { Cluster } from '../model/cluster.js';
+import type { LoadAssignment } from '../model/endpoint.js';
 import type { Pipeline } from './cluster-manager.js';
-import type { HostSpec } from './host.js';
-import type { HostSource, HostSourceCallbacks, HostUpdate } from './host-source.js';
-import { nothingResolved } from './host-source.js';
+import { type HostSource, type HostSourceCallbacks, nothingResolved } from './host-source.js';
 
 /** A version of a cluster that has its hosts. */
 export interface ServedCluster<P extends Pipeline> {
   readonly config: Cluster;
   readonly version: string;
   readonly pipeline: P;
-  readonly hosts: HostUpdate;
+  /** With resolved addresses. */
+  readonly hosts: LoadAssignment;
 }
 
 /**
@@ -20,7 +20,7 @@ export interface ClusterFollowers<P extends Pipeline> {
   /** This version runs under its name from now on. `served` is called later, once, when every follower has it. */
   serve(cluster: ServedCluster<P>, served: () => void): void;
   /** Of the version that was last given to `serve`. */
-  setHosts(name: string, hosts: HostUpdate): void;
+  setHosts(name: string, hosts: LoadAssignment): void;
   park(name: string, reason: string): void;
   remove(name: string): void;
 }
@@ -28,47 +28,78 @@ export interface ClusterFollowers<P extends Pipeline> {
 /** A follower's side: the hosts of its clusters, as they are told. */
 export interface GivenHosts {
   /** Before the cluster is set, and at every change. */
-  set(clusterName: string, hosts: HostUpdate): void;
+  set(clusterName: string, hosts: LoadAssignment): void;
   forget(clusterName: string): void;
   source(config: Cluster): HostSource;
 }
 
-export function createGivenHosts(): GivenHosts {
-  const given = new Map<string, HostUpdate>();
+interface Given {
+  hosts: LoadAssignment | undefined;
   /** Two while a cluster's next version takes over. */
-  const users = new Map<string, Set<HostSourceCallbacks>>();
-  return {
-    set(name, hosts) {
-      given.set(name, hosts);
-      for (const { onOutcome } of users.get(name) ?? []) onOutcome('success', hosts);
-    },
-    forget: (name) => void given.delete(name),
-    source({ name }) {
-      let callbacks: HostSourceCallbacks | undefined;
-      return {
-        waitingFor: () => [],
-        start(from) {
-          callbacks = from;
-          const known = users.get(name) ?? new Set();
-          users.set(name, known.add(from));
-          const hosts = given.get(name);
-          if (hosts) from.onOutcome('success', hosts);
-        },
-        stop() {
-          const known = users.get(name);
-          if (callbacks === undefined || !known?.delete(callbacks)) return;
-          if (known.size === 0) users.delete(name);
-        },
-        resolved: nothingResolved,
-      };
-    },
-  };
+  users: readonly GivenSource[];
 }
 
-/** A host without what only this process counts of it. */
-export function specOf(host: HostSpec): HostSpec {
-  const { key, address, socketAddress, hostname, locality, priority, weight, healthStatus, transportSocketMatch } =
-    host;
-  const spec = { key, address, socketAddress, hostname, locality, priority, weight, healthStatus };
-  return transportSocketMatch ? { ...spec, transportSocketMatch } : spec;
+type GivenByName = Map<string, Given>;
+
+class GivenSource implements HostSource {
+  readonly #name: string;
+  readonly #given: GivenByName;
+  #callbacks: HostSourceCallbacks | undefined;
+
+  constructor(name: string, given: GivenByName) {
+    this.#name = name;
+    this.#given = given;
+  }
+
+  get isWarm(): boolean {
+    return true;
+  }
+
+  get resolved(): HostSource['resolved'] {
+    return nothingResolved;
+  }
+
+  waitingFor(): readonly string[] {
+    return [];
+  }
+
+  start(callbacks: HostSourceCallbacks): void {
+    this.#callbacks = callbacks;
+    const given = this.#given.get(this.#name) ?? { hosts: undefined, users: [] };
+    given.users = [...given.users, this];
+    this.#given.set(this.#name, given);
+    if (given.hosts) this.take(given.hosts);
+  }
+
+  take(hosts: LoadAssignment): void {
+    this.#callbacks?.onOutcome('success', hosts);
+  }
+
+  stop(): void {
+    const given = this.#given.get(this.#name);
+    if (!given) return;
+    given.users = given.users.filter((user) => user !== this);
+    if (given.users.length === 0 && given.hosts === undefined) this.#given.delete(this.#name);
+  }
+}
+
+export function createGivenHosts(): GivenHosts {
+  const byName: GivenByName = new Map();
+  return {
+    set(name, hosts) {
+      const given = byName.get(name);
+      if (!given) {
+        byName.set(name, { hosts, users: [] });
+        return;
+      }
+      given.hosts = hosts;
+      for (const user of given.users) user.take(hosts);
+    },
+    forget(name) {
+      const given = byName.get(name);
+      if (given?.users.length === 0) byName.delete(name);
+      else if (given) given.hosts = undefined;
+    },
+    source: ({ name }) => new GivenSource(name, byName),
+  };
 }

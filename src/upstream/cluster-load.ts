@@ -73,7 +73,7 @@ export function createClusterLoads({ droppedOf, countsHostsThatLeft }: ClusterLo
 
   /** Hosts of the cluster, and those that left it since and still have something to tell. */
   function hostsOf(status: ClusterStatus): Host[] {
-    const hosts = distinct(status.hosts);
+    const hosts = distinct(status.countedHosts);
     const here = new Set(hosts.map(({ stats }) => stats));
     const gone = known.get(status.name)?.filter(({ stats }) => !here.has(stats)) ?? [];
     return [...hosts, ...gone];
@@ -90,7 +90,7 @@ export function createClusterLoads({ droppedOf, countsHostsThatLeft }: ClusterLo
 
   return {
     begin(status) {
-      const hosts = distinct(status.hosts);
+      const hosts = distinct(status.countedHosts);
       for (const { stats } of hosts) taken.set(stats, takenOf(stats));
       known.set(status.name, hosts);
       const drops = droppedOf(status);
@@ -98,7 +98,7 @@ export function createClusterLoads({ droppedOf, countsHostsThatLeft }: ClusterLo
     },
     read(status) {
       const hosts = hostsOf(status);
-      const here = new Set(status.hosts);
+      const here = new Set(status.countedHosts);
       const groups = new Map<string, { host: Host; loads: (Load & { host: Host })[] }>();
       const seen = hosts.map((host) => ({ host, now: takenOf(host.stats), load: loadOf(host) }));
       for (const { host, load } of seen) {

@@ -126,6 +126,8 @@ export interface ClusterStatus {
   readonly parked: (VersionStatus & { readonly reason: string }) | undefined;
   /** How many replaced versions still have exchanges. */
   readonly draining: number;
-  /** Those of the version that serves. */
+  /** Those of the version that serves: made, and kept, when they are first asked for. */
   readonly hosts: readonly Host[];
+  /** The same; none where nobody asked for them yet, so that nothing was counted of them. */
+  readonly countedHosts: readonly Host[];
 }

@@ -4,16 +4,16 @@ import { tlsOf } from '../model/transport-socket.js';
 import type { StatsStore } from '../stats/store.js';
 import { type ClientTls, createClientTls } from '../tls/client-tls.js';
 import type { Secrets } from '../tls/secrets.js';
-import type { HostSpec } from './host.js';
+import type { Host } from './host.js';
 
 /** How the hosts of one version of a cluster are connected to. */
 export interface ClusterTls {
   /** undefined: in plain text. */
-  of(host: HostSpec): ClientTls | undefined;
+  of(host: Host): ClientTls | undefined;
   /** Secrets that these hosts need and that have never come. What no host needs is not waited for. */
-  waitingFor(hosts: readonly HostSpec[]): readonly string[];
+  waitingFor(hosts: readonly Host[]): readonly string[];
   /** Some of what they need did not come in time. */
-  isOverdue(hosts: readonly HostSpec[]): boolean;
+  isOverdue(hosts: readonly Host[]): boolean;
   close(): void;
 }
 
@@ -36,11 +36,11 @@ export function createClusterTls(
   for (const tls of configured) if (tls) contexts.set(tls, createClientTls(tls, secrets, stats, onChange));
   if (contexts.size === 0) return plainText;
 
-  function of(host: HostSpec): ClientTls | undefined {
+  function of(host: Host): ClientTls | undefined {
     const tls = tlsOf(config, host);
     return tls && contexts.get(tls);
   }
-  function used(hosts: readonly HostSpec[]): ReadonlySet<ClientTls> {
+  function used(hosts: readonly Host[]): ReadonlySet<ClientTls> {
     const found = new Set<ClientTls>();
     for (const host of hosts) {
       const tls = of(host);

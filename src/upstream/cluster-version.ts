@@ -1,39 +1,38 @@
-import type { Clock, Timer } from '../clock.js';
-import type { Logger } from '../log.js';
+import type { Timer } from '../clock.js';
 import type { Cluster } from '../model/cluster.js';
+import type { LoadAssignment } from '../model/endpoint.js';
 import type { Resource } from '../model/verdict.js';
-import type { AdoptSocket } from '../sockets/stream-socket.js';
-import type { StatsScope, StatsStore } from '../stats/store.js';
+import type { StatsScope } from '../stats/store.js';
+import type { Secrets } from '../tls/secrets.js';
 import { ClusterBreakers, type Priority, type ResourceLimit } from './circuit-breakers.js';
-import { type ClusterFollowers, specOf } from './cluster-followers.js';
-import type { AcquireOptions, Acquisition, ActiveCluster, AvoidedHosts, Pin, Pipeline } from './cluster-manager.js';
+import type { ClusterFollowers } from './cluster-followers.js';
+import type { AcquireOptions, Acquisition, ActiveCluster, Pin, Pipeline } from './cluster-manager.js';
 import { type ClusterStats, clusterStats } from './cluster-stats.js';
-import type { ClusterTls } from './cluster-tls.js';
+import { type ClusterTls, createClusterTls } from './cluster-tls.js';
+import { ClusterTraffic, type TrafficContext } from './cluster-traffic.js';
 import type { PoolCallbacks } from './connection.js';
 import { ConnectionRequest } from './connection-request.js';
-import { type Host, type HostStats, healthOf, reconcileHosts } from './host.js';
-import { HostPool } from './host-pool.js';
-import type { HostSource, HostUpdate, UpdateOutcome } from './host-source.js';
-import { LoadBalancer } from './lb/load-balancer.js';
+import { type Host, type HostStats, healthOf } from './host.js';
+import type { HostSource, HostSourceCallbacks, UpdateOutcome } from './host-source.js';
 import { multiplexingStats } from './multiplexing-stats.js';
-import type { Pool, PoolContext } from './pool-accounts.js';
-import { SharedPool, type SharingOptions } from './shared-pool.js';
-import { SwapList } from './swap-list.js';
+import { reconcileHosts } from './reconcile-hosts.js';
+import type { SharingOptions } from './shared-pool.js';
 
-export interface VersionOptions<P extends Pipeline> extends VersionCallbacks<P> {
+/** What all versions of all clusters share. */
+export interface VersionContext<P extends Pipeline> extends TrafficContext {
+  readonly secrets: Secrets;
+  /** undefined: this process serves. */
+  readonly followers: ClusterFollowers<P> | undefined;
+  readonly callbacks: VersionCallbacks<P>;
+}
+
+export interface VersionOptions<P extends Pipeline> {
   readonly resource: Resource<Cluster>;
   readonly config: Cluster;
   readonly pipeline: P;
   readonly source: HostSource;
-  readonly tls: (onChange: () => void) => ClusterTls;
   /** `cluster.STAT_NAME`, removed with this version. */
   readonly scope: StatsScope;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly random: () => number;
-  readonly adoptSocket: AdoptSocket;
-  /** undefined: this process serves. */
-  readonly followers: ClusterFollowers<P> | undefined;
 }
 
 export interface VersionCallbacks<P extends Pipeline> {
@@ -42,7 +41,7 @@ export interface VersionCallbacks<P extends Pipeline> {
   onHandOver(version: ClusterVersion<P>): void;
   onHostsChanged(): void;
   /** See `overdue`. */
-  onOverdue(): void;
+  onOverdue(version: ClusterVersion<P>): void;
   onClosed(version: ClusterVersion<P>): void;
 }
 
@@ -55,11 +54,10 @@ type State =
   | { readonly kind: 'draining'; readonly timer: Timer }
   | { readonly kind: 'closed' };
 
-/** Of one priority, by the hosts' keys. */
-interface Pools {
-  readonly context: PoolContext;
-  readonly byHost: Map<string, Pool>;
-}
+const warming: State = { kind: 'warming' };
+const handingOver: State = { kind: 'handing_over' };
+const active: State = { kind: 'active' };
+const closed: State = { kind: 'closed' };
 
 const outcomeStats = {
   success: 'updateSuccess',
@@ -69,69 +67,90 @@ const outcomeStats = {
   timeout: 'updateTimeout',
 } as const satisfies Record<Exclude<UpdateOutcome, 'fixed'>, keyof ClusterStats>;
 
+const noAssignment: LoadAssignment = { clusterName: '', localities: [], overprovisioningFactor: 140 };
+const noStats = (): undefined => undefined;
+
 /**
- * One version of a cluster: its hosts, pools, limits and the pipeline that it runs on. warming → (handing_over →) active → draining → closed,
+ * One version of a cluster: its hosts, limits and the pipeline that it runs on. warming → (handing_over →) active → draining → closed,
  * or from warming straight to closed. Closed, it holds nothing any more. What drains is held by a running exchange each, so that there are
  * never more draining versions than exchanges.
  */
-export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
+export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P>, HostSourceCallbacks {
   readonly config: Cluster;
   readonly pipeline: P;
-  readonly lastUpdated: Date;
-  readonly stats: StatsStore;
+  readonly stats: StatsScope;
   /** The resource as it was last sent; one with another meaning makes another version. */
   resource: Resource<Cluster>;
-  readonly #options: VersionOptions<P>;
+  readonly #context: VersionContext<P>;
+  readonly #source: HostSource;
+  readonly #madeMs: number;
   readonly #stats: ClusterStats;
   readonly #breakers: ClusterBreakers;
-  /** Made with a priority's first request: most of ten thousand clusters are never used. */
-  readonly #pools: { [P in Priority]?: Pools } = {};
   readonly #sharing: SharingOptions | undefined;
   readonly #tls: ClusterTls;
-  readonly #lb: LoadBalancer;
-  readonly #pins = new SwapList<Pin>();
   /** Only while warming: versions must not hold on to all that came before them. */
   #previous: ClusterVersion<P> | undefined;
-  #hosts: readonly Host[] = [];
-  /** Made when it is asked for. */
-  #hostsByKey: ReadonlyMap<string, Host> | undefined;
-  #overprovisioningFactor = 140;
+  #assignment = noAssignment;
+  #hostCount = 0;
+  /** The hosts of `#assignment`. Of an active version they are kept once they were wanted; until then nothing is counted of them. */
+  #hosts: readonly Host[] | undefined;
+  #hostsWanted = false;
+  /** Made with the first request. */
+  #traffic: ClusterTraffic | undefined;
   /** What the followers serve under the cluster's name. */
   #followed = false;
-  #state: State = { kind: 'warming' };
+  #state = warming;
 
   /** `previous` is the version that this one follows: its hosts' statistics go on. */
-  constructor(options: VersionOptions<P>, previous: ClusterVersion<P> | undefined) {
-    const { config, scope, clock, random } = options;
-    this.#options = options;
+  constructor(
+    { resource, config, pipeline, source, scope }: VersionOptions<P>,
+    context: VersionContext<P>,
+    previous: ClusterVersion<P> | undefined,
+  ) {
     this.config = config;
-    this.pipeline = options.pipeline;
-    this.resource = options.resource;
+    this.pipeline = pipeline;
     this.stats = scope;
-    this.#previous = previous;
-    this.lastUpdated = new Date(clock.now());
+    this.resource = resource;
+    this.#context = context;
+    this.#source = source;
+    this.#madeMs = context.clock.now();
     this.#stats = scope.group(clusterStats);
     this.#breakers = new ClusterBreakers(config.circuitBreakers, scope);
-    this.#tls = options.tls(() => this.#onSecretsChanged());
-    const protocol = options.pipeline.frames;
-    this.#sharing = protocol && { protocol, sharing: scope.group(multiplexingStats) };
-    this.#lb = new LoadBalancer({ random, stats: this.#stats });
+    this.#sharing = pipeline.frames && { protocol: pipeline.frames, sharing: scope.group(multiplexingStats) };
+    this.#tls = createClusterTls(config, context.secrets, scope, () => this.#onSecretsChanged());
+    this.#previous = previous;
   }
 
   get version(): string {
     return this.resource.version;
   }
 
+  get lastUpdated(): Date {
+    return new Date(this.#madeMs);
+  }
+
+  /** From now on they are kept: something may be counted of them. */
   get hosts(): readonly Host[] {
+    this.#hostsWanted = true;
+    this.#hosts ??= this.#makeHosts(noStats);
     return this.#hosts;
   }
 
+  /** Those of which something may have been counted. */
+  get countedHosts(): readonly Host[] {
+    return (this.#hostsWanted && this.#hosts) || [];
+  }
+
+  get hostCount(): number {
+    return this.#hostCount;
+  }
+
   get overprovisioningFactor(): number {
-    return this.#overprovisioningFactor;
+    return this.#assignment.overprovisioningFactor;
   }
 
   get resolved(): HostSource['resolved'] {
-    return this.#options.source.resolved;
+    return this.#source.resolved;
   }
 
   showWarming(warming: boolean): void {
@@ -140,13 +159,14 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
 
   waitingFor(): readonly string[] {
     if (this.#state.kind === 'handing_over') return ['workers'];
-    return [...this.#options.source.waitingFor(), ...this.#tls.waitingFor(this.#hosts)];
+    return [...this.#source.waitingFor(), ...this.#tls.waitingFor(this.#hosts ?? [])];
   }
 
   /** All that it still waits for did not come in time: nothing else should wait for it any more. */
   get overdue(): boolean {
-    if (this.#state.kind !== 'warming' || this.#options.source.waitingFor().length > 0) return false;
-    return this.#tls.waitingFor(this.#hosts).length > 0 && this.#tls.isOverdue(this.#hosts);
+    if (this.#state.kind !== 'warming' || !this.#source.isWarm) return false;
+    const hosts = this.#hosts ?? [];
+    return this.#tls.waitingFor(hosts).length > 0 && this.#tls.isOverdue(hosts);
   }
 
   get followed(): boolean {
@@ -155,9 +175,9 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
 
   /** The followers serve it from now on; `served` is called when all of them do. */
   follow(served: () => void): void {
-    const { config, pipeline, followers } = this.#options;
+    const { config, version, pipeline } = this;
     this.#followed = true;
-    followers?.serve({ config, version: this.version, pipeline, hosts: this.#hostUpdate() }, served);
+    this.#context.followers?.serve({ config, version, pipeline, hosts: this.#assignment }, served);
   }
 
   /** The followers serve another version now. */
@@ -167,18 +187,26 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
 
   /** Starts learning hosts. `onWarm` comes later, or, where all is known already, before this returns. */
   start(): void {
-    this.#options.source.start({
-      onAttempt: () => this.#stats.add('updateAttempt', 1),
-      onOutcome: (outcome, update) => this.#onOutcome(outcome, update),
-    });
+    this.#source.start(this);
     this.#checkWarm();
   }
 
   activate(): void {
-    this.#state = { kind: 'active' };
-    this.#previous = undefined;
+    this.#state = active;
+    this.#takeOver();
     this.#breakers.show(true);
-    this.#showMembership();
+    this.#showMembership(this.#hosts ?? []);
+    this.#forgetUnwanted();
+  }
+
+  /** Hosts of which something was counted in the version before go on with that. */
+  #takeOver(): void {
+    const before = this.#previous;
+    this.#previous = undefined;
+    if (before === undefined || !before.#hostsWanted) return;
+    const known = new Map(before.hosts.map((host) => [host.key, host]));
+    this.#hosts = this.#makeHosts((key) => known.get(key)?.stats);
+    this.#hostsWanted = true;
   }
 
   /** Lets what runs on it finish, for at most `ms`, and closes it then. A version that never served closes at once. */
@@ -186,25 +214,30 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     if (this.#state.kind === 'draining' || this.#state.kind === 'closed') return;
     this.#followed = false;
     this.#breakers.show(false);
-    this.#options.source.stop();
+    this.#source.stop();
     this.#previous = undefined;
-    const timer = this.#options.clock.setTimeout(() => this.#onDrainTimeout(), ms);
+    if (this.#traffic === undefined) {
+      this.#close();
+      return;
+    }
+    const timer = this.#context.clock.setTimeout(() => this.#onDrainTimeout(), ms);
     this.#state = { kind: 'draining', timer };
-    for (const pool of this.#allPools()) pool.drain();
+    this.#traffic.drain();
     this.#checkDrained();
   }
 
   pin(exchange: Pin): void {
-    this.#pins.add(exchange);
+    this.#trafficOf().pins.add(exchange);
   }
 
   unpin(exchange: Pin): void {
-    if (this.#pins.delete(exchange)) this.#checkDrained();
+    if (this.#traffic?.pins.delete(exchange)) this.#checkDrained();
   }
 
   acquire(priority: Priority, callbacks: PoolCallbacks, options?: AcquireOptions): Acquisition {
-    const request = new ConnectionRequest(priority, options, callbacks, this.#options.log);
-    this.#dispatch(request);
+    const request = new ConnectionRequest(priority, options, callbacks, this.#context.log);
+    if (this.#state.kind === 'closed') request.fail({ kind: 'cluster_removed' });
+    else this.#trafficOf().dispatch(request);
     return request;
   }
 
@@ -212,170 +245,104 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
     return this.#breakers.of(priority).retries;
   }
 
-  #dispatch(request: ConnectionRequest): void {
-    if (this.#state.kind === 'closed') {
-      request.fail({ kind: 'cluster_removed' });
-      return;
-    }
-    const host = this.#pick(request.avoid);
-    if (host) {
-      this.#poolOf(host, request.priority).add(request);
-    } else {
-      this.#stats.cxNoneHealthy.value++;
-      request.fail({ kind: 'no_healthy_upstream' });
-    }
+  onAttempt(): void {
+    this.#stats.add('updateAttempt', 1);
   }
 
-  #pick(avoid: AvoidedHosts | undefined): Host | undefined {
-    let host = this.#lb.pick();
-    for (let left = avoid?.attempts ?? 0; left > 0 && host && avoid?.keys.has(host.key); left--) host = this.#lb.pick();
-    return host;
-  }
-
-  #poolOf(host: Host, priority: Priority): Pool {
-    this.#pools[priority] ??= { context: this.#contextOf(priority), byHost: new Map() };
-    const { context, byHost } = this.#pools[priority];
-    let pool = byHost.get(host.key);
-    if (!pool) {
-      pool = this.#makePool(host, context);
-      if (this.#state.kind === 'draining') pool.drain();
-      byHost.set(host.key, pool);
-    }
-    return pool;
-  }
-
-  #contextOf(priority: Priority): PoolContext {
-    const { clock, log, adoptSocket } = this.#options;
-    const { connectTimeoutMs, idleTimeoutMs, perConnectionBufferLimitBytes } = this.config;
-    return {
-      stats: this.#stats,
-      clock,
-      log,
-      connectTimeoutMs,
-      idleTimeoutMs,
-      bufferLimitBytes: perConnectionBufferLimitBytes,
-      breakers: this.#breakers.of(priority),
-      adoptSocket,
-      tlsOf: (host) => this.#tls.of(host),
-      onShrunk: (pool) => this.#onPoolShrunk(pool, priority),
-    };
-  }
-
-  #makePool(host: Host, context: PoolContext): Pool {
-    const sharing = this.#sharing;
-    return sharing === undefined ? new HostPool(host, context) : new SharedPool(host, context, sharing);
-  }
-
-  #allPools(): Pool[] {
-    return Object.values(this.#pools).flatMap(({ byHost }) => [...byHost.values()]);
-  }
-
-  #onOutcome(outcome: UpdateOutcome, update: HostUpdate | undefined): void {
+  onOutcome(outcome: UpdateOutcome, assignment: LoadAssignment | undefined): void {
     if (outcome !== 'fixed') this.#stats.add(outcomeStats[outcome], 1);
-    if (update) this.#setHosts(update);
+    if (assignment) this.#setAssignment(assignment);
     this.#checkWarm();
   }
 
-  #setHosts({ hosts: specs, overprovisioningFactor }: HostUpdate): void {
-    const { hosts, removed, added, changed } = reconcileHosts(this.#hosts, specs, (key) => this.#knownStats(key));
-    if (!changed && overprovisioningFactor === this.#overprovisioningFactor) {
+  #trafficOf(): ClusterTraffic {
+    if (this.#traffic === undefined) {
+      this.#traffic = new ClusterTraffic({
+        config: this.config,
+        stats: this.#stats,
+        breakers: this.#breakers,
+        tls: this.#tls,
+        sharing: this.#sharing,
+        context: this.#context,
+        onShrunk: () => this.#checkDrained(),
+      });
+      this.#traffic.setHosts(this.hosts, this.overprovisioningFactor);
+    }
+    return this.#traffic;
+  }
+
+  #makeHosts(statsOf: (key: string) => HostStats | undefined): readonly Host[] {
+    return reconcileHosts([], this.#assignment, this.config.discovery, statsOf).hosts;
+  }
+
+  #setAssignment(assignment: LoadAssignment): void {
+    const before = this.#assignment;
+    const previous = this.#hosts ?? this.#makeHosts(noStats);
+    const { hosts, removed, added, changed } = reconcileHosts(previous, assignment, this.config.discovery, (key) =>
+      this.#traffic?.knownStats(key),
+    );
+    // Also where it means the same: it is the one that others have now, too.
+    this.#assignment = assignment;
+    if (!changed && assignment.overprovisioningFactor === before.overprovisioningFactor) {
       this.#stats.add('updateNoRebuild', 1);
       return;
     }
     this.#hosts = hosts;
-    this.#hostsByKey = undefined;
-    this.#overprovisioningFactor = overprovisioningFactor;
-    this.#lb.update(hosts, overprovisioningFactor);
+    this.#hostCount = hosts.length;
     if (added > 0 || removed.length > 0) this.#stats.add('membershipChange', 1);
-    if (this.#state.kind === 'active') this.#showMembership();
-    for (const { byHost } of Object.values(this.#pools)) {
-      for (const host of hosts) this.#serveHost(byHost, host);
-      for (const key of removed) this.#removeHost(byHost, key);
-    }
-    if (this.#followed) this.#options.followers?.setHosts(this.config.name, this.#hostUpdate());
-    this.#options.onHostsChanged();
+    if (this.#state.kind === 'active') this.#showMembership(hosts);
+    this.#traffic?.setHosts(hosts, assignment.overprovisioningFactor, removed);
+    if (this.#followed) this.#context.followers?.setHosts(this.config.name, assignment);
+    this.#context.callbacks.onHostsChanged();
+    this.#forgetUnwanted();
   }
 
-  /** What was connected in another way must not serve the host any more. */
-  #serveHost(pools: Map<string, Pool>, host: Host): void {
-    const pool = pools.get(host.key);
-    if (pool && this.#tls.of(pool.host) !== this.#tls.of(host)) this.#removeHost(pools, host.key);
-    pools.get(host.key)?.serve(host);
+  /** A hundred thousand hosts are much to keep where few are used. */
+  #forgetUnwanted(): void {
+    if (this.#state.kind === 'active' && !this.#hostsWanted) this.#hosts = undefined;
   }
 
   #onSecretsChanged(): void {
     if (this.#state.kind !== 'warming') return;
     this.#checkWarm();
-    if (this.overdue) this.#options.onOverdue();
+    if (this.overdue) this.#context.callbacks.onOverdue(this);
   }
 
-  #hostUpdate(): HostUpdate {
-    return { hosts: this.#hosts.map(specOf), overprovisioningFactor: this.#overprovisioningFactor };
-  }
-
-  #removeHost(pools: Map<string, Pool>, key: string): void {
-    const pool = pools.get(key);
-    if (!pool) return;
-    // Who waits for a host that is gone goes to another one; where there is none, it is still the best chance.
-    const moved = this.#hosts.length > 0 ? pool.takePending() : [];
-    pool.drain();
-    for (const request of moved) this.#dispatch(request);
-    if (pool.empty) pools.delete(key);
-  }
-
-  #knownStats(key: string): HostStats | undefined {
-    const pool = this.#pools.default?.byHost.get(key) ?? this.#pools.high?.byHost.get(key);
-    return pool?.host.stats ?? this.#previous?.hostStats(key);
-  }
-
-  hostStats(key: string): HostStats | undefined {
-    return this.#hostOf(key)?.stats;
-  }
-
-  #hostOf(key: string): Host | undefined {
-    this.#hostsByKey ??= new Map(this.#hosts.map((host) => [host.key, host]));
-    return this.#hostsByKey.get(key);
-  }
-
-  #showMembership(): void {
-    const health = this.#hosts.map(healthOf);
-    this.#stats.set('membershipTotal', health.length);
-    this.#stats.set('membershipHealthy', health.filter((each) => each === 'healthy').length);
-    this.#stats.set('membershipDegraded', health.filter((each) => each === 'degraded').length);
-    this.#stats.set(
-      'maxHostWeight',
-      this.#hosts.reduce((max, host) => Math.max(max, host.weight), 1),
-    );
+  #showMembership(hosts: readonly Host[]): void {
+    const count = { healthy: 0, degraded: 0, unhealthy: 0 };
+    for (const host of hosts) count[healthOf(host)]++;
+    this.#stats.set('membershipTotal', hosts.length);
+    this.#stats.set('membershipHealthy', count.healthy);
+    this.#stats.set('membershipDegraded', count.degraded);
+    const weight = hosts.reduce((max, host) => Math.max(max, host.weight), 1);
+    this.#stats.set('maxHostWeight', weight);
   }
 
   #checkWarm(): void {
-    if (this.#state.kind !== 'warming' || this.waitingFor().length > 0) return;
-    if (this.#options.followers === undefined) {
-      this.#options.onWarm(this);
+    if (this.#state.kind !== 'warming' || !this.#source.isWarm) return;
+    if (this.#tls.waitingFor(this.#hosts ?? []).length > 0) return;
+    const { callbacks, followers } = this.#context;
+    if (followers === undefined) {
+      callbacks.onWarm(this);
       return;
     }
-    this.#state = { kind: 'handing_over' };
-    this.#options.onHandOver(this);
+    this.#state = handingOver;
+    callbacks.onHandOver(this);
     this.follow(() => {
-      if (this.#state.kind === 'handing_over') this.#options.onWarm(this);
+      if (this.#state.kind === 'handing_over') callbacks.onWarm(this);
     });
   }
 
-  #onPoolShrunk(pool: Pool, priority: Priority): void {
-    if (pool.empty && !this.#hostOf(pool.host.key)) this.#pools[priority]?.byHost.delete(pool.host.key);
-    this.#checkDrained();
-  }
-
   #checkDrained(): void {
-    if (this.#state.kind !== 'draining' || this.#pins.size > 0) return;
-    if (this.#allPools().every((pool) => pool.quiet)) this.#close();
+    if (this.#state.kind === 'draining' && this.#traffic?.quiet !== false) this.#close();
   }
 
   #onDrainTimeout(): void {
-    const late = this.#pins.toArray();
+    const { log } = this.#context;
+    const late = this.#traffic?.pins.toArray() ?? [];
     if (late.length > 0) {
       this.#stats.rqDrainTimeout.value += late.length;
-      this.#options.log.warn(
+      log.warn(
         {
           cluster: this.config.name,
           version: this.version,
@@ -388,7 +355,7 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
       try {
         exchange.onDrainTimeout();
       } catch (error) {
-        this.#options.log.error({ err: error, cluster: this.config.name }, 'an exchange failed while it was reset');
+        log.error({ err: error, cluster: this.config.name }, 'an exchange failed while it was reset');
       }
     }
     // Whoever did not let go does not keep the version.
@@ -398,13 +365,12 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P> {
   #close(): void {
     const state = this.#state;
     if (state.kind === 'closed') return;
-    this.#state = { kind: 'closed' };
+    this.#state = closed;
     if (state.kind === 'draining') state.timer.cancel();
-    this.#pins.clear();
-    for (const pool of this.#allPools()) pool.destroy({ kind: 'cluster_removed' });
+    this.#traffic?.destroy();
     this.#tls.close();
     this.pipeline.release();
-    this.#options.scope.remove();
-    this.#options.onClosed(this);
+    this.stats.remove();
+    this.#context.callbacks.onClosed(this);
   }
 }

@@ -3,7 +3,6 @@ import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Cluster } from '../model/cluster.js';
 import type { ConfigSource } from '../model/config-source.js';
-import { reachableEndpoints } from '../model/transport-socket.js';
 import type { Resource } from '../model/verdict.js';
 import { adoptNodeSocket } from '../sockets/node-socket.js';
 import type { AdoptSocket } from '../sockets/stream-socket.js';
@@ -18,12 +17,11 @@ import type {
   Pipeline,
   VersionStatus,
 } from './cluster-manager.js';
-import { createClusterTls } from './cluster-tls.js';
-import { ClusterVersion, type VersionCallbacks } from './cluster-version.js';
+import { ClusterVersion, type VersionContext } from './cluster-version.js';
 import { createSystemResolver, type DnsResolver } from './dns-resolver.js';
-import { createDnsSource } from './dns-source.js';
 import { EdsAssignments } from './eds-assignments.js';
-import { createEdsSource, createStaticSource, type HostSource, nothingResolved } from './host-source.js';
+import type { HostSource } from './host-source.js';
+import { createHostSources } from './host-sources.js';
 
 export interface ClusterManagerOptions<P extends Pipeline> {
   readonly stats: StatsStore;
@@ -62,8 +60,8 @@ interface Entry<P extends Pipeline> {
   active: ClusterVersion<P> | undefined;
   warming: ClusterVersion<P> | undefined;
   parked: Parked | undefined;
-  /** What `lookup` answers: made at each change, so that a request makes nothing. */
-  found: ClusterLookup<P>;
+  /** What `lookup` answers: made by the first one after a change, and kept for the next. */
+  found: ClusterLookup<P> | undefined;
 }
 
 const unknown = { kind: 'unknown' } as const;
@@ -96,34 +94,27 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
   };
   let onQuiet: (() => void) | undefined;
 
-  function sourceOf(config: Cluster, previous: ClusterVersion<P> | undefined): HostSource {
-    if (options.hostSource) return options.hostSource(config);
-    const { discovery } = config;
-    switch (discovery.type) {
-      case 'STATIC':
-        return createStaticSource(discovery.loadAssignment);
-      case 'EDS':
-        return createEdsSource(discovery.serviceName, (watcher) =>
-          assignments.watch(discovery.serviceName, discovery.source, (answer) =>
-            watcher(typeof answer === 'object' ? reachableEndpoints(config, answer) : answer),
-          ),
-        );
-      default: {
-        const before = previous?.config.discovery;
-        // With other DNS settings the same name may have other addresses.
-        const same = before?.type === discovery.type && isDeepStrictEqual(before.dns, discovery.dns);
-        const resolved = same && previous ? previous.resolved : nothingResolved;
-        return createDnsSource({
-          discovery,
-          resolver,
-          clock,
-          random,
-          log,
-          resolved,
-        });
-      }
-    }
-  }
+  const sourceOf = createHostSources({ assignments, resolver, clock, random, log });
+  const context: VersionContext<P> = {
+    clock,
+    log,
+    random,
+    adoptSocket,
+    secrets,
+    followers,
+    callbacks: {
+      onWarm,
+      onHandOver: ({ resource }) => entries.get(resource.name)?.active?.unfollow(),
+      onHostsChanged() {
+        counts.updated.value++;
+      },
+      onOverdue: ({ resource }) => options.onWarmed?.(resource.name),
+      onClosed(version) {
+        draining.delete(version);
+        if (draining.size === 0) onQuiet?.();
+      },
+    },
+  };
 
   function entryOf(name: string, origin: Origin): Entry<P> {
     let entry = entries.get(name);
@@ -134,7 +125,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
         active: undefined,
         warming: undefined,
         parked: undefined,
-        found: unknown,
+        found: undefined,
       };
       entries.set(name, entry);
       counts.added.value++;
@@ -153,9 +144,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
 
   /** After every change of an entry. */
   function refresh(entry: Entry<P>): void {
-    if (entry.active) entry.found = { kind: 'active', cluster: entry.active };
-    else if (entry.warming) entry.found = warming;
-    else if (entry.parked) entry.found = { kind: 'parked', reason: entry.parked.reason };
+    entry.found = undefined;
     (entry.warming ?? entry.active)?.showWarming(entry.warming !== undefined);
   }
 
@@ -182,8 +171,9 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
     options.onWarmed?.(entry.name);
   }
 
-  function onWarm(entry: Entry<P>, version: ClusterVersion<P>): void {
-    if (entry.warming !== version) return;
+  function onWarm(version: ClusterVersion<P>): void {
+    const entry = entries.get(version.resource.name);
+    if (entry?.warming !== version) return;
     const old = entry.active;
     setWarming(entry, undefined);
     entry.active = version;
@@ -197,7 +187,7 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
       {
         cluster: entry.name,
         version: version.version,
-        hosts: version.hosts.length,
+        hosts: version.hostCount,
       },
       'cluster is active',
     );
@@ -224,39 +214,9 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
   function warm(resource: Resource<Cluster>, config: Cluster, pipeline: P, origin: Origin): void {
     const entry = entryOf(resource.name, origin);
     const previous = entry.active;
-    const callbacks: VersionCallbacks<P> = {
-      onWarm: (version) => onWarm(entry, version),
-      onHandOver() {
-        entry.active?.unfollow();
-      },
-      onHostsChanged: () => {
-        counts.updated.value++;
-      },
-      onOverdue: () => options.onWarmed?.(entry.name),
-      onClosed(version) {
-        draining.delete(version);
-        if (draining.size === 0) onQuiet?.();
-      },
-    };
     const scope = stats.scope(`cluster.${config.statName}`);
-    const source = sourceOf(config, previous);
-    const version = new ClusterVersion<P>(
-      {
-        resource,
-        config,
-        pipeline,
-        source,
-        tls: (onChange) => createClusterTls(config, secrets, scope, onChange),
-        scope,
-        clock,
-        log,
-        random,
-        adoptSocket,
-        followers,
-        ...callbacks,
-      },
-      previous,
-    );
+    const source = options.hostSource?.(config) ?? sourceOf(config, previous);
+    const version = new ClusterVersion<P>({ resource, config, pipeline, source, scope }, context, previous);
     const superseded = entry.warming;
     setWarming(entry, version);
     version.start();
@@ -281,28 +241,6 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
     return origin === 'dynamic' && entries.get(name)?.origin === 'static';
   }
 
-  function statusOf(entry: Entry<P>, drainingCount: number): ClusterStatus {
-    const { active, warming: next } = entry;
-    return {
-      name: entry.name,
-      origin: entry.origin,
-      active: active && {
-        resource: active.resource,
-        lastUpdated: active.lastUpdated,
-        config: active.config,
-        overprovisioningFactor: active.overprovisioningFactor,
-      },
-      warming: next && {
-        resource: next.resource,
-        lastUpdated: next.lastUpdated,
-        waitingFor: next.waitingFor(),
-      },
-      parked: entry.parked,
-      draining: drainingCount,
-      hosts: active?.hosts ?? [],
-    };
-  }
-
   function* statuses(): Generator<ClusterStatus> {
     const drainingByName = new Map<string, number>();
     for (const { config } of draining) drainingByName.set(config.name, (drainingByName.get(config.name) ?? 0) + 1);
@@ -310,7 +248,12 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
   }
 
   return {
-    lookup: (name) => entries.get(name)?.found ?? unknown,
+    lookup(name) {
+      const entry = entries.get(name);
+      if (!entry) return unknown;
+      entry.found ??= found(entry);
+      return entry.found;
+    },
 
     setCluster(resource, pipeline, origin) {
       const { name, verdict } = resource;
@@ -381,6 +324,39 @@ export function createClusterManager<P extends Pipeline>(options: ClusterManager
       return new Promise<void>((resolve) => {
         onQuiet = resolve;
       });
+    },
+  };
+}
+
+function found<P extends Pipeline>({ active, warming: next, parked }: Entry<P>): ClusterLookup<P> {
+  if (active) return { kind: 'active', cluster: active };
+  if (next) return warming;
+  return parked ? { kind: 'parked', reason: parked.reason } : unknown;
+}
+
+function statusOf<P extends Pipeline>(entry: Entry<P>, draining: number): ClusterStatus {
+  const { name, origin, active, warming: next, parked } = entry;
+  return {
+    name,
+    origin,
+    active: active && {
+      resource: active.resource,
+      lastUpdated: active.lastUpdated,
+      config: active.config,
+      overprovisioningFactor: active.overprovisioningFactor,
+    },
+    warming: next && {
+      resource: next.resource,
+      lastUpdated: next.lastUpdated,
+      waitingFor: next.waitingFor(),
+    },
+    parked,
+    draining,
+    get hosts() {
+      return active?.hosts ?? [];
+    },
+    get countedHosts() {
+      return active?.countedHosts ?? [];
     },
   };
 }

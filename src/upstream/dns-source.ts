@@ -2,10 +2,9 @@ import { isIP } from 'node:net';
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Discovery } from '../model/cluster.js';
-import { formatAddress } from '../model/endpoint.js';
+import type { LbEndpoint, LoadAssignment, LocalityEndpoints } from '../model/endpoint.js';
 import type { DnsQuery, DnsResolver } from './dns-resolver.js';
-import type { HostSpec } from './host.js';
-import { type HostSource, type HostSourceCallbacks, type HostUpdate, hostSpec } from './host-source.js';
+import type { HostSource, HostSourceCallbacks } from './host-source.js';
 
 export interface DnsSourceOptions {
   readonly discovery: Extract<Discovery, { type: 'STRICT_DNS' | 'LOGICAL_DNS' }>;
@@ -75,46 +74,44 @@ export function createDnsSource(options: DnsSourceOptions): HostSource {
       } else {
         // Many DNS servers rotate their answers: for LOGICAL_DNS that is the point, otherwise it is no change.
         resolved.set(hostname, discovery.type === 'LOGICAL_DNS' ? addresses : [...addresses].sort());
-        callbacks.onOutcome('success', hostUpdate());
+        callbacks.onOutcome('success', assignment());
       }
     });
   }
 
-  function hostUpdate(): HostUpdate {
-    const all = discovery.type === 'LOGICAL_DNS' ? logicalHost() : strictHosts();
-    return {
-      hosts: all,
-      overprovisioningFactor: loadAssignment.overprovisioningFactor,
-    };
+  /** As configured, but of resolved addresses. */
+  function assignment(): LoadAssignment {
+    const localities = loadAssignment.localities.map((locality) => ({
+      ...locality,
+      endpoints: locality.endpoints.flatMap(resolvedEndpoints),
+    }));
+    return { ...loadAssignment, localities: discovery.type === 'LOGICAL_DNS' ? firstOf(localities) : localities };
   }
 
-  function strictHosts(): HostSpec[] {
-    return loadAssignment.localities.flatMap((locality) =>
-      locality.endpoints.flatMap((endpoint) => {
-        const { address: socketAddress } = endpoint;
-        if (socketAddress.kind !== 'tcp' || isIP(socketAddress.address)) return [hostSpec(endpoint, locality)];
-        const hostname = endpoint.hostname || socketAddress.address;
-        return (resolved.get(socketAddress.address) ?? []).map((address) =>
-          hostSpec({ ...endpoint, hostname, address: { ...socketAddress, address } }, locality),
-        );
-      }),
-    );
-  }
-
-  function logicalHost(): HostSpec[] {
-    const [first] = strictHosts();
-    const name = loadAssignment.localities[0]?.endpoints[0]?.address;
-    return first && name ? [{ ...first, key: formatAddress(name) }] : [];
+  function resolvedEndpoints(endpoint: LbEndpoint): LbEndpoint[] {
+    const { address: socketAddress } = endpoint;
+    if (socketAddress.kind !== 'tcp' || isIP(socketAddress.address)) return [endpoint];
+    const hostname = endpoint.hostname || socketAddress.address;
+    return (resolved.get(socketAddress.address) ?? []).map((address) => ({
+      ...endpoint,
+      hostname,
+      address: { ...socketAddress, address },
+    }));
   }
 
   return {
     resolved,
+    get isWarm() {
+      for (const { answered } of names.values()) if (!answered) return false;
+      return true;
+    },
     waitingFor: () =>
       [...names].filter(([, name]) => !name.answered).map(([hostname]) => `addresses (DNS ${hostname})`),
     start(callbacks) {
       // IP addresses, and what the version before knew, serve at once.
-      const known = hostUpdate();
-      if (names.size === 0 || known.hosts.length > 0) callbacks.onOutcome('success', known);
+      const known = assignment();
+      if (names.size === 0 || known.localities.some(({ endpoints }) => endpoints.length > 0))
+        callbacks.onOutcome('success', known);
       for (const [hostname, name] of names) query(hostname, name, callbacks);
     },
     stop() {
@@ -124,4 +121,10 @@ export function createDnsSource(options: DnsSourceOptions): HostSource {
       }
     },
   };
+}
+
+/** The first endpoint alone. */
+function firstOf(localities: readonly LocalityEndpoints[]): readonly LocalityEndpoints[] {
+  const locality = localities.find(({ endpoints }) => endpoints.length > 0);
+  return locality ? [{ ...locality, endpoints: locality.endpoints.slice(0, 1) }] : [];
 }

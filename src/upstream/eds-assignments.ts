@@ -1,13 +1,23 @@
 import { type ConfigSource, sourceKey } from '../model/config-source.js';
 import type { LoadAssignment } from '../model/endpoint.js';
 import type { NoAssignment } from './cluster-manager.js';
+import { type Listed, SwapList } from './swap-list.js';
 
-export type AssignmentWatcher = (answer: LoadAssignment | NoAssignment) => void;
+export type AssignmentAnswer = LoadAssignment | NoAssignment;
 
-interface Service {
-  readonly watchers: Set<AssignmentWatcher>;
+export interface AssignmentWatcher extends Listed {
+  onAssignment(answer: AssignmentAnswer): void;
+}
+
+/** One EDS resource, and who wants it. */
+class Service extends SwapList<AssignmentWatcher> {
   /** The last assignment, or, while there was none, why. */
-  last: LoadAssignment | NoAssignment;
+  last: AssignmentAnswer = 'disconnected';
+
+  tell(answer: AssignmentAnswer): void {
+    if (typeof answer === 'object' || (typeof this.last === 'string' && answer !== 'disconnected')) this.last = answer;
+    for (const watcher of this.toArray()) if (this.has(watcher)) watcher.onAssignment(answer);
+  }
 }
 
 /**
@@ -17,32 +27,36 @@ interface Service {
  */
 export class EdsAssignments {
   readonly #onInterest: (serviceName: string, source: ConfigSource, wanted: boolean) => void;
-  /** By name, then by source. */
+  /** By source, of which there are few, then by name. */
   readonly #services = new Map<string, Map<string, Service>>();
+  readonly #keys = new WeakMap<ConfigSource, string>();
 
   constructor(onInterest: (serviceName: string, source: ConfigSource, wanted: boolean) => void) {
     this.#onInterest = onInterest;
   }
 
-  /** Tells `watcher` at once what is known, and then every answer of the source, until the function that is returned is called. */
-  watch(serviceName: string, source: ConfigSource, watcher: AssignmentWatcher): () => void {
-    const key = sourceKey(source);
-    const bySource = this.#services.get(serviceName) ?? new Map<string, Service>();
-    this.#services.set(serviceName, bySource);
-    let service = bySource.get(key);
-    const ask = service === undefined;
-    service ??= { watchers: new Set(), last: 'disconnected' };
-    bySource.set(key, service);
-    const { watchers } = service;
-    watchers.add(watcher);
-    if (service.last !== 'disconnected') watcher(service.last);
-    if (ask) this.#onInterest(serviceName, source, true);
-    return () => {
-      if (!watchers.delete(watcher) || watchers.size > 0) return;
-      bySource.delete(key);
-      if (bySource.size === 0) this.#services.delete(serviceName);
-      this.#onInterest(serviceName, source, false);
-    };
+  /** Tells `watcher` at once what is known, and then every answer of the source, until `unwatch`. */
+  watch(serviceName: string, source: ConfigSource, watcher: AssignmentWatcher): void {
+    const key = this.#keyOf(source);
+    const byName = this.#services.get(key) ?? new Map<string, Service>();
+    this.#services.set(key, byName);
+    const known = byName.get(serviceName);
+    const service = known ?? new Service();
+    service.add(watcher);
+    if (known === undefined) byName.set(serviceName, service);
+    if (service.last !== 'disconnected') watcher.onAssignment(service.last);
+    if (known === undefined) this.#onInterest(serviceName, source, true);
+  }
+
+  /** Of the same arguments as `watch`; without that it does nothing. */
+  unwatch(serviceName: string, source: ConfigSource, watcher: AssignmentWatcher): void {
+    const key = this.#keyOf(source);
+    const byName = this.#services.get(key);
+    const service = byName?.get(serviceName);
+    if (!byName || !service?.delete(watcher) || service.size > 0) return;
+    byName.delete(serviceName);
+    if (byName.size === 0) this.#services.delete(key);
+    this.#onInterest(serviceName, source, false);
   }
 
   /**
@@ -50,17 +64,19 @@ export class EdsAssignments {
    *
    * @param source whose answer it is; without it, that of all
    */
-  set(serviceName: string, answer: LoadAssignment | NoAssignment, source?: ConfigSource): void {
+  set(serviceName: string, answer: AssignmentAnswer, source?: ConfigSource): void {
     // Istio answers for names that nobody asked for.
-    const bySource = this.#services.get(serviceName);
-    if (!bySource) return;
-    const key = source && sourceKey(source);
-    for (const [each, service] of [...bySource]) if (key === undefined || each === key) tell(service, answer);
+    if (source) this.#services.get(this.#keyOf(source))?.get(serviceName)?.tell(answer);
+    else for (const byName of [...this.#services.values()]) byName.get(serviceName)?.tell(answer);
   }
-}
 
-function tell(service: Service, answer: LoadAssignment | NoAssignment): void {
-  if (typeof answer === 'object' || (typeof service.last === 'string' && answer !== 'disconnected'))
-    service.last = answer;
-  for (const watcher of [...service.watchers]) if (service.watchers.has(watcher)) watcher(answer);
+  /** Sources are few objects that many clusters share. */
+  #keyOf(source: ConfigSource): string {
+    let key = this.#keys.get(source);
+    if (key === undefined) {
+      key = sourceKey(source);
+      this.#keys.set(source, key);
+    }
+    return key;
+  }
 }

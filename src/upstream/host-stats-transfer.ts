@@ -56,9 +56,9 @@ export function createHostStatsExporter(statuses: () => readonly ClusterStatus[]
   }
   return {
     report() {
-      const clusters = statuses().map(({ name, hosts }) => {
+      const clusters = statuses().map(({ name, countedHosts }) => {
         // Hosts of one key share their statistics.
-        const counted = new Map(hosts.map((host) => [host.key, host]));
+        const counted = new Map(countedHosts.map((host) => [host.key, host]));
         const used = [...counted.values()].filter((host) => fields.some((field) => countedOf(host)[field] !== 0));
         const reports = used.map(reportOf);
         return { name, hosts: reports };
@@ -123,11 +123,12 @@ export function createHostStatsImporter(statuses: () => readonly ClusterStatus[]
       const before = workers.get(worker);
       const reports = new Map(clusters.map(({ name, hosts }) => [name, hosts]));
       const taken = new Map<string, ReadonlyMap<string, Taken>>();
-      for (const { name, hosts } of statuses()) {
+      for (const status of statuses()) {
+        const { name } = status;
         const known = before?.get(name);
         const reported = reports.get(name);
         if (!known && !reported) continue;
-        const ofCluster = takeCluster(reported ?? [], hosts, known);
+        const ofCluster = takeCluster(reported ?? [], status.hosts, known);
         if (ofCluster.size > 0) taken.set(name, ofCluster);
       }
       workers.set(worker, taken);

@@ -1,5 +1,4 @@
 import type { HealthStatus, LbEndpoint, Locality, SocketAddress } from '../model/endpoint.js';
-import { equalMeaning } from '../model/equal.js';
 
 /** One server of a cluster, with a resolved address. Immutable: an update makes another host with the same `key` and `stats`. */
 export interface Host {
@@ -30,16 +29,13 @@ export interface HostStats {
   rqTotal: number;
 }
 
-/** A host before it is known whether it existed before. */
-export type HostSpec = Omit<Host, 'stats'>;
-
 export type Health = 'healthy' | 'degraded' | 'unhealthy';
 
 /**
  * What a health status that discovery set means for load balancing.
  * https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/core/v3/health_check.proto#envoy-v3-api-enum-config-core-v3-healthstatus
  */
-export function healthOf(host: HostSpec): Health {
+export function healthOf(host: Pick<Host, 'healthStatus'>): Health {
   switch (host.healthStatus) {
     case 'UNHEALTHY':
     case 'DRAINING':
@@ -52,30 +48,50 @@ export function healthOf(host: HostSpec): Health {
   }
 }
 
-/** Its numbers are made when something is counted: of a hundred thousand hosts most are never used. */
-class CountedHost implements Host {
+/** Where a host is in its cluster. */
+export interface HostPlace {
   readonly key: string;
   readonly address: string;
-  readonly socketAddress: SocketAddress;
-  readonly hostname: string;
   readonly locality: Locality;
   readonly priority: number;
-  readonly weight: number;
-  readonly healthStatus: HealthStatus;
-  readonly transportSocketMatch?: LbEndpoint['transportSocketMatch'];
+}
+
+/** It has its endpoint instead of a copy of what that says. Its numbers are made when something is counted. */
+class EndpointHost implements Host {
+  readonly key: string;
+  readonly address: string;
+  readonly locality: Locality;
+  readonly priority: number;
+  readonly #endpoint: LbEndpoint;
   #stats: HostStats | undefined;
 
-  constructor(spec: HostSpec, stats: HostStats | undefined) {
-    this.key = spec.key;
-    this.address = spec.address;
-    this.socketAddress = spec.socketAddress;
-    this.hostname = spec.hostname;
-    this.locality = spec.locality;
-    this.priority = spec.priority;
-    this.weight = spec.weight;
-    this.healthStatus = spec.healthStatus;
-    if (spec.transportSocketMatch) this.transportSocketMatch = spec.transportSocketMatch;
+  constructor({ key, address, locality, priority }: HostPlace, endpoint: LbEndpoint, stats: HostStats | undefined) {
+    this.key = key;
+    this.address = address;
+    this.locality = locality;
+    this.priority = priority;
+    this.#endpoint = endpoint;
     this.#stats = stats;
+  }
+
+  get socketAddress(): SocketAddress {
+    return this.#endpoint.address;
+  }
+
+  get hostname(): string {
+    return this.#endpoint.hostname;
+  }
+
+  get weight(): number {
+    return this.#endpoint.weight;
+  }
+
+  get healthStatus(): HealthStatus {
+    return this.#endpoint.healthStatus;
+  }
+
+  get transportSocketMatch(): LbEndpoint['transportSocketMatch'] {
+    return this.#endpoint.transportSocketMatch;
   }
 
   get stats(): HostStats {
@@ -84,52 +100,17 @@ class CountedHost implements Host {
   }
 
   static counted(host: Host): Readonly<HostStats> {
-    return host instanceof CountedHost ? (host.#stats ?? nothingCounted) : host.stats;
+    return host instanceof EndpointHost ? (host.#stats ?? nothingCounted) : host.stats;
   }
 }
 
+/** A host with an endpoint's address. `stats`: what was counted of it before. */
+export function createHost(place: HostPlace, endpoint: LbEndpoint, stats?: HostStats): Host {
+  return new EndpointHost(place, endpoint, stats);
+}
+
 /** What was counted of a host, for reading: unlike `stats` it makes nothing. */
-export const countedOf = (host: Host): Readonly<HostStats> => CountedHost.counted(host);
-
-export interface Reconciled {
-  readonly hosts: readonly Host[];
-  /** Keys that were there and are no longer. */
-  readonly removed: readonly string[];
-  /** Hosts whose key is new. */
-  readonly added: number;
-  /** Anything differs from `previous`: membership, order, or an attribute of a host. */
-  readonly changed: boolean;
-}
-
-/**
- * Takes over what is unchanged: the host itself when all its attributes are the same, else its statistics.
- * `statsOf` knows those of hosts that are elsewhere: in the cluster's version before, or removed and still draining.
- */
-export function reconcileHosts(
-  previous: readonly Host[],
-  specs: readonly HostSpec[],
-  statsOf: (key: string) => HostStats | undefined,
-): Reconciled {
-  const known = new Map(previous.map((host) => [host.key, host]));
-  const seen = new Map<string, Host>();
-  let added = 0;
-  const hosts = specs.map((spec, index): Host => {
-    const same = previous[index];
-    const old = same?.key === spec.key ? same : known.get(spec.key);
-    const twin = seen.get(spec.key);
-    if (!old && !twin) added++;
-    const host =
-      old && sameSpec(old, spec) ? old : new CountedHost(spec, old?.stats ?? twin?.stats ?? statsOf(spec.key));
-    if (!twin) seen.set(spec.key, host);
-    return host;
-  });
-  return {
-    hosts,
-    removed: [...known.keys()].filter((key) => !seen.has(key)),
-    added,
-    changed: hosts.length !== previous.length || hosts.some((host, index) => host !== previous[index]),
-  };
-}
+export const countedOf = (host: Host): Readonly<HostStats> => EndpointHost.counted(host);
 
 const nothingCounted = Object.freeze(newHostStats());
 
@@ -145,19 +126,4 @@ export function newHostStats(): HostStats {
     rqTimeout: 0,
     rqTotal: 0,
   };
-}
-
-function sameSpec(a: HostSpec, b: HostSpec): boolean {
-  return (
-    a.key === b.key &&
-    a.address === b.address &&
-    a.hostname === b.hostname &&
-    a.priority === b.priority &&
-    a.weight === b.weight &&
-    a.healthStatus === b.healthStatus &&
-    a.locality.region === b.locality.region &&
-    a.locality.zone === b.locality.zone &&
-    a.locality.subZone === b.locality.subZone &&
-    equalMeaning(a.transportSocketMatch, b.transportSocketMatch)
-  );
 }

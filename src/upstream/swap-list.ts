@@ -9,31 +9,38 @@ export interface Listed {
  * heap, each of which keeps the next one alive, and with them what was in them: until the next full collection nothing of a request would be free.
  */
 export class SwapList<T extends Listed> {
-  readonly #members: T[] = [];
+  /** Made with its first member: an array that is grown has room for many more, and there are lists that never have a second one. */
+  #members: T[] | undefined;
 
   get size(): number {
-    return this.#members.length;
+    return this.#members === undefined ? 0 : this.#members.length;
   }
 
   /** The only member, if it is one. */
   get only(): T | undefined {
-    return this.#members.length === 1 ? this.#members[0] : undefined;
+    return this.#members?.length === 1 ? this.#members[0] : undefined;
   }
 
   add(member: T): void {
-    member.listIndex = this.#members.push(member) - 1;
+    if (this.#members === undefined) {
+      this.#members = [member];
+      member.listIndex = 0;
+    } else {
+      member.listIndex = this.#members.push(member) - 1;
+    }
   }
 
   has(member: T): boolean {
-    return member.listIndex >= 0 && this.#members[member.listIndex] === member;
+    return member.listIndex >= 0 && this.#members?.[member.listIndex] === member;
   }
 
   /** False: it was not there. */
   delete(member: T): boolean {
-    if (!this.has(member)) return false;
-    const last = this.#members.pop() as T;
+    const members = this.#members;
+    if (members === undefined || !this.has(member)) return false;
+    const last = members.pop() as T;
     if (last !== member) {
-      this.#members[member.listIndex] = last;
+      members[member.listIndex] = last;
       last.listIndex = member.listIndex;
     }
     member.listIndex = -1;
@@ -41,12 +48,13 @@ export class SwapList<T extends Listed> {
   }
 
   clear(): void {
+    if (this.#members === undefined) return;
     for (const member of this.#members) member.listIndex = -1;
     this.#members.length = 0;
   }
 
   /** All that are in it now. */
   toArray(): T[] {
-    return this.#members.slice();
+    return this.#members?.slice() ?? [];
   }
 }

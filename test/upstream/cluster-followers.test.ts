@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import type { Cluster } from '../../src/model/cluster.js';
+import { formatAddress, type LoadAssignment } from '../../src/model/endpoint.js';
 import { createStatsStore } from '../../src/stats/create-store.js';
 import { type ClusterFollowers, createGivenHosts } from '../../src/upstream/cluster-followers.js';
 import type { ClusterManager } from '../../src/upstream/cluster-manager.js';
@@ -18,8 +19,10 @@ describe('a cluster manager whose clusters others serve', () => {
   beforeEach(() => {
     told = [];
     served = [];
-    const ports = (hosts: { hosts: readonly { address: string }[] }) =>
-      hosts.hosts.map(({ address }) => address.split(':')[1]).join();
+    const ports = ({ localities }: LoadAssignment) =>
+      localities
+        .flatMap(({ endpoints }) => endpoints.map(({ address }) => formatAddress(address).split(':')[1]))
+        .join();
     const followers: ClusterFollowers<TestPipeline> = {
       serve({ config, version, hosts, pipeline: { id } }, done) {
         told.push(`serve ${config.name} ${version} ${id} ${ports(hosts)}`);
@@ -121,25 +124,15 @@ describe('hosts that are given', () => {
       onEdsInterest: () => undefined,
       hostSource: hosts.source,
     });
-    const spec = (port: number) => ({
-      key: `127.0.0.1:${port}`,
-      address: `127.0.0.1:${port}`,
-      socketAddress: { kind: 'tcp', address: '127.0.0.1', port } as const,
-      hostname: '',
-      locality: { region: '', zone: '', subZone: '' },
-      priority: 0,
-      weight: 1,
-      healthStatus: 'UNKNOWN' as const,
-    });
     const addresses = () => manager.snapshot()[0]?.hosts.map(({ address }) => address);
-    hosts.set('echo', { hosts: [spec(1)], overprovisioningFactor: 140 });
+    hosts.set('echo', assignment([{ port: 1 }]));
     manager.setCluster(resource(eds(), '1'), pipeline(), 'dynamic');
     expect(addresses()).to.deep.equal(['127.0.0.1:1']);
-    hosts.set('echo', { hosts: [spec(2), spec(3)], overprovisioningFactor: 140 });
+    hosts.set('echo', assignment([{ port: 2 }, { port: 3 }]));
     expect(addresses()).to.deep.equal(['127.0.0.1:2', '127.0.0.1:3']);
     manager.setCluster(resource(eds({ connectTimeoutMs: 1 }), '2'), pipeline(), 'dynamic');
     expect(addresses()).to.deep.equal(['127.0.0.1:2', '127.0.0.1:3']);
-    hosts.set('echo', { hosts: [spec(4)], overprovisioningFactor: 140 });
+    hosts.set('echo', assignment([{ port: 4 }]));
     expect(addresses()).to.deep.equal(['127.0.0.1:4']);
   });
 });

@@ -2,13 +2,12 @@ import type { StoredLibrary } from '../../bridge/prepared-bridge.js';
 import type { Http1CodecName } from '../../http/http1-codec.js';
 import type { LogLevel } from '../../log.js';
 import type { Cluster } from '../../model/cluster.js';
-import type { SocketAddress } from '../../model/endpoint.js';
+import type { LoadAssignment, SocketAddress } from '../../model/endpoint.js';
 import type { Listener } from '../../model/listener.js';
 import type { RouteConfiguration } from '../../model/route.js';
 import type { SocketsName } from '../../sockets/open-sockets.js';
 import type { StatsChanges } from '../../stats/changes.js';
 import type { GivenSecret } from '../../tls/given-secrets.js';
-import type { HostUpdate } from '../../upstream/host-source.js';
 import type { HostStatsReport } from '../../upstream/host-stats-transfer.js';
 
 /** What a worker's program is started with. */
@@ -37,13 +36,13 @@ export interface ClusterMessage {
   readonly library: StoredLibrary;
   /** What the worker writes into its call mark while the plugin's code runs. */
   readonly mark: number;
-  readonly hosts: HostUpdate;
+  readonly hosts: LoadAssignment;
 }
 
 /** Configuration for workers. Carried out in the order of sending. */
 export type WorkerMessage =
   | ClusterMessage
-  | { readonly kind: 'hosts'; readonly cluster: string; readonly hosts: HostUpdate }
+  | { readonly kind: 'hosts'; readonly cluster: string; readonly hosts: LoadAssignment }
   | { readonly kind: 'cluster_parked'; readonly cluster: string; readonly reason: string }
   | { readonly kind: 'cluster_removed'; readonly cluster: string }
   /** Before what uses it; undefined: nobody does any more. */

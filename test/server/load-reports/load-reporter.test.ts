@@ -75,7 +75,8 @@ describe('the load reporter', function () {
     const found = hosts.get(name);
     const discovery = { type: 'EDS', serviceName: serviceNames.get(name) ?? name };
     return (
-      found && ({ name, hosts: found, active: { config: { discovery, statName: name } } } as unknown as ClusterStatus)
+      found &&
+      ({ name, countedHosts: found, active: { config: { discovery, statName: name } } } as unknown as ClusterStatus)
     );
   }
   const dropsOf = (name: string) => stats.counter(`cluster.${name}.upstream_rq_pending_overflow`);

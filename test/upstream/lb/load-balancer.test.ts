@@ -1,7 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { HealthStatus } from '../../../src/model/endpoint.js';
-import { type Host, healthOf, reconcileHosts } from '../../../src/upstream/host.js';
+import { createHost, type Host, healthOf } from '../../../src/upstream/host.js';
 import { EdfScheduler } from '../../../src/upstream/lb/edf-scheduler.js';
 import { LoadBalancer } from '../../../src/upstream/lb/load-balancer.js';
 import { computePriorityLoad } from '../../../src/upstream/lb/priority-load.js';
@@ -13,17 +13,12 @@ interface Spec {
 }
 
 function hosts(specs: readonly Spec[]): readonly Host[] {
-  const all = specs.map(({ weight = 1, health = 'UNKNOWN' as HealthStatus, priority = 0 }, index) => ({
-    key: `h${index}`,
-    address: `h${index}`,
-    socketAddress: { kind: 'tcp', address: `h${index}`, port: 1 } as const,
-    hostname: '',
-    locality: { region: '', zone: '', subZone: '' },
-    priority,
-    weight,
-    healthStatus: health,
-  }));
-  return reconcileHosts([], all, () => undefined).hosts;
+  return specs.map(({ weight = 1, health = 'UNKNOWN' as HealthStatus, priority = 0 }, index) =>
+    createHost(
+      { key: `h${index}`, address: `h${index}`, locality: { region: '', zone: '', subZone: '' }, priority },
+      { address: { kind: 'tcp', address: `h${index}`, port: 1 }, hostname: '', weight, healthStatus: health },
+    ),
+  );
 }
 
 function balancer(specs: readonly Spec[], random: () => number = Math.random) {
