@@ -8,6 +8,11 @@ import { createGoTest } from './go/harness.js';
 import { createHarness, eventually, type Harness, type TestRequest } from './harness.js';
 import { scripted } from './scripted.js';
 
+/** The same for one of many tests, each of which lets go of it. */
+function unreleased(prepared: PreparedBridge): PreparedBridge {
+  return { ...prepared, createBridge: (callbacks) => prepared.createBridge(callbacks), release: () => undefined };
+}
+
 interface Case {
   readonly name: string;
   readonly headers?: Record<string, string>;
@@ -235,7 +240,7 @@ for (const { name, runtime, sdk } of columns) {
       harness =
         prepared === undefined
           ? createHarness({ createBridge: (_config, callbacks) => scripted(callbacks) }, server.port)
-          : createHarness({ ...prepared, release: () => undefined }, server.port);
+          : createHarness(unreleased(prepared), server.port);
     });
 
     afterEach(async () => {

@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 import type { BridgeConfig } from '../../model/cluster.js';
-import { identityOf } from '../library/identity.js';
+import { createIdentities } from '../library/identity.js';
 import { realPathOf } from '../library/path.js';
 import { PluginProblem } from '../library/problem.js';
 import { createTrust } from '../library/trust.js';
@@ -109,14 +109,15 @@ export function createGoJudging(options: GoJudgementOptions, copies?: string): G
   };
 }
 
-/** `PreparedBridge.id`. */
-export function identityOfGo(
-  library: Pick<GoJudgement, 'path' | 'hash'>,
-  config: BridgeConfig,
-  { unpackPluginConfig }: GoJudgementOptions,
-): string {
-  const { typeUrl, value } = config.pluginConfig;
-  return identityOf(library, config, () => (typeUrl === '' ? undefined : unpackPluginConfig(typeUrl, value)));
+/** Makes what tells `PreparedBridge.id`. */
+export function createGoIdentities({
+  unpackPluginConfig,
+}: GoJudgementOptions): (library: Pick<GoJudgement, 'path' | 'hash'>, config: BridgeConfig) => string {
+  const identityOf = createIdentities();
+  return (library, config) => {
+    const { typeUrl, value } = config.pluginConfig;
+    return identityOf(library, config, () => (typeUrl === '' ? undefined : unpackPluginConfig(typeUrl, value)));
+  };
 }
 
 const parsePrefix = 'go side: golang http-tcp bridge: failed to parse golang plugin config: ';

@@ -2,6 +2,7 @@ import { tmpdir } from 'node:os';
 import type { Logger, LogLevel } from '../../log.js';
 import type { BridgeConfig } from '../../model/cluster.js';
 import type { StatsStore } from '../../stats/store.js';
+import type { BridgeCallbacks, HttpTcpBridge } from '../api.js';
 import { createLocalMarks, marked } from '../call-mark.js';
 import { PluginProblem, resultOf } from '../library/problem.js';
 import type { LibraryStore } from '../library/store.js';
@@ -16,7 +17,7 @@ import type {
 } from '../prepared-bridge.js';
 import { serializeAny } from './any.js';
 import { GoBridge, type GoPlugin } from './bridge.js';
-import { availableHost, createGoJudging, type GoJudgementOptions, identityOfGo, problemOf } from './judgement.js';
+import { availableHost, createGoIdentities, createGoJudging, type GoJudgementOptions, problemOf } from './judgement.js';
 import { withCopy } from './library-file.js';
 import type { HostListener, NativeHost } from './native-host.js';
 import { createOpenLibraries, type GoLibraryCounts, type OpenLibrary } from './open-libraries.js';
@@ -45,6 +46,7 @@ const maxResponseBuffer = 16 * 1024 * 1024;
 export function createGoRuntime(options: GoRuntimeOptions): GoRuntime {
   const { log, stats, maxGoLibraries = 32, isolated = false } = options;
   const judging = createGoJudging(options);
+  const identityOf = createGoIdentities(options);
   const libraries = createOpenLibraries({ log, stats, limit: maxGoLibraries });
   const nextMark = createLocalMarks();
   let warned = isolated;
@@ -84,8 +86,8 @@ export function createGoRuntime(options: GoRuntimeOptions): GoRuntime {
       if (number < 0) throw problemOf({ during: 'config', problem: host.addon.error() }, path, config);
       log.debug({ plugin: pluginName, library: path, hash }, 'bridge prepared');
       const plugin: GoPlugin = { host, number, name: pluginName, knownMissing: false };
-      const id = identityOfGo({ path, hash }, config, options);
-      return createPreparedBridge({ id, config, libraryHash: hash, mark, maxResponseBuffer }, plugin, library);
+      const id = identityOf({ path, hash }, config);
+      return new PreparedGoBridge({ id, config, libraryHash: hash, mark, maxResponseBuffer }, plugin, library);
     } catch (thrown) {
       library.release();
       throw thrown;
@@ -144,12 +146,13 @@ export function createGoJudge(
 ): BridgeJudge<JudgedBridge & { readonly library: StoredLibrary | undefined }> {
   const { store, copies } = options;
   const judging = createGoJudging(options, copies);
+  const identityOf = createGoIdentities(options);
   return {
     prepare(config) {
       const judged = judging.judge(config, async (judgement) => {
         const { path, hash } = judgement;
         const library = await store?.put({ kind: 'go', path, hash }, async () => (await judgement.read()).bytes);
-        const id = identityOfGo(judgement, config, options);
+        const id = identityOf(judgement, config);
         return { id, config, libraryHash: hash, library, release: () => undefined };
       });
       return resultOf(judged, 'library_path');
@@ -158,25 +161,40 @@ export function createGoJudge(
   };
 }
 
-function createPreparedBridge(
-  base: Pick<PreparedBridge, 'id' | 'config' | 'libraryHash' | 'mark' | 'maxResponseBuffer'>,
-  plugin: GoPlugin,
-  library: OpenLibrary,
-): PreparedBridge {
-  let released = false;
-  return {
-    ...base,
-    createBridge(callbacks) {
-      if (released) throw new Error(`plugin ${plugin.name} was released already`);
-      return new GoBridge(plugin, callbacks);
-    },
-    release() {
-      if (released) return;
-      released = true;
-      marked(base.mark, () => plugin.host.addon.destroyConfig(plugin.number));
-      library.release();
-    },
-  };
+type GoBridgeBase = Pick<PreparedBridge, 'id' | 'config' | 'libraryHash' | 'mark' | 'maxResponseBuffer'>;
+
+/** One object with what it needs, and no function of its own: there may be ten thousand. */
+class PreparedGoBridge implements PreparedBridge {
+  readonly id: string;
+  readonly config: BridgeConfig;
+  readonly libraryHash: string;
+  readonly mark: CallMark;
+  readonly maxResponseBuffer: number;
+  readonly #plugin: GoPlugin;
+  readonly #library: OpenLibrary;
+  #released = false;
+
+  constructor(base: GoBridgeBase, plugin: GoPlugin, library: OpenLibrary) {
+    this.id = base.id;
+    this.config = base.config;
+    this.libraryHash = base.libraryHash;
+    this.mark = base.mark;
+    this.maxResponseBuffer = base.maxResponseBuffer;
+    this.#plugin = plugin;
+    this.#library = library;
+  }
+
+  createBridge(callbacks: BridgeCallbacks): HttpTcpBridge {
+    if (this.#released) throw new Error(`plugin ${this.#plugin.name} was released already`);
+    return new GoBridge(this.#plugin, callbacks);
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    marked(this.mark, () => this.#plugin.host.addon.destroyConfig(this.#plugin.number));
+    this.#library.release();
+  }
 }
 
 function createListener({ log, goLog, stats }: GoRuntimeOptions): HostListener {

@@ -1,15 +1,33 @@
 import { createHash } from 'node:crypto';
 import type { BridgeConfig } from '../../model/cluster.js';
 
+interface Identified extends Identifiable {
+  readonly id: string;
+}
+
+interface Identifiable {
+  readonly path: string;
+  readonly hash: string;
+}
+
+/** As `identityOf`, but clusters with one and the same configuration object get one and the same string. */
+export function createIdentities(): typeof identityOf {
+  const known = new WeakMap<BridgeConfig, Identified>();
+  return (library, config, unpack) => {
+    const { path, hash } = library;
+    const last = known.get(config);
+    if (last?.path === path && last.hash === hash) return last.id;
+    const id = identityOf(library, config, unpack);
+    known.set(config, { path, hash, id });
+    return id;
+  };
+}
+
 /**
  * What `PreparedBridge.id` says: the library's real path and content, the plugin, and what its configuration means. A Struct that was only serialized in another
  * order (Go does that at random) means the same.
  */
-export function identityOf(
-  library: { readonly path: string; readonly hash: string },
-  config: BridgeConfig,
-  unpack: () => unknown,
-): string {
+function identityOf(library: Identifiable, config: BridgeConfig, unpack: () => unknown): string {
   const { typeUrl, value } = config.pluginConfig;
   const hash = createHash('sha256');
   // The length sees what unpacking leaves out, such as the type_url inside a TypedStruct.

@@ -1,8 +1,8 @@
 import { realpathSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import type { BridgeConfig } from '../../model/cluster.js';
-import type { HttpTcpBridge } from '../api.js';
-import { identityOf } from '../library/identity.js';
+import type { BridgeCallbacks, HttpTcpBridge } from '../api.js';
+import { createIdentities } from '../library/identity.js';
 import { oncePerTurn } from '../library/once-per-turn.js';
 import { realPathOf } from '../library/path.js';
 import { PluginProblem } from '../library/problem.js';
@@ -50,6 +50,7 @@ export function createPreparation(options: PreparationOptions, keepMs: number): 
   const libraries = createLibraries({ trust, timeLimitMs, keepMs });
   const stored = createStoredLibraries(timeLimitMs);
   const limited = createLimitedCalls(timeLimitMs);
+  const identityOf = createIdentities();
 
   function realPath({ libraryPath }: BridgeConfig): string {
     if (!scriptExtensions.has(extname(libraryPath))) {
@@ -88,7 +89,7 @@ export function createPreparation(options: PreparationOptions, keepMs: number): 
         parsePlugin(library, config, unpack),
       );
       const id = identityOf(library, config, unpack);
-      return { bridge: createPreparedBridge({ id, config, mark }, library, parsed), library };
+      return { bridge: new ScriptBridge({ id, config, mark }, library, parsed), library };
     } catch (thrown) {
       library.release();
       throw thrown;
@@ -108,29 +109,51 @@ export function createPreparation(options: PreparationOptions, keepMs: number): 
   };
 }
 
-function createPreparedBridge(
-  base: Pick<PreparedBridge, 'id' | 'config' | 'mark'>,
-  library: Library,
-  parsed: ParsedPlugin,
-): PreparedBridge {
-  let live: ParsedPlugin | undefined = parsed;
-  const { id, config, mark } = base;
-  return {
-    id,
-    config,
-    mark,
-    libraryHash: library.hash,
-    maxResponseBuffer: parsed.maxResponseBuffer,
-    frames: parsed.frames && markFrames(parsed.frames, mark),
-    mapStack: library.mapStack,
-    createBridge(callbacks): HttpTcpBridge {
-      if (live === undefined) throw new Error(`plugin ${config.pluginName} was released already`);
-      return live.plugin.createBridge(live.config, callbacks);
-    },
-    release() {
-      if (live === undefined) return;
-      live = undefined;
-      library.release();
-    },
-  };
+/** One object with what it needs, and no function of its own: there may be ten thousand. */
+class ScriptBridge implements PreparedBridge {
+  readonly id: string;
+  readonly config: BridgeConfig;
+  readonly mark: CallMark;
+  readonly maxResponseBuffer: number;
+  readonly frames: PreparedBridge['frames'];
+  readonly #library: Library;
+  readonly #plugin: ParsedPlugin['plugin'];
+  /** Not used after `release`. */
+  #parsed: unknown;
+  #released = false;
+
+  constructor(
+    { id, config, mark }: Pick<PreparedBridge, 'id' | 'config' | 'mark'>,
+    library: Library,
+    parsed: ParsedPlugin,
+  ) {
+    this.id = id;
+    this.config = config;
+    this.mark = mark;
+    this.maxResponseBuffer = parsed.maxResponseBuffer;
+    this.frames = parsed.frames && markFrames(parsed.frames, mark);
+    this.#library = library;
+    this.#plugin = parsed.plugin;
+    this.#parsed = parsed.config;
+  }
+
+  get libraryHash(): string {
+    return this.#library.hash;
+  }
+
+  get mapStack(): PreparedBridge['mapStack'] {
+    return this.#library.mapStack;
+  }
+
+  createBridge(callbacks: BridgeCallbacks): HttpTcpBridge {
+    if (this.#released) throw new Error(`plugin ${this.config.pluginName} was released already`);
+    return this.#plugin.createBridge(this.#parsed, callbacks);
+  }
+
+  release(): void {
+    if (this.#released) return;
+    this.#released = true;
+    this.#parsed = undefined;
+    this.#library.release();
+  }
 }
