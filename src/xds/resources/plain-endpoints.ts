@@ -94,8 +94,11 @@ function readAssignment(cursor: Cursor, end: number): LoadAssignment {
     else throw notPlain;
   }
   if (cursor.pos !== end || !clusterName) throw notPlain;
-  return { clusterName, localities, overprovisioningFactor: defaultOverprovisioningFactor };
+  return { clusterName, localities: exact(localities), overprovisioningFactor: defaultOverprovisioningFactor };
 }
+
+/** An array that grew has room for more than is in it, which would be kept, too. */
+const exact = <T>(grown: readonly T[]): readonly T[] => grown.slice();
 
 const highestPriority = 128;
 
@@ -113,7 +116,7 @@ function readLocalityEndpoints(cursor: Cursor, end: number): LocalityEndpoints {
     else throw notPlain;
   }
   if (cursor.pos !== end || (priority ?? 0) > highestPriority) throw notPlain;
-  return { locality: locality ?? noLocality, priority: priority ?? 0, weight, endpoints };
+  return { locality: locality ?? noLocality, priority: priority ?? 0, weight, endpoints: exact(endpoints) };
 }
 
 function readLocality(cursor: Cursor, end: number): Locality {
