@@ -3,12 +3,12 @@ import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 /** Bytes. A collection of less takes some tens of milliseconds, and it is worth them to stay small. */
 const largeHeap = 64 * 1024 * 1024;
 /** Of what a full collection has left. */
-const growthPercent = 60;
+const growthPercent = 100;
 
 /**
  * Keeps full collections apart in a process with a large configuration. The engine lets a heap grow by little before it collects again when little is allocated,
- * and collects once more when nothing happens: both are right where much of a heap is garbage, and neither where nearly all of it is in use. There, each change of
- * one cluster in state-of-the-world, whose answer has all clusters, would bring a collection that takes twice as long as the change itself.
+ * which is right where much of a heap is garbage. Where nearly all of it is in use, each change of one cluster in state-of-the-world, whose answer has all
+ * clusters, would bring a collection that takes twice as long as the change itself.
  *
  * Not done while a heap is small, nor before the first `checkMs` are over: at a start the engine lets it grow faster than this.
  */
@@ -20,7 +20,6 @@ export function letLargeHeapGrow(checkMs = 5_000): void {
     if (isLarge === large) return;
     large = isLarge;
     setFlagsFromString(`--heap-growing-percent=${large ? growthPercent : 0}`);
-    setFlagsFromString(large ? '--no-memory-reducer' : '--memory-reducer');
   };
   setInterval(look, checkMs).unref();
 }
