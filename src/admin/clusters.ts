@@ -61,7 +61,7 @@ function clusterText(status: ClusterStatus): string {
   }
   lines.push(`${name}::added_via_api::${status.origin === 'dynamic'}`);
   if (config?.discovery.type === 'EDS') lines.push(`${name}::eds_service_name::${config.discovery.serviceName}`);
-  for (const host of status.hosts) {
+  for (const host of status.shownHosts) {
     const prefix = `${name}::${host.address}::`;
     const { counters, gauges } = hostNumbers(host);
     for (const [stat, value] of [...counters, ...gauges].sort(([a], [b]) => (a < b ? -1 : 1)))
@@ -141,12 +141,11 @@ function hostJson(host: Host): unknown {
 
 function clusterJson(status: ClusterStatus): unknown {
   const config = status.active?.config;
+  const hosts = status.shownHosts;
   return {
     name: status.name,
     ...(status.origin === 'dynamic' && { added_via_api: true }),
-    ...(status.hosts.length > 0 && {
-      host_statuses: status.hosts.map(hostJson),
-    }),
+    ...(hosts.length > 0 && { host_statuses: hosts.map(hostJson) }),
     ...(config && {
       circuit_breakers: {
         thresholds: [

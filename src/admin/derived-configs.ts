@@ -34,9 +34,9 @@ function endpointJson(host: Host): Json {
 }
 
 /** The endpoints of a cluster that does not learn them by EDS, as Envoy tells them: by priority and locality. */
-export function loadAssignmentOf({ name, active, hosts }: ClusterStatus): Json {
+export function loadAssignmentOf({ name, active, shownHosts }: ClusterStatus): Json {
   const localities = new Map<string, Host[]>();
-  for (const host of hosts) {
+  for (const host of shownHosts) {
     const { region, zone, subZone } = host.locality;
     const key = JSON.stringify([host.priority, region, zone, subZone]);
     const known = localities.get(key);

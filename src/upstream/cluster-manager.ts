@@ -126,8 +126,10 @@ export interface ClusterStatus {
   readonly parked: (VersionStatus & { readonly reason: string }) | undefined;
   /** How many replaced versions still have exchanges. */
   readonly draining: number;
-  /** Those of the version that serves: made, and kept, when they are first asked for. */
+  /** Those of the version that serves, for whoever counts something of them: made, and kept, when they are first asked for. */
   readonly hosts: readonly Host[];
+  /** The same for whoever only looks: where nothing was counted they are made for this one look. */
+  readonly shownHosts: readonly Host[];
   /** The same; none where nobody asked for them yet, so that nothing was counted of them. */
   readonly countedHosts: readonly Host[];
 }

@@ -136,6 +136,11 @@ export class ClusterVersion<P extends Pipeline> implements ActiveCluster<P>, Hos
     return this.#hosts;
   }
 
+  /** For a look at them. */
+  get shownHosts(): readonly Host[] {
+    return this.#hosts ?? this.#makeHosts(noStats);
+  }
+
   /** Those of which something may have been counted. */
   get countedHosts(): readonly Host[] {
     return (this.#hostsWanted && this.#hosts) || [];

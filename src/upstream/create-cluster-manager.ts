@@ -355,6 +355,9 @@ function statusOf<P extends Pipeline>(entry: Entry<P>, draining: number): Cluste
     get hosts() {
       return active?.hosts ?? [];
     },
+    get shownHosts() {
+      return active?.shownHosts ?? [];
+    },
     get countedHosts() {
       return active?.countedHosts ?? [];
     },

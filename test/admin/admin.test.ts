@@ -51,7 +51,7 @@ const status = {
   warming: undefined,
   parked: undefined,
   draining: 0,
-  hosts: [
+  shownHosts: [
     {
       address: '127.0.0.1:9',
       socketAddress: { kind: 'tcp', address: '127.0.0.1', port: 9 },

@@ -109,7 +109,7 @@ describe('admin answers in pieces', () => {
       const bytes = Buffer.from('');
       const resource = { version: '1', bytes, lastUpdated: new Date(0) };
       const config = { statName: 's', circuitBreakers: { default: {}, high: {} }, discovery: { type: 'EDS' } };
-      const statuses = names.map((name) => ({ name, origin: 'dynamic', active: { config }, hosts: [] }));
+      const statuses = names.map((name) => ({ name, origin: 'dynamic', active: { config }, shownHosts: [] }));
       const sources = {
         bootstrap: { bytes },
         startTime: new Date(0),

@@ -66,6 +66,16 @@ describe('hosts of clusters that nobody uses', () => {
     expect(status().countedHosts[0]).to.equal(hosts[1]);
   });
 
+  it('are not kept for who only looks at them', () => {
+    put('1');
+    manager.setLoadAssignment('echo', assignment(ports(1, 2)));
+    expect(status().shownHosts.map(({ address }) => address)).to.deep.equal(['127.0.0.1:1', '127.0.0.1:2']);
+    expect(status().shownHosts).to.not.equal(status().shownHosts);
+    expect(status().countedHosts).to.deep.equal([]);
+    use();
+    expect(status().shownHosts).to.equal(status().countedHosts);
+  });
+
   it('are made by the first request', () => {
     put('1');
     manager.setLoadAssignment('echo', assignment(ports(1, 2)));
