@@ -39,6 +39,18 @@ function readPath(context: Context, source: ConfigSource__Output, path: string):
 }
 
 /**
+ * The name of a resource that is to be subscribed to. `*` can't be one, because it asks for all of them:
+ * https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol#how-the-client-specifies-what-resources-to-return
+ */
+export function checkSubscribedName(context: Context, name: string, path: string): void {
+  if (name === '') context.findings.malformed.push({ path, message: 'is required' });
+  else if (name === '*') {
+    const message = "must not be '*', which asks for all resources and is the name of none";
+    context.findings.malformed.push({ path, message });
+  }
+}
+
+/**
  * Where resources come from: the aggregated stream, one of their own, a file, or (`self`, in what a control plane delivered) the source of
  * the resource itself.
  */

@@ -2,7 +2,7 @@ import type { Cluster, Discovery } from '../../model/cluster.js';
 import type { LoadAssignment } from '../../model/endpoint.js';
 import { isReachable } from '../../model/transport-socket.js';
 import type { Cluster__Output } from '../../protobuf/generated/envoy/config/cluster/v3/Cluster.js';
-import { readConfigSource } from './config-source.js';
+import { checkSubscribedName, readConfigSource } from './config-source.js';
 import { readClusterDns, readDnsCluster } from './dns-cluster.js';
 import { readLoadAssignment } from './endpoint.js';
 import { extensionRule, report } from './support/check.js';
@@ -56,11 +56,10 @@ function readEds(context: Context, cluster: Cluster__Output): Discovery | undefi
   }
   const read = readConfigSource(context, source, 'eds_cluster_config.eds_config');
   if (read === undefined) return undefined;
-  return {
-    type: 'EDS',
-    serviceName: cluster.eds_cluster_config?.service_name || cluster.name,
-    source: read,
-  };
+  const own = cluster.eds_cluster_config?.service_name;
+  const serviceName = own || cluster.name;
+  checkSubscribedName(context, serviceName, own ? 'eds_cluster_config.service_name' : 'name');
+  return { type: 'EDS', serviceName, source: read };
 }
 
 function readCustom(context: Context, cluster: Cluster__Output): Discovery | undefined {

@@ -2,7 +2,7 @@ import type { ForwardClientCert, HttpConnectionManager } from '../../model/liste
 import type { Http1ProtocolOptions__Output } from '../../protobuf/generated/envoy/config/core/v3/Http1ProtocolOptions.js';
 import type { HttpConnectionManager__Output } from '../../protobuf/generated/envoy/extensions/filters/network/http_connection_manager/v3/HttpConnectionManager.js';
 import { readAccessLogs } from './access-log.js';
-import { readConfigSource } from './config-source.js';
+import { checkSubscribedName, readConfigSource } from './config-source.js';
 import { join } from './findings.js';
 import { readHttpFilters } from './http-filters.js';
 import { readDuration } from './read-duration.js';
@@ -43,11 +43,7 @@ function readRoutes(
   if (!manager.rds?.config_source) return undefined;
   const at = join(path, 'rds');
   checkFields(rdsSupport, manager.rds, at, context.findings);
-  if (manager.rds.route_config_name === '')
-    context.findings.malformed.push({
-      path: join(at, 'route_config_name'),
-      message: 'is required',
-    });
+  checkSubscribedName(context, manager.rds.route_config_name, join(at, 'route_config_name'));
   const source = readConfigSource(context, manager.rds.config_source, join(at, 'config_source'));
   return source && { kind: 'rds', name: manager.rds.route_config_name, source };
 }

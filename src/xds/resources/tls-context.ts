@@ -15,7 +15,7 @@ import type { SdsSecretConfig__Output } from '../../protobuf/generated/envoy/ext
 import type { TlsParameters__Output } from '../../protobuf/generated/envoy/extensions/transport_sockets/tls/v3/TlsParameters.js';
 import type { UpstreamTlsContext__Output } from '../../protobuf/generated/envoy/extensions/transport_sockets/tls/v3/UpstreamTlsContext.js';
 import { parameterOptions } from '../../tls/secure-context.js';
-import { readConfigSource } from './config-source.js';
+import { checkSubscribedName, readConfigSource } from './config-source.js';
 import { join } from './findings.js';
 import { readTlsCertificate, readValidation } from './secret.js';
 import { checkFields } from './support/check.js';
@@ -53,6 +53,7 @@ function readSds<K extends Secret['kind']>(
 ): SecretSource<SecretOf<K>> | undefined {
   checkFields(sdsSecretConfigSupport, config, path, context.findings);
   if (config.sds_config !== null) {
+    checkSubscribedName(context, config.name, join(path, 'name'));
     const source = readConfigSource(context, config.sds_config, join(path, 'sds_config'));
     return source && { kind: 'sds', name: config.name, source };
   }

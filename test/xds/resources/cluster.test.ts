@@ -233,6 +233,8 @@ ${assignment('db.example.com').replaceAll('\n  ', '\n')}`),
         source: { kind: 'self', initialFetchTimeoutMs: 0 },
       });
       expect(summary(cluster(named, 'static'))).to.match(/^rejected \| eds_cluster_config.eds_config.self: .*ads/);
+      const everything = eds("{ service_name: '*', eds_config: { ads: {} } }");
+      expect(summary(cluster(everything))).to.match(/^rejected \| eds_cluster_config.service_name: must not be '\*'/);
     });
   });
 

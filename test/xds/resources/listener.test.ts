@@ -362,6 +362,11 @@ describe('xds/resources listener', () => {
         /^rejected .*rds.route_config_name: is required/,
       ],
       [
+        'routes by a name that asks for all',
+        yamlOf({ routes: "rds: { route_config_name: '*', config_source: { ads: {} } }" }),
+        /^rejected .*rds.route_config_name: must not be '\*'/,
+      ],
+      [
         'a bad inline route',
         yamlOf({ routes: 'route_config: { virtual_hosts: [{ name: v, domains: ["*", "*"] }] }' }),
         new RegExp(`^rejected \\| ${at}.route_config.virtual_hosts\\[0\\].domains\\[1\\]: Only a single wildcard`),
