@@ -283,7 +283,9 @@ export class TypeMux<T> {
   #forget(name: string): void {
     this.#cache.delete(name);
     this.#ttls.set(name, undefined);
+    const before = this.stale;
     this.#unconfirmed.mentioned([name]);
+    if (this.stale !== before) this.#options.onChanged('response');
   }
 
   async #work(): Promise<void> {

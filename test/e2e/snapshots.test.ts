@@ -147,30 +147,35 @@ describe('a snapshot of the last good configuration', function () {
           else answers.bad.push(response);
         }
       })();
-      await controlPlane.putSnapshot({
-        version: '2',
-        nodeId,
-        resources: {
-          clusters: [cluster('kept')],
-          endpoints: [endpointsResource('kept', [server.port])],
-          listeners: [listenerResource('in', 'in', 'routes')],
-          routes: [routesResource('routes', { '/kept': 'kept' })],
-        },
-      });
-      const made = await pontoon.stat('cluster_manager.cluster_modified');
-      await controlPlane.startGrpc();
-      await until(
-        'only what the control plane has',
-        async () => {
-          const { in_use: inUse } = await status(pontoon);
-          const clusters = await pontoon.get('/clusters');
-          const listeners = await pontoon.get('/listeners');
-          return !inUse && !clusters.includes('gone::') && !listeners.includes('second::') ? true : undefined;
-        },
-        40_000,
-      );
-      stopped = true;
-      await load;
+      let made = 0;
+      try {
+        await controlPlane.putSnapshot({
+          version: '2',
+          nodeId,
+          resources: {
+            clusters: [cluster('kept')],
+            endpoints: [endpointsResource('kept', [server.port])],
+            listeners: [listenerResource('in', 'in', 'routes')],
+            routes: [routesResource('routes', { '/kept': 'kept' })],
+          },
+        });
+        made = await pontoon.stat('cluster_manager.cluster_modified');
+        await controlPlane.startGrpc();
+        await until(
+          'only what the control plane has',
+          async () => {
+            const { in_use: inUse } = await status(pontoon);
+            const clusters = await pontoon.get('/clusters');
+            const listeners = await pontoon.get('/listeners');
+            return !inUse && !clusters.includes('gone::') && !listeners.includes('second::') ? true : undefined;
+          },
+          40_000,
+        );
+      } finally {
+        // Also when it failed: it would ask for ever.
+        stopped = true;
+        await load;
+      }
       expect(answers.bad).to.deep.equal([]);
       expect(answers.good).to.be.greaterThan(0);
       expect(await pontoon.stat('cluster_manager.cluster_modified')).to.equal(made);

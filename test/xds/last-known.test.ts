@@ -189,6 +189,19 @@ for (const variant of variants) {
       expect(changes).to.include('response');
     });
 
+    it('is forgotten, and that is told, when nobody wants it any more', async () => {
+      await begin([kept(edsUrl, 'a', '1')]);
+      const watcher = new RecordingWatcher();
+      const subscription = h.client.subscribe(h.eds, ['a'], watcher);
+      h.clock.advance(waitMs);
+      await watcher.count(1);
+      expect(h.client.stale).to.equal(1);
+      changes.length = 0;
+      subscription.close();
+      await until(() => h.client.stale === 0);
+      expect(changes).to.deep.equal(['response']);
+    });
+
     it('goes on where the first answer has another, bad version', async () => {
       const { watcher, stream } = await restored({ a: '1', b: '1' });
       respond(stream, { nonce: 'n', resources: { a: 'bad', b: '1' } });
