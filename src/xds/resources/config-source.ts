@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import type { ConfigSource, PathSource } from '../../model/config-source.js';
 import type { ConfigSource__Output } from '../../protobuf/generated/envoy/config/core/v3/ConfigSource.js';
+import { wildcardName } from '../discovery.js';
 import { readApiSource } from './api-source.js';
 import { join } from './findings.js';
 import { readDuration } from './read-duration.js';
@@ -44,7 +45,7 @@ function readPath(context: Context, source: ConfigSource__Output, path: string):
  */
 export function checkSubscribedName(context: Context, name: string, path: string): void {
   if (name === '') context.findings.malformed.push({ path, message: 'is required' });
-  else if (name === '*') {
+  else if (name === wildcardName) {
     const message = "must not be '*', which asks for all resources and is the name of none";
     context.findings.malformed.push({ path, message });
   }
