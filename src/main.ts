@@ -130,6 +130,12 @@ function quitOnSignals(log: Logger, quit: () => void): void {
 
 async function serve(schema: Schema, logging: Logging, commandLine: CommandLine): Promise<number> {
   const log = logging.logger('main');
+  let quit: () => void = () => undefined;
+  const quitAsked = new Promise<void>((resolve) => {
+    quit = resolve;
+  });
+  // From the beginning: what is served while the start still goes on is drained, too.
+  quitOnSignals(log, quit);
   for (const flag of commandLine.ignored)
     log.warn({ flag }, 'flag of Envoy accepted and ignored: it has no meaning here');
   const loaded = loadBootstrap(loadOptions(schema, commandLine));
@@ -138,10 +144,6 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
     return 1;
   }
   for (const note of bootstrapReport(loaded)) log.warn(note);
-  let quit: () => void = () => undefined;
-  const quitAsked = new Promise<void>((resolve) => {
-    quit = resolve;
-  });
   // Plugins are loaded, and may throw, before there is a server to count it.
   let server: Server | undefined;
   let uncaught = 0;
@@ -182,7 +184,6 @@ async function serve(schema: Schema, logging: Logging, commandLine: CommandLine)
   for (; uncaught > 0; uncaught--) server.countUncaught();
   writeAdminAddress(commandLine, server);
   trimMemory(systemClock);
-  quitOnSignals(log, quit);
   // The timers of the clock don't keep the process alive: this one does, until it is asked to end.
   const alive = setInterval(() => undefined, 2 ** 30);
   await quitAsked;

@@ -1,4 +1,6 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
@@ -197,6 +199,20 @@ describe('pontoon: the command line', function () {
       answer();
       expect((await response).status).to.equal(200);
       expect(await until('the end', () => pontoon.child.exitCode ?? undefined)).to.equal(0);
+    });
+
+    it('SIGTERM while it still starts is heeded as soon as it has started', async () => {
+      const file = join(folder, 'bootstrap.yaml');
+      writeFileSync(file, nothing);
+      const child = spawn(process.execPath, [cliPath, '-c', file, '--restart-epoch', '0'], {
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      // The first it says is that the flag has no meaning, before it reads the bootstrap.
+      const log: Buffer[] = [];
+      child.stderr.on('data', (chunk: Buffer) => log.push(chunk)).once('data', () => child.kill('SIGTERM'));
+      const [code, signal] = await once(child, 'close');
+      expect({ code, signal }).to.deep.equal({ code: 0, signal: null });
+      expect(Buffer.concat(log).toString()).to.contain('"msg":"stopped"');
     });
 
     it('a second signal ends at once', async () => {
