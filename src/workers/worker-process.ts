@@ -45,6 +45,20 @@ const lastWordsMs = 1_000;
 /** After its drain time a worker has this long to end by itself, milliseconds. */
 const endingMs = 1_000;
 
+/**
+ * Threads beside the main one in which the engine compiles and collects. There are as many workers as processors, so one each is enough; and each of the four
+ * that Node starts otherwise has a heap of the C library, some 2 MB together. Who starts this process may say otherwise: what `execArgv` has comes later.
+ */
+const engineThreads = '--v8-pool-size=1';
+const namesEngineThreads = /--v8[-_]pool[-_]size/;
+
+/** Node's arguments of a worker: those of this process. */
+function nodeArguments(): string[] {
+  // A debugger's port can't be opened twice.
+  const own = process.execArgv.filter((argument) => !argument.startsWith('--inspect'));
+  return namesEngineThreads.test(process.env.NODE_OPTIONS ?? '') ? own : [engineThreads, ...own];
+}
+
 /** One worker's process, seen from the main process. */
 export class WorkerProcess {
   readonly number: number;
@@ -126,8 +140,7 @@ export class WorkerProcess {
     createMarkFile(markFile);
     const settings: WorkerSettings = { markFile, signMs };
     const child = fork(program, programArguments, {
-      // A debugger's port can't be opened twice.
-      execArgv: process.execArgv.filter((argument) => !argument.startsWith('--inspect')),
+      execArgv: nodeArguments(),
       env: { ...process.env, [workerVariable]: JSON.stringify(settings) },
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'pipe', 'ipc'],

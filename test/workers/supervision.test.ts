@@ -17,6 +17,25 @@ describe('supervision of workers', () => {
     until(`${count} ends`, () => workers.ends.length >= count || undefined, 30_000);
   const live = (): Promise<true> => until('two that serve', () => workers.gauge('live') === 2 || undefined, 30_000);
 
+  it('has one thread for the engine beside the main one, unless NODE_OPTIONS says how many', async () => {
+    const before = process.env.NODE_OPTIONS;
+    const threads = async (): Promise<number[]> => {
+      await workers.fleet.start();
+      return (await workers.answers()).map(({ pid }) => readdirSync(`/proc/${pid}/task`).length);
+    };
+    const [usual = 0, other] = await threads();
+    expect(other).to.equal(usual);
+    await workers.close();
+    workers = await createTestFleet();
+    process.env.NODE_OPTIONS = `${before ?? ''} --v8-pool-size=3`;
+    try {
+      expect(await threads()).to.deep.equal([usual + 2, usual + 2]);
+    } finally {
+      if (before === undefined) delete process.env.NODE_OPTIONS;
+      else process.env.NODE_OPTIONS = before;
+    }
+  });
+
   describe('a worker that ends by itself', () => {
     it('is told with its exit code and last words, and has a successor', async () => {
       await workers.fleet.start();
