@@ -186,11 +186,11 @@ describe('connections of workers', () => {
     await workers.fleet.start();
     const hanging = await workers.connect();
     const pid = await hanging.ask('hello');
-    hanging.socket.write('hang\n');
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await hanging.ask('hang');
     // The first ones may be given to it before it is known to be late.
     const first = await connectMany(4);
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    const taken = until('what the other one has', () => workers.fleet.connections >= 3 || undefined);
+    await Promise.all([taken, new Promise((resolve) => setTimeout(resolve, 150))]);
     const later = await connectMany(20);
     for (const client of later) expect(await client.ask('hello')).not.to.equal(pid);
     expect(workers.ends, 'all this while it hangs').to.deep.equal([]);

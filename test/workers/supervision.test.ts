@@ -144,8 +144,8 @@ describe('supervision of workers', () => {
 
     it('at its start has longer, and is killed then', async () => {
       await workers.close();
-      workers = await createTestFleet({ silenceMs: 200, startTimeMs: 2_000, count: 1 });
-      workers.configure({ startMs: 500 });
+      workers = await createTestFleet({ silenceMs: 500, startTimeMs: 18_000, count: 1 });
+      workers.configure({ startMs: 1_500 });
       await workers.fleet.start();
       expect(workers.ends).to.deep.equal([]);
       await workers.close();

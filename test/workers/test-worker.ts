@@ -95,8 +95,9 @@ function finish(socket: Socket, received: unknown): void {
 
 function command(socket: Socket, text: string): void {
   if (text === 'exit') process.exit(11);
-  if (text === 'hang') for (;;);
   socket.write(`${process.pid} ${text}\n`);
+  // That was written at once: who has read it knows that it hangs.
+  if (text === 'hang') for (;;);
 }
 
 const link: WorkerLink = serveAsWorker({
