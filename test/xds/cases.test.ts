@@ -362,11 +362,11 @@ for (const transport of transports)
         const large = 'x'.repeat(1024 * 1024);
         for (let n = 0; n < 60; n++) await b.respond('cds', `v${n}`, { a: `${n}${large}` });
         // What the client does not read the server can't send, however long it waits.
-        for (let before = Number.POSITIVE_INFINITY; stream.unsent === 60 || stream.unsent < before; ) {
+        for (let before = Number.POSITIVE_INFINITY; stream.unsent > 50 || stream.unsent < before; ) {
           before = stream.unsent;
           await new Promise((resolve) => setTimeout(resolve, 300));
         }
-        expect(stream.unsent).to.be.within(20, 50);
+        expect(stream.unsent).to.be.at.least(20);
         b.types.cds.hold = undefined;
         go();
         for (;;) if ((await b.next('cds')).response_nonce === 'v59') break;
