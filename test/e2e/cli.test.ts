@@ -149,8 +149,8 @@ describe('pontoon: the command line', function () {
     const args = ['--disable-hot-restart', '--base-id', '7', '--drain-strategy', 'immediate'];
     const pontoon = await start({ bootstrap: nothing, args });
     expect(await pontoon.get('/ready')).to.equal('LIVE\n');
-    const warnings = pontoon
-      .log()
+    const ended = await pontoon.stop().then(() => pontoon.log());
+    const warnings = ended
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as { level: string; flag?: string })

@@ -184,7 +184,7 @@ describe('the address of CSDS', function () {
 
   it('ends the start when somebody else has it', async () => {
     const first = await startPontoon({ bootstrap, args: ['--csds-address', '127.0.0.1:0'] });
-    const taken = /"address":"([^"]+)","msg":"CSDS is served"/.exec(first.log())?.[1] as string;
+    const taken = await until('the address', () => /"address":"([^"]+)","msg":"CSDS is served"/.exec(first.log())?.[1]);
     const failure = await startPontoon({ bootstrap, args: ['--csds-address', taken] }).catch((error: Error) => error);
     expect(failure).to.be.an('error').with.property('message').that.contains(`--csds-address ${taken}: cannot bind`);
     await first.stop('SIGKILL');

@@ -197,7 +197,9 @@ for (const { name, flags } of modes) {
       expect((await as(client)).body).to.equal('x');
       write([client]);
       await until('the refusal', () => isRefused(client));
-      expect(await pontoon.stat('listener.127.0.0.1_0.ssl.fail_verify_error')).to.be.greaterThan(0);
+      await until('its count', async () =>
+        (await pontoon.stat('listener.127.0.0.1_0.ssl.fail_verify_error')) > 0 ? true : undefined,
+      );
       expect((await as(other)).body).to.equal('x');
       write([other]);
       await until('the pardon', () =>
