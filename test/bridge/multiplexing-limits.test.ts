@@ -284,8 +284,7 @@ describe('limits of shared connections', () => {
       await sharing.askedFor(1);
       sharing.asked[0]?.reply('x'.repeat(64 * 1024 * 1024 - 4));
       const paused = (): boolean => counter('upstream_flow_control_paused_reading_total') > 0;
-      for (let i = 0; i < 500 && !paused(); i++) await new Promise((resolve) => setTimeout(resolve, 2));
-      expect(paused()).to.equal(true);
+      await eventually(paused);
       const other = sharing.send('other');
       await sharing.askedFor(2);
       sharing.asked[1]?.answer();

@@ -1,6 +1,8 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Multiplexing } from '../../src/bridge/api.js';
+import type { Clock } from '../../src/clock.js';
+import { FakeClock } from '../support/fake-clock.js';
 import { frame, withId } from '../support/framed-server.js';
 import { eventually, Recorder, type Sent, type TestPlugin, turns } from './harness.js';
 import {
@@ -22,10 +24,15 @@ describe('large requests on shared connections', () => {
   let sharing: Sharing;
   let before: number;
 
-  async function setUp(plugin: TestPlugin, onAsked?: SharingOptions['onAsked'], maxConnections = 1024): Promise<void> {
+  async function setUp(
+    plugin: TestPlugin,
+    onAsked?: SharingOptions['onAsked'],
+    maxConnections = 1024,
+    clock?: Clock,
+  ): Promise<void> {
     const limits = { maxConnections, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 };
     const overrides = { circuitBreakers: { default: limits, high: limits } };
-    sharing = await share(plugin, { overrides, ...(onAsked && { onAsked }) });
+    sharing = await share(plugin, { overrides, ...(onAsked && { onAsked }), ...(clock && { clock }) });
     before = 0;
   }
 
@@ -244,11 +251,12 @@ describe('large requests on shared connections', () => {
   }
 
   it('in order: the time that the answer takes counts from the end of the request', async () => {
-    await setUp(configured({ correlation: 'in_order', answer_timeout_ms: 30 }), answers);
+    const clock = new FakeClock();
+    await setUp(configured({ correlation: 'in_order', answer_timeout_ms: 3_000 }), answers, 1024, clock);
     await first();
     const large = begin();
     await eventually(() => bytesOn(0) > 0);
-    await new Promise((resolve) => setTimeout(resolve, 80));
+    clock.advance(10_000);
     rest(large);
     await large.ended();
     expect(large.result.body).to.have.length(size);

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { buildPeer } from '../../support/go-libraries.js';
-import { eventually } from '../harness.js';
+import { until } from '../../support/until.js';
 
 const childPath = (name: string): string => fileURLToPath(new URL(`${name}.js`, import.meta.url));
 
@@ -94,10 +94,11 @@ describe('a Go library that is taken over from a judge', () => {
       const ended = new Promise((resolve) => child.once('exit', resolve));
       // Between opening it and letting it parse there is a moment without a mark.
       let looks = 0;
-      await eventually(() => {
+      const marked = (): true | undefined => {
         looks = mark() === 6 ? looks + 1 : 0;
-        return looks === 50;
-      });
+        return looks === 10 || undefined;
+      };
+      await until('its mark', marked, 15_000);
       if (config !== 'panic') child.kill('SIGKILL');
       await ended;
       expect(mark()).to.equal(6);
