@@ -49,19 +49,22 @@ describe("the benchmark's accounting of processes", () => {
   });
 
   it('counts the time of grandchildren that run, and of those that have ended', async () => {
-    const burn = (ms: number) => `const end = Date.now() + ${ms}; while (Date.now() < end);`;
-    const inner = JSON.stringify(burn(300));
-    const script = `require('node:child_process').spawnSync(process.execPath, ['-e', ${inner}]); console.log('done'); setInterval(() => {}, 1000);`;
-    const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    // It burns so much, and stays until its input ends.
+    const inner = JSON.stringify(
+      "while (process.cpuUsage().user < 100_000); process.stdin.resume().on('end', () => process.exit());",
+    );
+    const script = `require('node:child_process').spawnSync(process.execPath, ['-e', ${inner}], { stdio: ['inherit', 'ignore', 'inherit'] }); console.log('done'); setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['-e', script], { stdio: ['pipe', 'pipe', 'inherit'] });
     const ended = once(child, 'exit');
     try {
       const pid = child.pid as number;
       await until('a grandchild', () => readTree(pid).length === 2 || undefined);
       expect(treeResidentMiB(pid)).to.be.greaterThan(residentMiB(pid));
-      await once(child.stdout, 'data');
+      const done = once(child.stdout, 'data');
+      child.stdin.end();
+      await done;
       expect(readTree(pid)).to.have.length(1);
-      // It may have been waiting for a CPU for a good part of its 300 ms.
-      expect(cpuTimeUs(pid)).to.be.greaterThan(20_000);
+      expect(cpuTimeUs(pid)).to.be.greaterThan(100_000);
     } finally {
       child.kill('SIGKILL');
       await ended;
