@@ -68,9 +68,9 @@ describe('route table: virtual hosts', () => {
     );
     const table = compileRouteTable(routeConfig({ virtualHosts }));
     const headers = requestHeaders({ ':authority': 'h19999.com' });
-    const start = performance.now();
+    const start = process.cpuUsage().user;
     for (let i = 0; i < 1000; i++) table.match(headers, never);
-    expect(performance.now() - start).to.be.below(500);
+    expect((process.cpuUsage().user - start) / 1_000, 'milliseconds').to.be.below(500);
   });
 });
 
@@ -121,9 +121,9 @@ describe('route table: paths', () => {
 
   it('a pattern that would take for ever elsewhere takes no time', () => {
     const match = routeMatch({ path: regex('/(a+)+') });
-    const start = performance.now();
+    const start = process.cpuUsage().user;
     expect(matches(match, { ':path': `/${'a'.repeat(4000)}!` })).to.equal(false);
-    expect(performance.now() - start).to.be.below(2000);
+    expect((process.cpuUsage().user - start) / 1_000, 'milliseconds').to.be.below(2_000);
   });
 });
 
