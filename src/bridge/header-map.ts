@@ -118,8 +118,9 @@ export class HeaderMap {
     for (let i = 0; i < end; i += 2) if (visit(pairs[i] as string, pairs[i + 1] as string) === false) return;
   }
 
+  /** With as much room behind the pairs. */
   clone(): HeaderMap {
-    return new HeaderMap(this.#pairs.slice(0, this.#end));
+    return new HeaderMap(this.#pairs.slice(), this.#end);
   }
 
   #deleteFrom(name: string, start: number): void {

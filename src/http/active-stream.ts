@@ -6,9 +6,9 @@ import type { ConnectionManager } from './connection-manager.js';
 import { chargeResponse } from './http-stats.js';
 import { ResponseEncoder, reasonPhrase } from './http1-response.js';
 import { type MutableStreamInfo, newStreamInfo } from './new-stream-info.js';
-import { acceptHead } from './request-head.js';
-import type { ParseError, RequestHead } from './request-parser.js';
-import { prepareRequest } from './request-preparation.js';
+import { type AcceptedHead, acceptHead } from './request-head.js';
+import type { KnownHead, ParseError, RequestHead } from './request-parser.js';
+import { prepareAgain, prepareRequest } from './request-preparation.js';
 import { findInvalidResponseHeader, mutateResponseHeaders } from './response-headers.js';
 import type { StreamConnection, StreamTimeout } from './stream-connection.js';
 
@@ -63,24 +63,39 @@ export class ActiveStream implements DownstreamStream {
 
   // What the connection tells.
 
-  onHead(head: RequestHead): void {
+  onHead(head: RequestHead, known?: KnownHead): void {
     if (this.#ended) return;
     this.#connection.startTimeout('headers', 0);
     this.info.protocol = head.protocol;
+    const prepared = known?.prepared;
+    if (prepared?.manager === this.#manager) {
+      this.#accept(prepareAgain(prepared, this.info), prepared);
+      this.#handle();
+      return;
+    }
     const accepted = acceptHead(head, this.#manager.config);
     if ('status' in accepted) {
       this.requestHeaders = new HeaderMap([':method', head.method]);
       this.#refuse(accepted);
       return;
     }
+    this.#accept(accepted.headers, accepted);
+    this.#handle(accepted, known);
+  }
+
+  #accept(headers: HeaderMap, { endStream, close }: AcceptedHead): void {
     this.#headAccepted = true;
-    this.requestHeaders = accepted.headers;
-    this.requestEndStream = accepted.endStream;
-    this.#request = accepted.endStream ? 'complete' : 'body';
-    if (accepted.endStream) this.#onRequestComplete();
-    if (accepted.close) this.#connection.closeAfterResponse();
+    this.requestHeaders = headers;
+    this.requestEndStream = endStream;
+    this.#request = endStream ? 'complete' : 'body';
+    if (endStream) this.#onRequestComplete();
+    if (close) this.#connection.closeAfterResponse();
+  }
+
+  /** @param head what is still to be prepared */
+  #handle(head?: AcceptedHead, known?: KnownHead): void {
     try {
-      const reply = prepareRequest(accepted, this.info, this.#manager, this.#connection);
+      const reply = head && prepareRequest(head, this.info, this.#manager, this.#connection, known);
       if (reply) this.#localReply(reply);
       else this.#manager.handle(this);
     } catch (error) {

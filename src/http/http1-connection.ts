@@ -90,7 +90,7 @@ export class Http1Connection implements StreamConnection, SocketHandler {
       this.#durationTimer = clock.setTimeout(() => this.#onDurationReached(), config.maxConnectionDurationMs);
     }
     this.#parser = this.#manager.codec.createParser({
-      onRequest: (head) => this.#streamForBytes().onHead(head),
+      onRequest: (head, known) => this.#streamForBytes().onHead(head, known),
       onBody: (data, endStream) => this.#stream?.onBody(data, endStream),
       onError: (error) => this.#streamForBytes().onParseError(error),
       onDrain: () => this.#socket.resume(),

@@ -66,6 +66,11 @@ export class HeadParser {
     this.#maxBytes = maxBytes;
   }
 
+  /** Some bytes of it came. */
+  get begun(): boolean {
+    return this.#phase !== 'before';
+  }
+
   /** What comes next is a trailer section. */
   expectTrailers(): void {
     this.#trailers = true;

@@ -1,8 +1,9 @@
 import { endsWithTurn, kept } from '../turn-memory.js';
 import { ChunkParser } from './http1-chunk-parser.js';
 import { HeadParser } from './http1-head-parser.js';
-import { readFraming } from './request-framing.js';
-import type { ParseError, RequestParser, RequestParserEvents } from './request-parser.js';
+import { type KnownHeads, LastHead } from './known-heads.js';
+import { type RequestFraming, readFraming } from './request-framing.js';
+import type { KnownHead, ParseError, RequestHead, RequestParser, RequestParserEvents } from './request-parser.js';
 
 /**
  * What the next byte belongs to.
@@ -26,6 +27,7 @@ const badChunk: ParseError = { status: 400, details: 'http1.codec_error' };
 export class Http1RequestParser implements RequestParser {
   readonly #events: RequestParserEvents;
   readonly #head: HeadParser;
+  readonly #last: LastHead;
   readonly #chunks = new ChunkParser();
   #state: State = 'head';
   /** What was fed, and how much of it was read. */
@@ -46,9 +48,13 @@ export class Http1RequestParser implements RequestParser {
   /** Of the request that is complete. They go no further, as in Envoy without `enable_trailers`. */
   trailers: readonly string[] = noTrailers;
 
-  /** @param maxHeadBytes a longer head, or trailer section, is refused with 431 */
-  constructor(maxHeadBytes: number, events: RequestParserEvents) {
+  /**
+   * @param maxHeadBytes a longer head, or trailer section, is refused with 431
+   * @param known of all connections that have the same limit
+   */
+  constructor(maxHeadBytes: number, known: KnownHeads, events: RequestParserEvents) {
     this.#events = events;
+    this.#last = new LastHead(known);
     this.#head = new HeadParser(maxHeadBytes);
   }
 
@@ -89,6 +95,7 @@ export class Http1RequestParser implements RequestParser {
 
   destroy(): void {
     this.#state = 'destroyed';
+    this.#last.destroy();
     this.#data = nothing;
     this.#at = 0;
   }
@@ -158,21 +165,35 @@ export class Http1RequestParser implements RequestParser {
 
   #readHead(): boolean {
     const data = this.#data;
-    const end = this.#head.parse(data, this.#at);
+    const start = this.#at;
+    const known = this.#head.begun ? undefined : this.#last.find(data, start);
+    if (known !== undefined) {
+      this.#at = start + known.bytes.length;
+      this.#beginRequest(known.head, known.framing, known);
+      return true;
+    }
+    const end = this.#head.parse(data, start);
     if (typeof end !== 'number') return this.#fail(end);
     this.#at = end < 0 ? data.length : end;
     if (end < 0) return false;
     const head = this.#head.takeHead(data);
     const framing = readFraming(head);
     if ('status' in framing) return this.#fail(framing);
+    // One that came in pieces has left its first one behind.
+    const inOnePiece = end - head.size >= start;
+    const kept = inOnePiece ? this.#last.offer(data, end - head.size, end, head, framing) : undefined;
+    this.#beginRequest(head, framing, kept);
+    return true;
+  }
+
+  #beginRequest(head: RequestHead, framing: RequestFraming, known: KnownHead | undefined): void {
     this.#started = false;
     this.#paused = false;
     this.trailers = noTrailers;
     if (framing.kind === 'length') this.#left = framing.length;
     else if (framing.kind === 'chunked') this.#chunks.start();
     this.#state = framing.kind === 'none' ? 'complete' : framing.kind;
-    this.#events.onRequest(head);
-    return true;
+    this.#events.onRequest(head, known);
   }
 
   #readLength(): boolean {

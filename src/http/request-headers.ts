@@ -48,6 +48,7 @@ const notFromOutside = new Set([...notFromClients, ...edgeHeaders]);
 
 /**
  * Envoy's `ConnectionManagerUtility::mutateRequestHeaders`: takes away what a client may not say and adds what the server should know.
+ * The same request of the same connection always becomes the same: the request id is `setRequestId`'s.
  * No address is internal unless one is configured to be (`internal_address_config`, which Envoy leaves empty since 1.33).
  * @returns the address that the request is taken to come from, or undefined: the connection's
  */
@@ -74,7 +75,6 @@ export function mutateRequestHeaders(
   if (config.via !== '') appendVia(headers, config.via);
   const external = clientAddress ?? addresses.remoteAddress;
   if (config.useRemoteAddress && external !== '') headers.set('x-envoy-external-address', external);
-  if (config.generateRequestId) setRequestId(headers, config);
   forwardClientCert(headers, config.forwardClientCert, addresses.tls);
   return clientAddress;
 }
@@ -105,7 +105,9 @@ function forwardAsEdge(
 /** The position where Envoy packs its tracing decision into a UUID; '4', the version, means none. */
 const traceBytePosition = 14;
 
-function setRequestId(headers: HeaderMap, config: HttpConnectionManager): void {
+/** What is new in each request, even if all else of it is as before. */
+export function setRequestId(headers: HeaderMap, config: HttpConnectionManager): void {
+  if (!config.generateRequestId) return;
   const present = headers.get('x-request-id');
   if (present === undefined || present === '' || (config.useRemoteAddress && !config.preserveExternalRequestId)) {
     headers.set('x-request-id', newRequestId());

@@ -1,4 +1,6 @@
-/** The head of one HTTP/1 request as it stood on the wire. */
+import type { PreparedRequest } from './request-preparation.js';
+
+/** The head of one HTTP/1 request as it stood on the wire. Immutable: it may be told again. */
 export interface RequestHead {
   readonly method: string;
   /** Of visible ASCII. */
@@ -8,9 +10,15 @@ export interface RequestHead {
    * name, value, name, value …; names lower-case and never empty, values without white space around them and of the characters that RFC 9110
    * section 5.5 allows, bytes as latin1.
    */
-  readonly headers: string[];
+  readonly headers: readonly string[];
   /** The request line and the header lines, in bytes. */
   readonly size: number;
+}
+
+/** Of a head that the parser knows: the same object whenever the same head comes again. */
+export interface KnownHead {
+  /** For whoever takes the requests: what it has made of the head. */
+  prepared: PreparedRequest | undefined;
 }
 
 /** What is wrong with the bytes; the connection can't go on. `details` is Envoy's %RESPONSE_CODE_DETAILS%. */
@@ -21,7 +29,8 @@ export interface ParseError {
 
 /** Called in the order of the bytes, about one request at a time. Never from within `startBody`, `resumeBody` or `nextRequest`. */
 export interface RequestParserEvents {
-  onRequest(head: RequestHead): void;
+  /** @param known undefined: the parser won't know this head again */
+  onRequest(head: RequestHead, known?: KnownHead): void;
   /** A piece of the body, after `startBody`. The last one has `endStream` and may be empty; there is none for a request without a body. */
   onBody(data: Buffer, endStream: boolean): void;
   /** Nothing follows. In the middle of a body it concerns that request, else the one that would have come next. */

@@ -8,7 +8,8 @@ import type { MutableStreamInfo } from './new-stream-info.js';
 import { normalizePath } from './path-normalization.js';
 import { formatAddress } from './remote-address.js';
 import type { AcceptedHead } from './request-head.js';
-import { mutateRequestHeaders } from './request-headers.js';
+import { mutateRequestHeaders, setRequestId } from './request-headers.js';
+import type { KnownHead } from './request-parser.js';
 import type { StreamConnection } from './stream-connection.js';
 
 const reject = (status: number, details: string, headers?: HeaderMap): LocalReply => ({
@@ -19,8 +20,18 @@ const reject = (status: number, details: string, headers?: HeaderMap): LocalRepl
   ...(headers && { headers }),
 });
 
+/** What a head became, for when the same one comes again on its connection. */
+export interface PreparedRequest extends AcceptedHead {
+  /** It did this. */
+  readonly manager: ConnectionManager;
+  /** Without the request id. */
+  readonly headers: HeaderMap;
+  readonly downstreamRemoteAddress: string;
+}
+
 /**
  * What Envoy's connection manager does to a request before it is routed (`ActiveStream::decodeHeaders`), in its order.
+ * @param known where the outcome is kept, if it will be the same again
  * @returns the reply, if the request goes no further
  */
 export function prepareRequest(
@@ -28,9 +39,11 @@ export function prepareRequest(
   info: MutableStreamInfo,
   manager: ConnectionManager,
   connection: StreamConnection,
+  known?: KnownHead,
 ): LocalReply | undefined {
   const { headers } = head;
   const { config, stats } = manager;
+  const expects = headers.has('expect');
   answerExpectation(headers, info, manager, connection);
   const authority = headers.get(':authority');
   if (authority === undefined) return reject(400, 'missing_host_header');
@@ -48,6 +61,14 @@ export function prepareRequest(
   });
   // An address from x-forwarded-for has no port.
   if (clientAddress !== undefined) info.downstreamRemoteAddress = formatAddress(clientAddress, 0);
+  // What is refused, or answered with 100, is to be so the next time.
+  if (known && !upgrade && !expects) {
+    const { endStream, close } = head;
+    const { downstreamRemoteAddress } = info;
+    // One shape for all: a spread makes many.
+    known.prepared = { headers: headers.clone(), endStream, upgrade, close, manager, downstreamRemoteAddress };
+  }
+  setRequestId(headers, config);
   if (upgrade) {
     // No upgrade is offered, and what follows is no HTTP: Envoy closes, too.
     stats.downstream_rq_ws_on_non_ws_route.value++;
@@ -55,6 +76,14 @@ export function prepareRequest(
     return reject(403, 'upgrade_failed');
   }
   return undefined;
+}
+
+/** As `prepareRequest`, of a head that it has prepared before. @returns the request's headers */
+export function prepareAgain(prepared: PreparedRequest, info: MutableStreamInfo): HeaderMap {
+  const headers = prepared.headers.clone();
+  info.downstreamRemoteAddress = prepared.downstreamRemoteAddress;
+  setRequestId(headers, prepared.manager.config);
+  return headers;
 }
 
 /** RFC 9110 section 10.1.1. */

@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { Http1RequestParser } from '../../src/http/http1-request-parser.js';
+import { KnownHeads } from '../../src/http/known-heads.js';
 import type { ParseError, RequestHead } from '../../src/http/request-parser.js';
 
 const maxHeadBytes = 1024;
@@ -16,7 +17,7 @@ class Reader {
   drains = 0;
   /** Requests are answered, and bodies taken, at once. */
   willing = true;
-  readonly parser = new Http1RequestParser(maxHeadBytes, {
+  readonly parser = new Http1RequestParser(maxHeadBytes, new KnownHeads(), {
     onRequest: (head) => {
       this.heads.push(head);
       this.bodies.push('');
@@ -55,7 +56,7 @@ describe('the HTTP/1 request parser', () => {
 
   it('gives pieces of a body as views of what was read', () => {
     const pieces: Buffer[] = [];
-    const parser = new Http1RequestParser(maxHeadBytes, {
+    const parser = new Http1RequestParser(maxHeadBytes, new KnownHeads(), {
       onRequest: () => parser.startBody(),
       onBody: (data) => void pieces.push(data),
       onError() {},
@@ -157,7 +158,12 @@ describe('the HTTP/1 request parser', () => {
     }
 
     it('hold whatever comes a byte at a time: the time is linear in the bytes', () => {
-      const parser = new Http1RequestParser(1024 * 1024, { onRequest() {}, onBody() {}, onError() {}, onDrain() {} });
+      const parser = new Http1RequestParser(1024 * 1024, new KnownHeads(), {
+        onRequest() {},
+        onBody() {},
+        onError() {},
+        onDrain() {},
+      });
       const start = process.cpuUsage().user;
       const byte = Buffer.from('a');
       parser.write(Buffer.from('GET /'));

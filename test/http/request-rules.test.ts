@@ -5,7 +5,7 @@ import { hasToken, removeNominatedHeaders, sanitizeTe } from '../../src/http/con
 import { normalizePath } from '../../src/http/path-normalization.js';
 import { lastForwardedAddress, localAddress, plainAddress } from '../../src/http/remote-address.js';
 import { acceptHead } from '../../src/http/request-head.js';
-import { mutateRequestHeaders } from '../../src/http/request-headers.js';
+import { mutateRequestHeaders, setRequestId } from '../../src/http/request-headers.js';
 import { parseRequestTarget } from '../../src/http/request-target.js';
 import type { HttpConnectionManager } from '../../src/model/listener.js';
 import { hcm } from './harness.js';
@@ -168,6 +168,7 @@ describe('request headers', () => {
   ): { headers: HeaderMap; client: string | undefined } => {
     const headers = new HeaderMap(Object.entries(given).flat());
     const client = mutateRequestHeaders(headers, hcm(config), { remoteAddress, localAddress: '192.0.2.2' });
+    setRequestId(headers, hcm(config));
     return { headers, client };
   };
   const edge = { useRemoteAddress: true };

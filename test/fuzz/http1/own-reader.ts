@@ -1,4 +1,5 @@
 import { Http1RequestParser } from '../../../src/http/http1-request-parser.js';
+import { KnownHeads } from '../../../src/http/known-heads.js';
 import { acceptHead } from '../../../src/http/request-head.js';
 import { hcm } from '../../http/harness.js';
 import type { Observed, ObservedRequest } from './observed.js';
@@ -31,7 +32,7 @@ export function readByUs(pieces: readonly Buffer[]): Observed {
     if (last) stop('last_request', '');
     else parser.nextRequest();
   };
-  const parser = new Http1RequestParser(maxHeadBytes, {
+  const parser = new Http1RequestParser(maxHeadBytes, new KnownHeads(), {
     onRequest(head) {
       const accepted = acceptHead(head, config);
       if ('status' in accepted) return stop('refused', `${accepted.status} ${accepted.details}`);
