@@ -255,7 +255,7 @@ export class ActiveStream implements DownstreamStream {
     const now = clock.turnTime();
     info.firstDownstreamTxByte = now;
     chargeResponse(stats, listenerStats, info.responseCode);
-    encoder.writeHead(config.http1.acceptHttp10 ? protocol : 'HTTP/1.1', headers);
+    encoder.writeHead(config.http1.acceptHttp10 ? protocol : 'HTTP/1.1', headers, this.#manager.writtenHeads);
     this.#response = 'body';
     if (endStream) this.#finishResponse(encoder);
     else this.#connection.touch(now);

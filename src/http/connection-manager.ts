@@ -8,6 +8,7 @@ import { createHttpStats, createListenerHttpStats, type HttpStats, type Listener
 import { createHttp1Codec, type Http1CodecName } from './http1-codec.js';
 import type { Http1Codec } from './request-parser.js';
 import { createDateSource } from './response-headers.js';
+import { WrittenHeads } from './written-heads.js';
 
 /** Answers requests: called once per request, whose body is not read before `stream.start`. May throw: that request gets a 500. */
 export type StreamHandler = (stream: DownstreamStream) => void;
@@ -43,6 +44,8 @@ export interface ConnectionManager {
   readonly handle: StreamHandler;
   readonly localAddress: string;
   readonly codec: Http1Codec;
+  /** Of its responses. */
+  readonly writtenHeads: WrittenHeads;
   /** The Date header's text. */
   date(): string;
   /** A request begins, ends. */
@@ -70,6 +73,7 @@ export function createConnectionManager(options: ConnectionManagerOptions): Conn
     handle: options.handle,
     localAddress: options.localAddress,
     codec: createHttp1Codec(options.http1Codec, config.maxRequestHeadersBytes),
+    writtenHeads: new WrittenHeads(),
     date: createDateSource(clock),
     retain: () => {
       requests++;

@@ -1,5 +1,6 @@
 import type { HeaderMap } from '../bridge/header-map.js';
 import { colon } from './http1-bytes.js';
+import type { WrittenHeads } from './written-heads.js';
 
 /** How the end of a response body shows (RFC 9112 section 6.3). `tunnel`: after CONNECT, bytes until the connection closes. */
 export type ResponseFraming = 'none' | 'length' | 'chunked' | 'close' | 'tunnel';
@@ -97,6 +98,10 @@ export interface ResponseContext {
   readonly endStream: boolean;
 }
 
+interface TextSink {
+  write(text: string): void;
+}
+
 /** Takes the bytes of responses; a string is bytes as latin1. */
 export interface ResponseSink {
   write(data: Buffer | string): void;
@@ -126,6 +131,18 @@ function frameResponse(
   return { framing: head ? 'none' : 'chunked', announcement: ['transfer-encoding', 'chunked'] };
 }
 
+/** Piece by piece: strings that are joined are objects, and joined again to be written. */
+function writeHeadTo(sink: TextSink, protocol: 'HTTP/1.0' | 'HTTP/1.1', headers: HeaderMap): void {
+  sink.write(statusLine(protocol, Number(headers.get(':status'))));
+  for (let i = 0; i < headers.size; i++) {
+    const name = headers.nameAt(i);
+    if (isPseudoHeader(name)) continue;
+    sink.write(lineBegins.get(name) ?? `\r\n${name}: `);
+    sink.write(headers.valueAt(i));
+  }
+  sink.write('\r\n\r\n');
+}
+
 /** Writes one response (RFC 9112). */
 export class ResponseEncoder {
   readonly #sink: ResponseSink;
@@ -144,19 +161,16 @@ export class ResponseEncoder {
   }
 
   /** Status line and headers; pseudo headers are left out. */
-  writeHead(protocol: 'HTTP/1.0' | 'HTTP/1.1', headers: HeaderMap): void {
+  writeHead(protocol: 'HTTP/1.0' | 'HTTP/1.1', headers: HeaderMap, written: WrittenHeads): void {
     if (this.#announcement) headers.set(...this.#announcement);
-    const status = Number(headers.get(':status'));
     const sink = this.#sink;
-    // Piece by piece: strings that are joined are objects, and joined again to be written.
-    sink.write(statusLine(protocol, status));
-    for (let i = 0; i < headers.size; i++) {
-      const name = headers.nameAt(i);
-      if (isPseudoHeader(name)) continue;
-      sink.write(lineBegins.get(name) ?? `\r\n${name}: `);
-      sink.write(headers.valueAt(i));
-    }
-    sink.write('\r\n\r\n');
+    const bytes = written.find(protocol, headers);
+    if (bytes !== undefined) sink.write(bytes);
+    else if (written.isWanted()) {
+      const pieces: string[] = [];
+      writeHeadTo({ write: (piece) => pieces.push(piece) }, protocol, headers);
+      sink.write(written.keep(protocol, headers, pieces.join('')));
+    } else writeHeadTo(sink, protocol, headers);
   }
 
   /** Returns how many bytes of the body were written, or undefined: more than content-length announced, and nothing was written. */
