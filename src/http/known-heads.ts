@@ -88,10 +88,7 @@ function ownCopy(data: Buffer, start: number, end: number): Buffer {
   return copy;
 }
 
-/** Calling native code costs more than the few hundred bytes that these are. */
 function beginsWith(data: Buffer, at: number, bytes: Buffer): boolean {
   const { length } = bytes;
-  if (data.length - at < length) return false;
-  for (let i = 0; i < length; i++) if (data[at + i] !== bytes[i]) return false;
-  return true;
+  return data.length - at >= length && bytes.compare(data, at, at + length) === 0;
 }

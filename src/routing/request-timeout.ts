@@ -40,11 +40,22 @@ export function takeRequestTimeouts(
   routeTimeoutMs: number,
   routePerTryTimeoutMs: number,
 ): RequestTimeouts {
+  if (!mayHaveConsumedHeaders(headers)) return timeouts(routeTimeoutMs, routePerTryTimeoutMs, false);
   const ms = parseMilliseconds(headers.get('x-envoy-upstream-rq-timeout-ms')) ?? routeTimeoutMs;
   const perTryMs = parseMilliseconds(headers.get('x-envoy-upstream-rq-per-try-timeout-ms')) ?? routePerTryTimeoutMs;
   const alternative = headers.has('x-envoy-upstream-rq-timeout-alt-response');
   headers.deleteAll(consumedHeaders);
+  return timeouts(ms, perTryMs, alternative);
+}
+
+function timeouts(ms: number, perTryMs: number, alternative: boolean): RequestTimeouts {
   return { ms, perTryMs: ms > 0 && perTryMs >= ms ? 0 : perTryMs, alternative };
+}
+
+/** The usual request has none that begins as they all do, and one look at its headers tells. */
+function mayHaveConsumedHeaders(headers: HeaderMap): boolean {
+  for (let i = 0; i < headers.size; i++) if (headers.nameAt(i).startsWith('x-envoy-')) return true;
+  return false;
 }
 
 /** Tells the server how long this attempt may take, `elapsedMs` after the request was complete: `x-envoy-expected-rq-timeout-ms`. */
