@@ -6,6 +6,8 @@ const smallPiece = 2048;
 const smallestRoom = 512;
 /** More gets blocks of the pool. */
 const largestRoom = 8192;
+/** Where there is none: nothing is ever put into it. */
+const noPieces: Buffer[] = [];
 
 /**
  * Bytes in order that may have to wait for longer than a turn of the event loop: then they are copied, once, to memory that is used again for others when they leave.
@@ -23,7 +25,7 @@ export class KeptBytes {
   #kept = 0;
 
   /** Takes over the pieces. */
-  constructor(pieces: Buffer[] = []) {
+  constructor(pieces: Buffer[] = noPieces) {
     this.#pieces = pieces;
     for (let i = 0; i < pieces.length; i++) this.#length += (pieces[i] as Buffer).length;
   }
@@ -47,7 +49,9 @@ export class KeptBytes {
   append(piece: Buffer): void {
     if (piece.length === 0) return;
     this.#length += piece.length;
-    this.#pieces.push(piece);
+    // As a literal: an array that grows from nothing has room for seventeen.
+    if (this.#pieces.length === 0) this.#pieces = [piece];
+    else this.#pieces.push(piece);
   }
 
   /** Copies what would be gone after this turn. */
@@ -97,13 +101,14 @@ export class KeptBytes {
 
   /** All leave. */
   take(): Buffer[] {
+    if (this.#length === 0) return [];
     const pieces = this.#pieces;
     this.clear();
     return pieces;
   }
 
   clear(): void {
-    this.#pieces = [];
+    this.#pieces = noPieces;
     this.#length = 0;
     this.#kept = 0;
     this.#giveBlocks();

@@ -10,11 +10,14 @@ export function createLocalMarks(): () => CallMark {
   };
 }
 
-/** Calls `work`, which runs a plugin's code, under its mark. */
-export function marked<T>({ cell, number }: CallMark, work: () => T): T {
+/** Calls `work`, which runs a plugin's code, under its mark. With what `work` takes beside it, a call for every frame needs no closure. */
+export function marked<T>(mark: CallMark, work: () => T): T;
+export function marked<T, A>(mark: CallMark, work: (a: A) => T, a: A): T;
+export function marked<T, A, B>(mark: CallMark, work: (a: A, b: B) => T, a: A, b: B): T;
+export function marked<T, A, B>({ cell, number }: CallMark, work: (a?: A, b?: B) => T, a?: A, b?: B): T {
   cell[0] = number;
   try {
-    return work();
+    return work(a, b);
   } finally {
     cell[0] = 0;
   }

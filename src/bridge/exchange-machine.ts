@@ -60,7 +60,8 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
 
   #state: ExchangeState;
   #busy = false;
-  readonly #deferred: ExchangeEvent[] = [];
+  /** Made when it is needed, which is seldom. */
+  #deferred: ExchangeEvent[] | undefined;
   /** After `cancel`: nobody listens any more. */
   #silenced = false;
   #host: Host | undefined;
@@ -158,13 +159,14 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
 
   #dispatch(event: ExchangeEvent): void {
     if (this.#busy) {
+      this.#deferred ??= [];
       this.#deferred.push(event);
       return;
     }
     this.#busy = true;
     try {
       this.#handle(event);
-      for (let next = this.#deferred.shift(); next !== undefined; next = this.#deferred.shift()) this.#handle(next);
+      if (this.#deferred !== undefined) this.#handleDeferred(this.#deferred);
     } catch (error) {
       // A callback threw: a fault of ours, but the bridge, the connection and the pin must not be lost with it.
       this.#silenced = true;
@@ -173,6 +175,10 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
     } finally {
       this.#busy = false;
     }
+  }
+
+  #handleDeferred(events: ExchangeEvent[]): void {
+    for (let next = events.shift(); next !== undefined; next = events.shift()) this.#handle(next);
   }
 
   #handle(event: ExchangeEvent): void {
@@ -189,6 +195,8 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
         if (event.kind === 'connection_ready') event.connection.release(true);
         return;
     }
+    // Nothing is left of it.
+    if (this.#state === ended) return;
     this.#keepRest();
     this.#balanceRequest();
   }
@@ -307,7 +315,7 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
     let answer = session.create();
     if (answer === 'continue') {
       const headers = new RequestHeadersView(requestHeaders);
-      answer = session.encodeHeaders(headers, new PluginBuffer(dataForSet, session.scope), requestEndStream);
+      answer = session.encodeHeaders(headers, new PluginBuffer(dataForSet, session), requestEndStream);
     }
     if (connection.reused && !this.#replaced && !requestEndStream && this.#mayRepeat(open))
       open.replay = new ByteQueue();
@@ -345,7 +353,7 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
       if (!this.#bodyEnded) return;
     }
     open.sawBody = true;
-    const answer = open.session.encodeData(new PluginBuffer(this.#body, open.session.scope), this.#bodyEnded);
+    const answer = open.session.encodeData(new PluginBuffer(this.#body, open.session), this.#bodyEnded);
     const step = afterEncodeData(answer, this.#bodyEnded);
     switch (step.do) {
       case 'write':
@@ -420,7 +428,8 @@ export class ExchangeMachine implements Exchange, Pin, PoolCallbacks, UpstreamCo
   /** Nothing goes out on a shared connection before the whole request is there, unless it is streamed. */
   #gatherFrame(open: OpenState, connection: ConnectionShare, queue: ByteQueue | KeptBytes): void {
     const { frame, session } = open;
-    if (open.request !== 'sent' || frame !== undefined || session.selfHalfClose) {
+    const gathers = open.request !== 'sent' || frame !== undefined || session.selfHalfClose;
+    if (gathers && (open.request === 'sent' || queue.length > 0)) {
       open.frame ??= new KeptBytes();
       for (const piece of queue.take()) open.frame.append(piece);
     }

@@ -58,15 +58,15 @@ export function markFrames(frames: FrameProtocol, mark: CallMark): FrameProtocol
   const { ids, stray } = frames;
   return {
     ...frames,
-    frameLength: (bytes) => marked(mark, () => frames.frameLength(bytes)),
+    frameLength: (bytes) => marked(mark, frames.frameLength, bytes),
     ids: ids && {
       max: ids.max,
-      read: (bytes) => marked(mark, () => ids.read(bytes)),
-      write: (bytes, id) => marked(mark, () => ids.write(bytes, id)),
+      read: (bytes) => marked(mark, ids.read, bytes),
+      write: (bytes, id) => marked(mark, ids.write, bytes, id),
     },
     stray: stray && {
-      is: (bytes) => marked(mark, () => stray.is(bytes)),
-      receive: (frame) => marked(mark, () => stray.receive(frame)),
+      is: (bytes) => marked(mark, stray.is, bytes),
+      receive: (frame) => marked(mark, stray.receive, frame),
     },
   };
 }

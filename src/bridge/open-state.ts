@@ -42,9 +42,12 @@ export interface OpenState {
   readingPaused: boolean;
 }
 
+/** Of the array for the response's headers: so many pairs need no larger one. */
+const usualHeaders = 6;
+
 export function openState(connection: UpstreamConnection, session: PluginSession): OpenState {
   const received = new ByteQueue();
-  const responseHeaders = new HeaderMap();
+  const responseHeaders = new HeaderMap(new Array<string>(2 * usualHeaders), 0);
   return {
     name: 'open',
     connection,
@@ -58,9 +61,9 @@ export function openState(connection: UpstreamConnection, session: PluginSession
     answered: false,
     serverEnded: false,
     received,
-    responseBuffer: new PluginBuffer(received, session.scope),
+    responseBuffer: new PluginBuffer(received, session),
     responseHeaders,
-    responseHeadersView: new ResponseHeadersView(responseHeaders, session.scope),
+    responseHeadersView: new ResponseHeadersView(responseHeaders, session),
     response: undefined,
     responseBytes: 0,
     readingPaused: false,

@@ -34,9 +34,9 @@ const longestLogText = 8192;
  * One bridge object, and the door between it and us: every call passes here, so that whatever a plugin does comes back as an `Answer`. Nothing that it asks
  * for during a call is done before the call has returned.
  */
-export class PluginSession {
-  /** Shared with everything that a call hands out. */
-  readonly scope: CallScope = { active: false };
+export class PluginSession implements CallScope {
+  /** One of the plugin's calls is on the stack. */
+  active = false;
   readonly #prepared: PreparedBridge;
   readonly #callbacks: Callbacks;
   /** `mark` of the prepared bridge. */
@@ -145,7 +145,7 @@ export class PluginSession {
   /** For the plugin. Throws when it is too late or when something is wrong with the reply. */
   replyLocally(status: number, body: Bytes, headers: Record<string, string | string[]> | undefined): void {
     if (this.#headersOut) throw new Error('sendLocalReply: the response headers were sent already');
-    if (!this.scope.active) throw new Error('sendLocalReply: only possible during a call of the bridge');
+    if (!this.active) throw new Error('sendLocalReply: only possible during a call of the bridge');
     const map = new HeaderMap();
     for (const [name, value] of Object.entries(headers ?? {})) {
       const checked = checkHeaderName(name);
@@ -160,13 +160,13 @@ export class PluginSession {
 
   /** The plugin's code runs from here on. */
   #enter(): void {
-    this.scope.active = true;
+    this.active = true;
     this.#cell[0] = this.#number;
   }
 
   #leave(): void {
     this.#cell[0] = 0;
-    this.scope.active = false;
+    this.active = false;
   }
 
   #answer(call: string, status: unknown): Answer {

@@ -91,11 +91,14 @@ function readContentLength(headers: HeaderMap): number | undefined {
   const announced = headers.get('content-length');
   if (announced === undefined) return undefined;
   const length = parseContentLength(announced);
+  let count = 0;
   for (let i = 0; i < headers.size; i++) {
-    if (headers.nameAt(i) !== 'content-length' || parseContentLength(headers.valueAt(i)) === length) continue;
-    throw new TypeError('the response has two different content-length headers');
+    if (headers.nameAt(i) !== 'content-length') continue;
+    count++;
+    if (count > 1 && parseContentLength(headers.valueAt(i)) !== length)
+      throw new TypeError('the response has two different content-length headers');
   }
-  headers.set('content-length', announced);
+  if (count > 1) headers.set('content-length', announced);
   return length;
 }
 

@@ -24,14 +24,14 @@ function exchange(bridge: PreparedBridge, calls: number): string {
   const data = new ByteQueue();
   const steps = [
     () => session.create(),
-    () => session.encodeHeaders(new RequestHeadersView(headers), new PluginBuffer(data, session.scope), false),
+    () => session.encodeHeaders(new RequestHeadersView(headers), new PluginBuffer(data, session), false),
     () => {
       data.append(body);
-      return session.encodeData(new PluginBuffer(data, session.scope), true);
+      return session.encodeData(new PluginBuffer(data, session), true);
     },
     () => {
-      const response = new ResponseHeadersView(new HeaderMap(), session.scope);
-      return session.onUpstreamData(response, new PluginBuffer(data, session.scope), false);
+      const response = new ResponseHeadersView(new HeaderMap(), session);
+      return session.onUpstreamData(response, new PluginBuffer(data, session), false);
     },
   ];
   for (const step of steps.slice(0, calls)) step();
