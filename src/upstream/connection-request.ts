@@ -35,6 +35,8 @@ export class ConnectionRequest implements Acquisition {
   readonly #callbacks: PoolCallbacks;
   readonly #log: Logger;
   #state: State = fresh;
+  /** Of those that were decided: the one after it. */
+  next: ConnectionRequest | undefined;
 
   constructor(priority: Priority, options: AcquireOptions | undefined, callbacks: PoolCallbacks, log: Logger) {
     this.priority = priority;
@@ -56,12 +58,12 @@ export class ConnectionRequest implements Acquisition {
 
   ready(connection: UpstreamConnection): void {
     this.#state = { kind: 'ready', connection };
-    process.nextTick(settle, this);
+    settleLater(this);
   }
 
   fail(failure: PoolFailure): void {
     this.#state = { kind: 'failed', failure };
-    process.nextTick(settle, this);
+    settleLater(this);
   }
 
   cancel(): void {
@@ -85,6 +87,28 @@ export class ConnectionRequest implements Acquisition {
   }
 }
 
-function settle(request: ConnectionRequest): void {
-  request.settle();
+/** Those that were decided in this turn, chained: they need one tick, not one each. */
+let first: ConnectionRequest | undefined;
+let last: ConnectionRequest | undefined;
+
+function settleLater(request: ConnectionRequest): void {
+  if (last === undefined) {
+    first = request;
+    process.nextTick(settleDecided);
+  } else {
+    last.next = request;
+  }
+  last = request;
+}
+
+/** Also those that are decided meanwhile. */
+function settleDecided(): void {
+  try {
+    for (; first !== undefined; first = first.next) first.settle();
+  } finally {
+    // One threw: the others are not to suffer for it.
+    first = first?.next;
+    if (first === undefined) last = undefined;
+    else process.nextTick(settleDecided);
+  }
 }

@@ -26,6 +26,8 @@ export class FrameReader {
   #blockEnd = 0;
   /** What is still to come of the frame that was taken. */
   #remaining = 0;
+  /** Bytes of the frame before. */
+  #lastLength = 0;
   #stopped = false;
 
   constructor(protocol: FrameProtocol, sink: FrameSink) {
@@ -41,16 +43,28 @@ export class FrameReader {
 
   /** Throws a FrameError; then the connection is of no use any more. */
   read(chunk: Buffer): void {
-    let bytes = chunk;
-    while (bytes.length > 0 && !this.#stopped) {
-      const taken =
-        this.#blockEnd > 0 ? this.#resume(bytes) : this.#remaining > 0 ? this.#passOn(bytes) : this.#begin(bytes);
+    for (let at = 0; at < chunk.length && !this.#stopped; ) {
+      let taken: number;
+      if (this.#blockEnd > 0) taken = this.#resume(from(chunk, at));
+      else if (this.#remaining > 0) taken = this.#passOn(from(chunk, at));
+      else taken = this.#beginAt(chunk, at);
       if (taken === 0) {
-        this.#keep(bytes);
+        this.#keep(from(chunk, at));
         return;
       }
-      bytes = taken === bytes.length ? none : bytes.subarray(taken);
+      at += taken;
     }
+  }
+
+  /** As `#begin`. Many frames are as long as the one before them: a view of so much is all that is made of such a frame. */
+  #beginAt(chunk: Buffer, at: number): number {
+    const guess = this.#lastLength;
+    if (guess > 0 && at + guess < chunk.length) {
+      const bytes = chunk.subarray(at, at + guess);
+      const length = this.#protocol.frameLength(bytes);
+      if (length !== undefined) return this.#take(length === guess ? bytes : chunk.subarray(at, at + length), length);
+    }
+    return this.#begin(from(chunk, at));
   }
 
   /** Goes on with the frame whose beginning is kept; how many of `bytes` were taken. Not more are copied than it needs to be told whose it is. */
@@ -82,6 +96,10 @@ export class FrameReader {
       if (bytes.length >= longestUntold) throw new FrameError(`${bytes.length} bytes without the end of a frame`);
       return 0;
     }
+    return this.#take(bytes, length);
+  }
+
+  #take(bytes: Buffer, length: number): number {
     const count = Math.min(bytes.length, length);
     if (!this.#sink.onFrame(count === bytes.length ? bytes : bytes.subarray(0, count), length)) {
       if (count === length) throw new FrameError(`a frame of ${length} bytes does not say whose it is`);
@@ -89,6 +107,7 @@ export class FrameReader {
       return 0;
     }
     this.#remaining = length - count;
+    this.#lastLength = length;
     return count;
   }
 
@@ -104,4 +123,8 @@ export class FrameReader {
     this.#blockEnd = end;
     return this.#block.subarray(0, end);
   }
+}
+
+function from(chunk: Buffer, at: number): Buffer {
+  return at === 0 ? chunk : chunk.subarray(at);
 }

@@ -290,7 +290,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
 
   onData(chunk: Buffer): void {
     const { protocol, clock } = this.#context;
-    this.#heard = clock.monotonic();
+    this.#heard = clock.turnTime();
     if (protocol.ids !== undefined) this.#lastHeard = this.#heard;
     try {
       this.#incoming.read(chunk);
@@ -435,7 +435,7 @@ export class SharedConnection implements UpstreamConnectionHandler, FrameEvents,
     if (this.#awaited.size === 0 && !this.#incoming.inFrame) return undefined;
     // What is not yet asked is not due.
     if (this.#delivery.paused || this.#streaming !== undefined) return 0;
-    return this.#context.clock.monotonic() - this.#lastHeard;
+    return this.#context.clock.turnTime() - this.#lastHeard;
   }
 
   #isSilent(): boolean {
