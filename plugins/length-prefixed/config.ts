@@ -3,7 +3,7 @@ export interface Framing {
   readonly headerSize: number;
   /** The largest payload that the length field and `max_frame_size` allow. */
   readonly largestPayload: number;
-  /** The header of a frame with that payload. */
+  /** The header of a frame with that payload, until the next one is asked for. */
   header(payload: number): Buffer;
   /** What a header says; may be negative or too large: check it. */
   payloadLength(header: Buffer): number;
@@ -78,7 +78,7 @@ export function parseFraming(config: unknown): Framing {
   // What the length counts besides the payload.
   const extra = counted + integer(values, 'length_adjustment', 0, -counted, largestHeader);
   const maxFrame = integer(values, 'max_frame_size', defaultMaxFrame, headerSize, largestFrame);
-  const blank = template ?? Buffer.alloc(headerSize);
+  const header = template ?? Buffer.alloc(headerSize);
   const largestPayload = Math.min(maxFrame - headerSize, 2 ** Math.min(8 * lengthSize, 53) - 1 - extra);
   if (largestPayload < 0)
     throw new Error(`length_size ${lengthSize} is too small: not even an empty frame's length fits`);
@@ -86,7 +86,6 @@ export function parseFraming(config: unknown): Framing {
     headerSize,
     largestPayload,
     header(payload) {
-      const header = Buffer.from(blank);
       writeLength(header, payload + extra, offset, lengthSize, little);
       return header;
     },
