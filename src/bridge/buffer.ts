@@ -1,4 +1,5 @@
 import { asBuffer } from '../as-buffer.js';
+import { copyPart } from '../copy-part.js';
 import { endsWithTurn, kept } from '../turn-memory.js';
 import type { BufferInstance, Bytes } from './api.js';
 
@@ -6,9 +7,6 @@ const empty = Buffer.alloc(0);
 
 /** Of all empty queues: nothing is ever put into it. */
 const noPieces: Buffer[] = [];
-
-/** Up to so many bytes a loop copies faster than a call does. */
-const fewBytes = 16;
 
 /** Pieces up to this size are copied together, so that a sender of single bytes can't make us keep an object for each. */
 const smallPiece = 2048;
@@ -180,14 +178,6 @@ export class ByteQueue {
   }
 }
 
-/** As `copy` of a Buffer. */
-function copyPart(from: Buffer, to: Buffer, toStart: number, start: number, end: number): number {
-  const size = Math.min(end, from.length) - start;
-  if (size > fewBytes) return from.copy(to, toStart, start, end);
-  for (let i = 0; i < size; i++) to[toStart + i] = from[start + i] as number;
-  return size;
-}
-
 /** Whether one of the plugin's calls is on the stack: what a call hands out works only then. */
 export interface CallScope {
   active: boolean;
@@ -271,6 +261,11 @@ function isViewOf(data: Uint8Array, whole: Buffer): boolean {
 /** Throws a TypeError when `data` is neither a string nor bytes. */
 export function copyOf(data: Bytes): Buffer {
   if (typeof data === 'string') return Buffer.from(data);
-  if (ArrayBuffer.isView(data)) return Buffer.from(asBuffer(data));
+  if (ArrayBuffer.isView(data)) {
+    const bytes = asBuffer(data);
+    const copy = Buffer.allocUnsafe(bytes.length);
+    copyPart(bytes, copy, 0);
+    return copy;
+  }
   throw new TypeError('expected a string or bytes (Uint8Array)');
 }

@@ -1,3 +1,4 @@
+import { copyPart } from '../copy-part.js';
 import { markTurnMemory } from '../turn-memory.js';
 import type { Lease } from './lease.js';
 import { type QueuedFrame, WriteQueue } from './write-queue.js';
@@ -105,7 +106,7 @@ export class FrameWriter {
         this.#begun = frame;
         break;
       }
-      for (const piece of frame.bytes.take()) size += piece.copy(joined, size);
+      for (const piece of frame.bytes.take()) size += copyPart(piece, joined, size);
       if (frame.whenWritten === undefined) continue;
       told ??= [];
       told.push(frame.whenWritten);
