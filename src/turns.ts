@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from './clock.js';
+import { collectYoungInParts } from './young-generation.js';
 
 /** After this long without a pause everything else gets its turn: requests must not wait for a large configuration. */
 const longestTurnMs = 2;
@@ -20,6 +21,7 @@ export function createTurns(clock: Pick<Clock, 'monotonic'>): Turns {
         pause = undefined;
         fresh = true;
         began = clock.monotonic();
+        collectYoungInParts();
       });
     }
     fresh = false;

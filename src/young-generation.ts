@@ -1,4 +1,4 @@
-import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
+import { getHeapSpaceStatistics, type HeapSpaceInfo, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /** Bytes of one half of it. */
@@ -6,6 +6,8 @@ const wantedSize = 4 * 1024 * 1024;
 const mostTries = 8;
 /** Bytes. */
 const pieceSize = 8 * 1024;
+/** Bytes. What is kept of so many is copied in two or three milliseconds. */
+const collectedAtOnce = 1024 * 1024;
 
 let collector: (() => void) | undefined;
 
@@ -32,8 +34,17 @@ function makeCollector(): () => void {
 export function limitYoungGeneration(checkMs = 5_000): void {
   // So little is collected sooner by one thread than by several that must wait for each other, above all where there are no more CPUs.
   setFlagsFromString('--no-parallel-scavenge');
+  youngCollector();
   fixSize();
   setInterval(fixSize, checkMs).unref();
+}
+
+/**
+ * Collects what is young between two pieces of long work that keeps most of what it makes. The engine copies what is kept, at a stretch: of a young generation full of
+ * it for longer than requests should wait. So it is done more often, and of less; the same is copied. Does nothing in a process that never called `limitYoungGeneration`.
+ */
+export function collectYoungInParts(): void {
+  if (collector !== undefined && (youngSpace()?.space_used_size ?? 0) >= collectedAtOnce) collector();
 }
 
 function fixSize(): void {
@@ -50,6 +61,9 @@ function fixSize(): void {
 }
 
 function sizeOfHalf(): number {
-  const space = getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
-  return (space?.space_size ?? Number.POSITIVE_INFINITY) / 2;
+  return (youngSpace()?.space_size ?? Number.POSITIVE_INFINITY) / 2;
+}
+
+function youngSpace(): HeapSpaceInfo | undefined {
+  return getHeapSpaceStatistics().find(({ space_name: name }) => name === 'new_space');
 }

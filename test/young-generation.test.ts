@@ -27,6 +27,23 @@ const script = `
   console.log(JSON.stringify(sizes));
 `;
 
+const partsScript = `
+  import { getHeapSpaceStatistics } from 'node:v8';
+  import { collectYoungInParts, limitYoungGeneration } from ${JSON.stringify(module)};
+  const used = () => getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space').space_used_size / 2 ** 20;
+  const fillTo = (size) => {
+    while (used() < size) new Array(1000).fill(0.5);
+    const before = used();
+    collectYoungInParts();
+    return used() - before;
+  };
+  const unlimited = fillTo(used() + 0.1);
+  limitYoungGeneration();
+  globalThis.gc({ type: 'minor' });
+  globalThis.gc({ type: 'minor' });
+  console.log(JSON.stringify([unlimited, fillTo(0.5), fillTo(1.5)]));
+`;
+
 describe('the young generation', () => {
   it('has four megabytes a half, also after the engine made it smaller', async () => {
     const args = ['--expose-gc', '--input-type=module', '-e', script];
@@ -34,5 +51,16 @@ describe('the young generation', () => {
     const [first, shrunk, last] = JSON.parse(stdout) as [number, number, number];
     expect([first, last]).to.deep.equal([4, 4]);
     expect(shrunk).to.be.below(4);
+  });
+
+  it('is collected between two pieces of work once there is a megabyte', async () => {
+    const args = ['--expose-gc', '--input-type=module', '-e', partsScript];
+    const { stdout } = await promisify(execFile)(process.execPath, args);
+    const [unlimited, few, enough] = JSON.parse(stdout) as [number, number, number];
+    expect(
+      [unlimited, few].every((change) => change >= 0),
+      stdout,
+    ).to.equal(true);
+    expect(enough).to.be.below(-1);
   });
 });
