@@ -2,12 +2,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { envoyVersion } from '../../test/support/envoy.js';
-import { buildGoControlPlane, GoControlPlane } from '../../test/support/go-control-plane.js';
-import { planCpus } from '../side-by-side/measure/cpus.js';
+import { buildGoControlPlane } from '../../test/support/go-control-plane.js';
+import { moveTo, planCpus } from '../side-by-side/measure/cpus.js';
 import { describeMachine } from '../side-by-side/measure/machine.js';
 import { freePort } from '../side-by-side/peers/peer.js';
 import { projectRoot } from '../side-by-side/tools/paths.js';
 import { startServer } from '../side-by-side/upstream/upstream.js';
+import { startControlPlane } from './control-plane.js';
 import { type Options, parseOptions, usage } from './options.js';
 import { envoy, type Peer, pontoon, pontoonWithSnapshots } from './peers.js';
 import { renderReport, renderResults } from './report.js';
@@ -20,6 +21,7 @@ async function measureAll(options: Options): Promise<Results> {
   const { clusters, pushes, variants, peers, parts } = options;
   buildGoControlPlane();
   const cpus = planCpus();
+  moveTo(process.pid, cpus.load);
   const upstream = await startServer('framed', cpus.upstream);
   const scale: ScaleResult[] = [];
   const load: UnderLoad[] = [];
@@ -30,7 +32,7 @@ async function measureAll(options: Options): Promise<Results> {
     for (const peer of parts.includes('scale') ? wanted : []) {
       for (const variant of variants) {
         console.error(`${peer.title}, ${variant} …`);
-        const controlPlane = await GoControlPlane.start();
+        const controlPlane = await startControlPlane(cpus.load);
         try {
           scale.push(await measureScale(peer, controlPlane, variant, large(peer), cpus.proxy));
         } finally {

@@ -1,44 +1,34 @@
-import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GoControlPlane } from '../../test/support/go-control-plane.js';
+import type { GoControlPlane } from '../../test/support/go-control-plane.js';
 import { runOpenLoop } from '../side-by-side/load/open-loop.js';
 import type { CpuPlan } from '../side-by-side/measure/cpus.js';
 import { cpuTimeUs, treeResidentMiB } from '../side-by-side/measure/process-tree.js';
+import { startControlPlane } from './control-plane.js';
 import type { Peer, Running } from './peers.js';
+import { type Polling, startPolling } from './polling.js';
 import { changingPath, cluster, nodeId, type World } from './resources.js';
 import { loadPhases, type Phase, type UnderLoad } from './results.js';
 import { startReady } from './scale.js';
 
 const load = { connections: 16, rate: 300, body: 128 };
 
-/** The status of one request. */
-function statusOf(port: number, path: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const sent = request({ port, host: '127.0.0.1', path, method: 'POST', timeout: 5_000 }, (response) => {
-      response.resume().on('end', () => resolve(response.statusCode ?? 0));
-      response.on('error', reject);
-    });
-    sent.on('error', reject).on('timeout', () => sent.destroy(new Error('no answer')));
-    sent.end('x');
-  });
-}
-
+/** One cluster changes at this rate, or as soon as the change before was seen. */
+const changesPerSecond = 4;
 /** Envoy's Delta waits for endpoints that nobody sends again, 15 s for each change of a cluster. */
 const longestPushesMs = 60_000;
 
-/** Changes one cluster again and again, for a minute at most; resolves to the time that each change took to be seen. */
-async function push(controlPlane: GoControlPlane, peer: Peer, port: number, count: number): Promise<number[]> {
+/** Changes one cluster, for a minute at most; resolves to the time that each change took to be seen. */
+async function push(controlPlane: GoControlPlane, peer: Peer, polling: Polling, count: number): Promise<number[]> {
   const took: number[] = [];
-  const end = performance.now() + longestPushesMs;
-  for (let i = 0; i < count && performance.now() < end; i++) {
+  const start = performance.now();
+  for (let i = 0; i < count; i++) {
+    const due = start + (i * 1000) / changesPerSecond;
+    await sleep(Math.max(0, due - performance.now()));
+    if (performance.now() - start > longestPushesMs) break;
     const refusing = i % 2 === 0;
     const began = performance.now();
     await controlPlane.patch('clusters', [cluster(1, peer.bridge, '1s', refusing)]);
-    for (;;) {
-      if (((await statusOf(port, changingPath)) === 503) === refusing) break;
-      if (performance.now() - began > 30_000) throw new Error(`change ${i} was not seen within 30 s`);
-      await sleep(2);
-    }
+    await polling.until(refusing ? 503 : 200, 30_000);
     took.push(performance.now() - began);
   }
   return took.sort((a, b) => a - b);
@@ -53,13 +43,15 @@ export async function measureUnderLoad(
   cpus: CpuPlan,
   pushes: number,
 ): Promise<UnderLoad> {
-  const controlPlane = await GoControlPlane.start(['-cache', 'linear']);
+  const controlPlane = await startControlPlane(cpus.load, ['-cache', 'linear']);
   let running: Running | undefined;
+  let polling: Polling | undefined;
   try {
     await controlPlane.putSnapshot({ version: '1', nodeId, resources: { ...small } });
     running = (await startReady(peer, controlPlane, 'DELTA_GRPC', cpus.proxy, true)).running;
     const { pid, get, heartbeat } = running;
-    while ((await statusOf(port, '/').catch(() => 0)) !== 200) await sleep(20);
+    polling = startPolling(port, changingPath);
+    await polling.until(200, 30_000);
     const phases: Phase[] = [];
     const during = async (name: string, seconds: number, work: () => Promise<unknown>) => {
       await heartbeat();
@@ -88,10 +80,10 @@ export async function measureUnderLoad(
       await active(large.clusters.length);
     });
     await sleep(3_000);
-    await during(loadPhases.idleLarge, 5, () => Promise.resolve());
+    await during(loadPhases.idleLarge, 10, () => Promise.resolve());
     let activeMs: number[] = [];
-    await during(loadPhases.changing, Math.max(5, pushes / 20), async () => {
-      activeMs = await push(controlPlane, peer, port, pushes);
+    await during(loadPhases.changing, Math.max(5, pushes / changesPerSecond), async () => {
+      activeMs = await push(controlPlane, peer, polling as Polling, pushes);
     });
     for (const path of peer.dumps) await during(`GET ${path}`, 5, () => get(path));
     await during(loadPhases.shrinking, 10, () =>
@@ -99,6 +91,7 @@ export async function measureUnderLoad(
     );
     return { peer: peer.name, phases, activeMs };
   } finally {
+    await polling?.stop();
     await running?.stop();
     await controlPlane.close();
   }
