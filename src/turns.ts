@@ -8,6 +8,16 @@ const longestTurnMs = 2;
 /** Says when to pause: `const pause = turns(); if (pause) await pause;` between two pieces of work. A pause is given as few times as needed. */
 export type Turns = () => Promise<void> | undefined;
 
+/** Work that can be left after each of its short steps. */
+export type Steps<T> = Generator<undefined, T, undefined>;
+
+/** Does all that is left of it now. */
+export function allSteps<T>(steps: Steps<T>): T {
+  let next = steps.next();
+  while (!next.done) next = steps.next();
+  return next.value;
+}
+
 /** Begins a turn. All that run side by side share one `Turns`: they go on together. */
 export function createTurns(clock: Pick<Clock, 'monotonic'>): Turns {
   let began = clock.monotonic();

@@ -24,7 +24,10 @@ const writer = createSnapshotWriter({
   },
   owner,
   writtenBy: 'test',
-  collect: () => resourcesOf(++generation),
+  // biome-ignore lint/correctness/useYield: it is done in one step
+  *collect() {
+    return resourcesOf(++generation);
+  },
   readiness: () => 'yes',
   intervalMs: 0,
   clock: systemClock,

@@ -6,6 +6,7 @@ import { type ApiSource, type ConfigSource, type PathSource, sourceKey } from '.
 import type { Schema } from '../protobuf/schema.js';
 import type { UnsavedSnapshot } from '../snapshot/format.js';
 import type { StatsStore } from '../stats/store.js';
+import type { Steps } from '../turns.js';
 import {
   type AdsClient,
   type ClientOptions,
@@ -52,7 +53,7 @@ export interface ConfigSources {
   versionOf(typeUrl: string, name: string): string;
   version(typeUrl: string): string;
   /** What control planes said that would be good for a later process. What files say is on disk anyway. */
-  keepable(isKept: (typeUrl: string) => boolean): UnsavedSnapshot['resources'];
+  keepable(isKept: (typeUrl: string) => boolean): Steps<UnsavedSnapshot['resources']>;
   /** How many resources run as an earlier process knew them. */
   stale(): number;
   /** The server has what it needs. */
@@ -203,15 +204,14 @@ export function createConfigSources(options: ConfigSourcesOptions): ConfigSource
       clients()
         .map((client) => client.version(typeUrl))
         .find((text) => text !== '') ?? '',
-    keepable(isKept) {
+    *keepable(isKept) {
       const named = [...(ads ? [{ name: adsName, client: ads }] : []), ...shared.values()];
-      return saved(
-        named.flatMap(({ name: source, client }) =>
-          source === undefined
-            ? []
-            : client.keepable().flatMap((type) => (isKept(type.typeUrl) ? [{ source, ...type }] : [])),
-        ),
-      );
+      const types: (KeepableType & { readonly source: string })[] = [];
+      for (const { name: source, client } of named) {
+        if (source === undefined) continue;
+        for (const type of yield* client.keepable()) if (isKept(type.typeUrl)) types.push({ source, ...type });
+      }
+      return saved(types);
     },
     stale: () => clients().reduce((sum, { stale }) => sum + stale, 0),
     serverIsUp() {

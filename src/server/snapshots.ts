@@ -6,6 +6,7 @@ import type { UnsavedSnapshot } from '../snapshot/format.js';
 import { createSnapshotStore, type LoadedSnapshot, type SnapshotStore } from '../snapshot/store.js';
 import { createSnapshotWriter, type SnapshotWriter } from '../snapshot/writer.js';
 import type { StatsStore } from '../stats/store.js';
+import type { Steps } from '../turns.js';
 import type { LastKnownOptions } from '../xds/last-known.js';
 
 /** `--snapshot-dir` and what belongs to it. */
@@ -38,7 +39,7 @@ export interface Snapshots extends KeptConfig {
 
 export interface RunningConfig {
   /** @param isKept which types */
-  keepable(isKept: (typeUrl: string) => boolean): UnsavedSnapshot['resources'];
+  keepable(isKept: (typeUrl: string) => boolean): Steps<UnsavedSnapshot['resources']>;
   /** How many resources run that no control plane has spoken of. */
   readonly stale: () => number;
   readonly readiness: () => 'no' | 'settling' | 'yes';

@@ -1,15 +1,18 @@
 import type { Clock, Timer } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { StatsStore } from '../stats/store.js';
+import { allSteps, createTurns, type Steps } from '../turns.js';
 import type { SnapshotOwner, UnsavedSnapshot } from './format.js';
 import type { SnapshotStore } from './store.js';
+
+type Resources = UnsavedSnapshot['resources'];
 
 export interface SnapshotWriterOptions {
   readonly store: Pick<SnapshotStore, 'path' | 'save' | 'touch' | 'clean'>;
   readonly owner: SnapshotOwner;
   readonly writtenBy: string;
-  /** All that is accepted now; quick, because it only refers to it. */
-  readonly collect: () => UnsavedSnapshot['resources'];
+  /** All that is accepted. It only refers to it, but there may be tens of thousands. */
+  readonly collect: () => Steps<Resources>;
   /** `no`: a snapshot now would lack what is still to come. `settling`: a little later it would be a better one. */
   readonly readiness: () => 'no' | 'settling' | 'yes';
   /** The least time between two writes. */
@@ -46,6 +49,29 @@ const touchMs = 24 * 60 * 60 * 1000;
 /** The end of the process waits no longer than this for a disk. */
 const longestLastWriteMs = 2_000;
 
+/** Steps that one takes by turns, and another finishes when there is no more time. */
+interface Collection {
+  /** Whether that was the last one. */
+  step(): boolean;
+  rest(): Resources;
+}
+
+function collection(steps: Steps<Resources>): Collection {
+  let resources: Resources | undefined;
+  return {
+    step() {
+      if (resources) return true;
+      const { done, value } = steps.next();
+      if (done) resources = value;
+      return resources !== undefined;
+    },
+    rest() {
+      resources ??= allSteps(steps);
+      return resources;
+    },
+  };
+}
+
 export function createSnapshotWriter(options: SnapshotWriterOptions): SnapshotWriter {
   const { store, clock, log, intervalMs } = options;
   const scope = options.stats.scope('server.snapshot');
@@ -62,6 +88,8 @@ export function createSnapshotWriter(options: SnapshotWriterOptions): SnapshotWr
   let lastFailure: SnapshotWriter['lastFailure'];
   let notBefore = 0;
   let failuresInARow = 0;
+  /** What is being collected. */
+  let collecting: Collection | undefined;
 
   function wait(since: number, latest: number): void {
     const due = Math.max(latest + quiet, notBefore);
@@ -90,9 +118,24 @@ export function createSnapshotWriter(options: SnapshotWriterOptions): SnapshotWr
     state = { kind: 'writing', changedMeanwhile: false, over };
   }
 
-  async function writeNow(resources = options.collect()): Promise<void> {
+  async function collectInTurns(): Promise<Resources> {
+    collecting = collection(options.collect());
+    const turns = createTurns(clock);
+    try {
+      while (!collecting.step()) {
+        const pause = turns();
+        if (pause) await pause;
+      }
+      return collecting.rest();
+    } finally {
+      collecting = undefined;
+    }
+  }
+
+  async function writeNow(collected?: Resources): Promise<void> {
     const at = new Date(clock.now());
     try {
+      const resources = collected ?? (await collectInTurns());
       const snapshot: UnsavedSnapshot = { owner: options.owner, writtenBy: options.writtenBy, savedAt: at, resources };
       const bytes = await store.save(snapshot);
       failuresInARow = 0;
@@ -148,6 +191,7 @@ export function createSnapshotWriter(options: SnapshotWriterOptions): SnapshotWr
       const before = state;
       state = { kind: 'closed' };
       touchTimer.cancel();
+      collecting?.rest();
       if (before.kind === 'waiting') before.timer.cancel();
       const unwritten =
         (before.kind === 'waiting' || (before.kind === 'writing' && before.changedMeanwhile)) &&
@@ -155,7 +199,7 @@ export function createSnapshotWriter(options: SnapshotWriterOptions): SnapshotWr
         failuresInARow === 0;
       const running = before.kind === 'writing' ? before.over : undefined;
       // Now, because what is closed next takes back what it wanted.
-      const resources = unwritten ? options.collect() : undefined;
+      const resources = unwritten ? allSteps(options.collect()) : undefined;
       const rest = resources ? (running ?? Promise.resolve()).then(() => writeNow(resources)) : running;
       if (rest === undefined) return;
       let timer: Timer | undefined;

@@ -2,6 +2,7 @@ import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
 import type { Node } from '../model/bootstrap.js';
 import type { StatsStore } from '../stats/store.js';
+import type { Steps } from '../turns.js';
 import { AdsStream, type RetryIntervals } from './ads-stream.js';
 import { ApplyHold } from './apply-hold.js';
 import type { ChannelConfig } from './channel.js';
@@ -83,8 +84,8 @@ export interface AdsClient {
   /** `version_info` (`system_version_info`) of the last response of a type that was accepted as a whole, '' when there is none. */
   version(typeUrl: string): string;
   readonly connected: boolean;
-  /** What is accepted now and would be good for a later process. */
-  keepable(): KeepableType[];
+  /** What is accepted and would be good for a later process. */
+  keepable(): Steps<KeepableType[]>;
   /** How many resources run that are known from before, and that the source has not mentioned. */
   readonly stale: number;
   /** The server has what it needs: what is asked for from now on is not looked up in what is known from before. */

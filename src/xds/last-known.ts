@@ -9,7 +9,7 @@ export interface KeptResource {
   readonly acceptedAt: Date;
 }
 
-/** What is accepted of one type, as it is at one moment. It only refers to it, so that it is quick to have. */
+/** What is accepted of one type. It only refers to it. */
 export interface KeepableType {
   readonly typeUrl: string;
   readonly resources: readonly (Pick<KeptResource, 'name' | 'version' | 'bytes'> & { readonly lastUpdated: Date })[];

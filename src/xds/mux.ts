@@ -1,5 +1,6 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
+import type { Steps } from '../turns.js';
 import { AnswerQueue } from './answer-queue.js';
 import type { ApplyHold } from './apply-hold.js';
 import type { MessageCodec } from './discovery.js';
@@ -128,8 +129,10 @@ export class Mux {
     return stale;
   }
 
-  keepable(): KeepableType[] {
-    return [...this.#types.values()].map((type) => type.keepable());
+  *keepable(): Steps<KeepableType[]> {
+    const kept: KeepableType[] = [];
+    for (const type of this.#types.values()) kept.push(yield* type.keepable());
+    return kept;
   }
 
   /** Interest changed: a request follows at the end of this turn, one for all changes of the turn. */

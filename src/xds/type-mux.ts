@@ -1,6 +1,6 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
-import { createTurns } from '../turns.js';
+import { createTurns, type Steps } from '../turns.js';
 import { AnswerQueue } from './answer-queue.js';
 import { Applier } from './applier.js';
 import type { ApplyHold } from './apply-hold.js';
@@ -36,6 +36,9 @@ export interface TypeMuxOptions<T> {
 /** What is to be said of a response. */
 type Outcome = Omit<Answer, 'nonce'>;
 const accepted: Outcome = { error: undefined };
+
+/** So many resources are looked at in one step. */
+const keepableAtOnce = 256;
 
 interface Arrived {
   readonly response: ReceivedResponse;
@@ -138,12 +141,16 @@ export class TypeMux<T> {
   }
 
   /** What is accepted and would be good for another process: not what ends unless it is renewed. */
-  keepable(): KeepableType {
-    const resources: KeepableType['resources'][number][] = [];
+  *keepable(): Steps<KeepableType> {
+    // What comes again between two steps is met again.
+    const resources = new Map<string, KeepableType['resources'][number]>();
+    let looked = 0;
     for (const resource of this.#cache.acceptedResources()) {
-      if (this.#interest.has(resource.name) && !this.#ttls.has(resource.name)) resources.push(resource);
+      const { name } = resource;
+      if (this.#interest.has(name) && !this.#ttls.has(name)) resources.set(name, resource);
+      if (++looked % keepableAtOnce === 0) yield;
     }
-    return { typeUrl: this.typeUrl, resources };
+    return { typeUrl: this.typeUrl, resources: [...resources.values()] };
   }
 
   /** Takes of what is known from before that which is wanted and which nothing is known of now. It is judged like all else. */

@@ -22,6 +22,11 @@ const resource = (source: string, typeUrl: string): SavedResource => ({
 });
 const saved = [resource('ads', 'cluster'), resource('ads', 'secret'), resource('other', 'secret')];
 
+// biome-ignore lint/correctness/useYield: there are no steps
+function* nothingInSteps(): Generator<undefined, [], undefined> {
+  return [];
+}
+
 describe('snapshots of a server', () => {
   let folder: string;
   beforeEach(() => {
@@ -72,7 +77,9 @@ describe('snapshots of a server', () => {
   it('neither write nor read secrets that are to be left out', async () => {
     const { snapshots, clock } = await open({ secrets: false });
     snapshots.begin({
-      keepable: (isKept) => saved.filter(({ typeUrl }) => isKept(typeUrl)),
+      *keepable(isKept) {
+        return saved.filter(({ typeUrl }) => isKept(typeUrl));
+      },
       stale: () => 0,
       readiness: () => 'yes',
     });
@@ -102,7 +109,7 @@ describe('snapshots of a server', () => {
     await save(saved);
     const { snapshots, stats, log, clock } = await open();
     let stale = 0;
-    snapshots.begin({ keepable: () => [], stale: () => stale, readiness: () => 'yes' });
+    snapshots.begin({ keepable: nothingInSteps, stale: () => stale, readiness: () => 'yes' });
     const state = () => [
       stats.gauge('server.snapshot.active').value,
       stats.gauge('server.snapshot.stale_resources').value,

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { expect } from 'chai';
 import type { SavedResource, UnsavedSnapshot } from '../../src/snapshot/format.js';
 import { createSnapshotWriter } from '../../src/snapshot/writer.js';
@@ -5,7 +6,14 @@ import { createStatsStore } from '../../src/stats/create-store.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { recordingLog } from '../xds/harness.js';
 
-const nothing: SavedResource[] = [];
+const resource: SavedResource = {
+  source: 'ads',
+  typeUrl: 't',
+  name: 'r',
+  version: '1',
+  bytes: new Uint8Array(),
+  acceptedAt: new Date(0),
+};
 
 function setUp(intervalMs = 5_000) {
   const clock = new FakeClock();
@@ -18,6 +26,9 @@ function setUp(intervalMs = 5_000) {
     /** What saves wait for, when set. */
     hold: undefined as Promise<void> | undefined,
     touched: 0,
+    /** How many steps it takes to collect. */
+    steps: 0,
+    resources: [resource],
   };
   const writer = createSnapshotWriter({
     store: {
@@ -35,7 +46,13 @@ function setUp(intervalMs = 5_000) {
     },
     owner: { nodeId: 'n', nodeCluster: 'c' },
     writtenBy: 'test',
-    collect: () => nothing,
+    *collect() {
+      for (let step = 0; step < world.steps; step++) {
+        clock.advance(5);
+        yield;
+      }
+      return world.resources;
+    },
     readiness: () => world.readiness,
     intervalMs,
     clock,
@@ -155,6 +172,21 @@ describe('the writer of snapshots', () => {
     const closed = second.writer.close();
     await second.pass(2_000);
     await closed;
+  });
+
+  it('collects in turns, and at the end of the process at once what is still there', async () => {
+    const { writer, saved, world, clock, pass } = setUp();
+    world.steps = 50;
+    writer.changed();
+    await pass(1_000);
+    const before = clock.monotonic();
+    await setImmediate();
+    expect(clock.monotonic() - before).to.be.within(1, 20);
+    expect(saved).to.have.length(0);
+    const closed = writer.close();
+    world.resources = [];
+    await closed;
+    expect(saved.map(({ resources }) => [...resources].length)).to.deep.equal([1]);
   });
 
   it('shows every day that its file is still wanted', async () => {

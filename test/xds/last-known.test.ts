@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect } from 'chai';
 import { loadSchema } from '../../src/protobuf/schema.js';
+import { allSteps } from '../../src/turns.js';
 import { wrappedResourceType } from '../../src/xds/discovery.js';
 import type { KeptResource } from '../../src/xds/last-known.js';
 import type { ScriptedStream } from '../support/scripted-xds-server.js';
@@ -328,9 +329,9 @@ for (const variant of variants) {
       expect(watcher.plain).to.deep.equal({ a: '1', mortal: '1' });
       const now = h.clock.now();
       expect(
-        h.client
-          .keepable()
-          .flatMap(({ resources }) => resources.map(({ name, lastUpdated }) => [name, lastUpdated.getTime()])),
+        allSteps(h.client.keepable()).flatMap(({ resources }) =>
+          resources.map(({ name, lastUpdated }) => [name, lastUpdated.getTime()]),
+        ),
       ).to.deep.equal([['a', now]]);
     });
   });
