@@ -2,13 +2,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { envoyVersion } from '../../test/support/envoy.js';
-import { buildGoControlPlane } from '../../test/support/go-control-plane.js';
+import { buildGoControlPlane, GoControlPlane } from '../../test/support/go-control-plane.js';
 import { moveTo, planCpus } from '../side-by-side/measure/cpus.js';
 import { describeMachine } from '../side-by-side/measure/machine.js';
 import { freePort } from '../side-by-side/peers/peer.js';
 import { projectRoot } from '../side-by-side/tools/paths.js';
 import { startServer } from '../side-by-side/upstream/upstream.js';
-import { startControlPlane } from './control-plane.js';
 import { type Options, parseOptions, usage } from './options.js';
 import { envoy, type Peer, pontoon, pontoonWithSnapshots } from './peers.js';
 import { renderReport, renderResults } from './report.js';
@@ -21,6 +20,7 @@ async function measureAll(options: Options): Promise<Results> {
   const { clusters, pushes, variants, peers, parts } = options;
   buildGoControlPlane();
   const cpus = planCpus();
+  // With all that it starts and that has no CPU of its own, the control plane among them.
   moveTo(process.pid, cpus.load);
   const upstream = await startServer('framed', cpus.upstream);
   const scale: ScaleResult[] = [];
@@ -32,7 +32,7 @@ async function measureAll(options: Options): Promise<Results> {
     for (const peer of parts.includes('scale') ? wanted : []) {
       for (const variant of variants) {
         console.error(`${peer.title}, ${variant} …`);
-        const controlPlane = await startControlPlane(cpus.load);
+        const controlPlane = await GoControlPlane.start();
         try {
           scale.push(await measureScale(peer, controlPlane, variant, large(peer), cpus.proxy));
         } finally {

@@ -24,7 +24,7 @@ const standardPushes = 200;
 export const usage = `npm run bench:config-scale -- [FLAGS]
 
   --clusters N       of ten endpoints each (${standardClusters})
-  --pushes N         changes of one cluster under load, for a minute at most (${standardPushes})
+  --pushes N         changes of one cluster under load, four a second and for a minute at most (${standardPushes})
   --peer NAME        only this one; repeatable: ${peerFlags.join(', ')}
   --part NAME        only this part; repeatable: scale (start, memory, one change), load (serving meanwhile)
   --variant NAME     of the part scale only this one; repeatable: ${variants.join(', ')}

@@ -2,7 +2,7 @@ import { Agent, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Rare enough to be no load beside the one that is measured, and what it finds is that much late at most. */
-export const pollMs = 10;
+const pollMs = 10;
 
 /** Asks for one path all the time, on one connection that is kept. */
 export interface Polling {
