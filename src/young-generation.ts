@@ -1,9 +1,12 @@
+import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, type HeapSpaceInfo, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /** Bytes of one half of it. */
 const wantedSize = 4 * 1024 * 1024;
 const mostTries = 8;
+/** The part of the time that the event loop is at work, from which on the size matters. */
+const busy = 0.2;
 /** Bytes. */
 const pieceSize = 8 * 1024;
 /** Bytes. What is kept of so many is copied in two or three milliseconds. */
@@ -29,14 +32,22 @@ function makeCollector(): () => void {
  * not need: it only takes longer until the memory behind buffers is given back. The same as `node --max-semi-space-size=4`, for a process that was started
  * without. Called once, at the start.
  *
- * A full collection shrinks it while little is allocated, and it would never grow again: its size is looked at every `checkMs`.
+ * The engine shrinks it while little is allocated, and it would never grow again: its size is looked at every `checkMs`. It stays small where there is little to
+ * do: to make it grow costs more than the few collections of a process that rests, and leaves garbage among what is old.
  */
 export function limitYoungGeneration(checkMs = 5_000): void {
   // So little is collected sooner by one thread than by several that must wait for each other, above all where there are no more CPUs.
   setFlagsFromString('--no-parallel-scavenge');
   youngCollector();
   fixSize();
-  setInterval(fixSize, checkMs).unref();
+  let last: EventLoopUtilization = performance.eventLoopUtilization();
+  const look = (): void => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, last);
+    last = now;
+    if (utilization >= busy) fixSize();
+  };
+  setInterval(look, checkMs).unref();
 }
 
 /**
