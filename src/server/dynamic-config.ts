@@ -70,6 +70,8 @@ function clusterVerdict(verdict: Verdict<JudgedCluster<JudgedBridge>>): Verdict<
 interface EndpointSink {
   readonly clusters: Pick<ClusterManager<never>, 'setLoadAssignment'>;
   readonly logUpdate: UpdateLog;
+  /** What was wrong is told to be right again; else it is no news. */
+  readonly skipsUnchanged: () => boolean;
 }
 
 /** Hands the endpoints of one name on. A class: there are as many as clusters. */
@@ -88,9 +90,8 @@ class EndpointWatcher implements Watcher<LoadAssignment> {
     return this.#source.initialFetchTimeoutMs;
   }
 
-  /** What was wrong is told to be right again; else it is no news. */
-  skipsUnchanged(): boolean {
-    return !this.#sink.logUpdate.somethingWrong;
+  get skipsUnchanged(): () => boolean {
+    return this.#sink.skipsUnchanged;
   }
 
   onUpdate(update: ResourceUpdate<LoadAssignment>): void {
@@ -124,7 +125,9 @@ export function createDynamicConfig<B extends JudgedBridge>(options: DynamicConf
   const logSecrets = createUpdateLog(log, 'secret');
   /** By the source's key, then by the name. */
   const endpointWatches = new Map<string, Map<string, WatchedResources>>();
-  const endpointSink: EndpointSink = { clusters, logUpdate: createUpdateLog(log, 'endpoints', 'debug') };
+  const logEndpoints = createUpdateLog(log, 'endpoints', 'debug');
+  const skipsUnchanged = () => !logEndpoints.somethingWrong;
+  const endpointSink: EndpointSink = { clusters, logUpdate: logEndpoints, skipsUnchanged };
 
   function applyCluster({ name, version, bytes, verdict }: AcceptedResource<JudgedCluster<B>>): void {
     const pipeline = verdict.kind === 'active' ? verdict.model.bridge : undefined;

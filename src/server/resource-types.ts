@@ -149,6 +149,7 @@ export function createResourceTypes<B extends JudgedBridge>(
           });
         };
       },
+      staleGroup: ({ bridge }) => bridge && `${bridge.libraryHash} ${bridge.config.libraryPath}`,
       discard: ({ bridge }) => bridge?.release(),
     }),
     endpoints: typeOf(endpointResource(schema), 'eds', (verdict) => verdict),

@@ -26,6 +26,11 @@ export async function commitResponse<T>(
   { cache, interest, clock, turns }: { cache: ResourceCache<T>; interest: Interest; clock: Clock; turns: Turns },
 ): Promise<Committed<T>> {
   const now = new Date(clock.now());
+  // Something may have become of it while others were judged.
+  const broken = plan.repetition?.last.holds === false ? plan.repetition.entries : [];
+  if (broken.length > 0) plan.repetition = undefined;
+  const repeated = plan.repetition?.names ?? [];
+  plan.repetition?.confirm(version);
   const rejections = [...plan.rejections];
   const changed: AcceptedResource<T>[] = [];
   const unwanted: Verdict<T>[] = [];
@@ -40,7 +45,7 @@ export async function commitResponse<T>(
     else unwanted.push(verdict);
   }
   const unchanged: string[] = [];
-  for (const [index, entry] of judged.unchanged.entries()) {
+  for (const [index, entry] of [...judged.unchanged, ...broken].entries()) {
     const pause = index % atOnce === 0 ? turns() : undefined;
     if (pause) await pause;
     if (!entry.accepted) continue;
@@ -67,7 +72,7 @@ export async function commitResponse<T>(
     changed,
     removed,
     rejected: rejections.filter(isNamed).map(({ name, problems }) => ({ name, problems })),
-    unchanged,
+    unchanged: unchanged.length > 0 ? [...repeated, ...unchanged] : repeated,
   };
   return { update, rejections, unwanted };
 }

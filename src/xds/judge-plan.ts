@@ -1,6 +1,6 @@
 import type { Verdict } from '../model/verdict.js';
 import type { Turns } from '../turns.js';
-import type { Candidate, Plan } from './plan-response.js';
+import { type Candidate, lookAtEach, type Plan } from './plan-response.js';
 import type { Entry } from './resource-cache.js';
 import type { ResourceType } from './resource-type.js';
 import type { ReceivedResponse } from './subscription.js';
@@ -26,6 +26,8 @@ export async function judgePlan<T>(
   plan: Plan<T>,
   turns: Turns,
 ): Promise<Judged<T>> {
+  const { repetition } = plan;
+  if (repetition && (await repetition.last.isStale(type))) lookAtEach(plan);
   const stale = await staleOnes(type, plan.unchanged, turns);
   // They have the name that they were accepted with.
   const again = [...stale].flatMap((entry) => {

@@ -1,6 +1,7 @@
 import type { Problem } from '../model/verdict.js';
 import type { Turns } from '../turns.js';
 import type { Interest } from './interest.js';
+import { findRepetition, type LastResponse, type Repetition } from './last-response.js';
 import { type Entry, type ResourceCache, sameBytes } from './resource-cache.js';
 import type { ResourceType } from './resource-type.js';
 import type { ReceivedResource, ReceivedResponse } from './subscription.js';
@@ -43,6 +44,8 @@ export interface Plan<T> {
   readonly versions: Map<Entry<T>, string>;
   readonly rejections: Rejection[];
   readonly removed: string[];
+  /** Held already too: all that the response repeats of the last one. */
+  repetition: Repetition<T> | undefined;
   /** Of every resource that it mentions, heartbeats too. Those without a time to live that are held already may be left out. */
   readonly ttls: Map<string, number | undefined>;
 }
@@ -57,7 +60,7 @@ interface Read<T> {
 
 /** What is known of a response's resources before each is looked at in the light of the others. */
 interface Sighted<T> {
-  /** By its place: what is held already, byte for byte, and was not even read. */
+  /** In their order: what is held already, byte for byte, and was not even read; without what the response repeats of the last one. */
   readonly repeated: (Entry<T> | undefined)[];
   /** The others, by their place. */
   readonly read: Map<number, Read<T>>;
@@ -83,16 +86,26 @@ export async function planResponse<T>(
   interest: Interest,
   now: number,
   turns: Turns,
+  last?: LastResponse<T>,
 ): Promise<Plan<T>> {
   const plan = emptyPlan<T>();
   const { resources, version } = response;
-  const sighted = await sight(type, response, cache, turns);
+  const listsAll = (type.fullState || response.listsAll) && response.mayBeComplete;
+  // What is held besides might be left out.
+  const lastIsAll = !listsAll || last?.entries.length === cache.size;
+  const repetition = lastIsAll ? await findRepetition(last, resources, turns) : undefined;
+  const sighted = await sight(type, response, cache, turns, repetition);
   const { read, repeated, twice, removed } = sighted;
+  // One of those may be among what is repeated.
+  if (repetition && twice.size > 0) return planResponse(type, response, cache, interest, now, turns);
+  plan.repetition = repetition;
   const duplicates = new Set<string>();
-  for (let index = 0; index < resources.length; index++) {
-    const pause = index % atOnce === 0 ? turns() : undefined;
+  const count = repetition?.others.length ?? resources.length;
+  for (let i = 0; i < count; i++) {
+    const index = repetition ? (repetition.others[i] as number) : i;
+    const pause = i % atOnce === 0 ? turns() : undefined;
     if (pause) await pause;
-    const entry = repeated[index];
+    const entry = repeated[i];
     const accepted = entry?.accepted;
     if (entry && (!accepted || !interest.has(accepted.name))) continue;
     if (entry && accepted && !(twice.size > 0 && twice.has(accepted.name)) && cache.isTrusted(accepted.name)) {
@@ -127,24 +140,42 @@ export async function planResponse<T>(
     const problems = [{ path: '', message: duplicate }];
     plan.rejections.push({ name, label: name, version: '', bytes: nothing, problems, judgedAt: never });
   }
-  if ((type.fullState || response.listsAll) && response.mayBeComplete && sighted.complete)
-    await addLeftOut(plan, sighted, response, cache, interest, turns);
+  if (listsAll && sighted.complete) await addLeftOut(plan, sighted, response, cache, interest, turns);
   return plan;
 }
 
 export function emptyPlan<T>(candidates: Candidate[] = []): Plan<T> {
-  return { candidates, unchanged: [], versions: new Map(), rejections: [], removed: [], ttls: new Map() };
+  return {
+    candidates,
+    unchanged: [],
+    versions: new Map(),
+    rejections: [],
+    removed: [],
+    repetition: undefined,
+    ttls: new Map(),
+  };
+}
+
+/** Takes what is repeated for so many single resources. */
+export function lookAtEach<T>(plan: Plan<T>): void {
+  for (const entry of plan.repetition?.entries ?? []) plan.unchanged.push(entry);
+  plan.repetition = undefined;
 }
 
 /** A response that lists all there is leaves out what was deleted. */
 async function addLeftOut<T>(
-  { removed }: Plan<T>,
+  { removed, repetition }: Plan<T>,
   { names, mark }: Sighted<T>,
   { listsAll }: ReceivedResponse,
   cache: ResourceCache<T>,
   interest: Interest,
   turns: Turns,
 ): Promise<void> {
+  if (repetition) {
+    for (const { accepted, mark: seen } of repetition.rest())
+      if (accepted && seen !== mark && !names.has(accepted.name)) removed.push(accepted.name);
+    return;
+  }
   let count = 0;
   for (const [name, entry] of cache.entries()) {
     const pause = ++count % atOnce === 0 ? turns() : undefined;
@@ -164,22 +195,26 @@ async function sight<T>(
   { resources, removed }: ReceivedResponse,
   cache: ResourceCache<T>,
   turns: Turns,
+  repetition: Repetition<T> | undefined,
 ): Promise<Sighted<T>> {
   const [mark, complete] = [cache.mark(), true];
   const [read, names, twice] = [new Map<number, Read<T>>(), new Set<string>(), new Set<string>()];
   const sighted: Sighted<T> = { repeated: [], read, mark, names, removed: [], twice, complete };
   const see = (name: string) => {
-    if (names.has(name) || cache.entry(name)?.mark === mark) twice.add(name);
+    const entry = cache.entry(name);
+    if (names.has(name) || entry?.mark === mark || repetition?.has(entry)) twice.add(name);
     else names.add(name);
   };
   const entryOf = (name: string) => cache.entry(name);
-  for (let index = 0; index < resources.length; index++) {
+  const count = repetition?.others.length ?? resources.length;
+  for (let i = 0; i < count; i++) {
+    const index = repetition ? (repetition.others[i] as number) : i;
     const entry = resources.repeats?.(index, type.typeUrl, entryOf);
     sighted.repeated.push(entry);
-    const pause = !entry || index % atOnce === 0 ? turns() : undefined;
+    const pause = !entry || i % atOnce === 0 ? turns() : undefined;
     if (entry?.accepted) {
       const { name } = entry.accepted;
-      if (entry.mark === mark || (names.size > 0 && names.has(name))) twice.add(name);
+      if (entry.mark === mark || (names.size > 0 && names.has(name)) || repetition?.has(entry)) twice.add(name);
       entry.mark = mark;
     } else {
       const resource = resources.at(index);

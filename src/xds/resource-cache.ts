@@ -24,6 +24,10 @@ export interface Entry<T> {
   missing: { readonly status: 'does_not_exist' | 'timed_out'; readonly since: Date } | undefined;
   /** The response (see `mark`) that repeated it last. */
   mark: number;
+  /** The last response, if that is remembered and has it: then its version is that one's, whatever `version` says. */
+  among: { readonly version: string; whole: boolean } | undefined;
+  /** Where it is in that. */
+  place: number;
 }
 
 /**
@@ -47,6 +51,15 @@ export class ResourceCache<T> {
   /** A number for a response, by which entries remember that it repeats them. */
   mark(): number {
     return ++this.#mark;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Whether each accepted version runs, and nothing was rejected after it. */
+  get sound(): boolean {
+    return this.#distrusted.size === 0 && this.#rejected.size === 0;
   }
 
   entry(name: string): Entry<T> | undefined {
@@ -99,6 +112,7 @@ export class ResourceCache<T> {
     const known = before && sameBytes(before.bytes, bytes) ? before : undefined;
     entry.accepted = { name, version, bytes: known?.bytes ?? Buffer.from(bytes), verdict, lastUpdated: now };
     entry.version = undefined;
+    takeOut(entry);
     entry.missing = undefined;
     this.#distrusted.delete(name);
     return entry.accepted;
@@ -108,6 +122,7 @@ export class ResourceCache<T> {
   confirm(entry: Entry<T>, version: string): void {
     if (!entry.accepted) return;
     this.#clearRejected(entry.accepted.name, entry);
+    takeOut(entry);
     entry.version = entry.accepted.version === version ? undefined : version;
   }
 
@@ -147,6 +162,8 @@ export class ResourceCache<T> {
       rejected: undefined,
       missing: { status, since },
       mark: 0,
+      among: undefined,
+      place: 0,
     });
   }
 
@@ -157,6 +174,7 @@ export class ResourceCache<T> {
     this.#distrusted.delete(name);
     this.#entries.delete(name);
     entry.accepted = undefined;
+    takeOut(entry);
   }
 
   /**
@@ -204,16 +222,31 @@ const nothing: Entry<never> = {
   rejected: undefined,
   missing: undefined,
   mark: 0,
+  among: undefined,
+  place: 0,
 };
 
 /** The accepted resource with the version that it came under last: made when somebody asks for it. */
 function acceptedOf<T>(entry: Entry<T>): Accepted<T> | undefined {
-  const { accepted, version } = entry;
-  if (!accepted || version === undefined) return accepted;
+  const { accepted } = entry;
+  const version = entry.among?.version ?? entry.version;
+  if (!accepted || version === undefined || version === accepted.version) return accepted;
   const { name, bytes, verdict, lastUpdated } = accepted;
   entry.accepted = { name, version, bytes, verdict, lastUpdated };
   entry.version = undefined;
   return entry.accepted;
+}
+
+/** From now on it has a version of its own, and the last response goes on without it. */
+export function leaveResponse(entry: Entry<unknown>): void {
+  acceptedOf(entry);
+  entry.among = undefined;
+}
+
+/** The last response does not say any more what is held. */
+function takeOut(entry: Entry<unknown>): void {
+  if (entry.among) entry.among.whole = false;
+  entry.among = undefined;
 }
 
 function stateOf<T>(name: string, entry: Entry<T>, stale: boolean): ResourceState {

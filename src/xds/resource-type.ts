@@ -32,6 +32,8 @@ export interface ResourceType<T> {
    * always mean the same.
    */
   staleCheck?(): (model: T) => boolean | Promise<boolean>;
+  /** What `staleCheck` depends on: those with the same are stale together. undefined: the model never is. */
+  staleGroup?(model: T): string | undefined;
   /** Frees what a judged model holds when it is dropped instead of applied (superseded, stream gone). */
   discard?(model: T): void;
 }

@@ -2,6 +2,7 @@ import { type Any, wrappedResourceType } from './discovery.js';
 import { readWrappedResource, type UnreadMessages } from './response-reader.js';
 import {
   type Holder,
+  type RawResources,
   type ReceivedResource,
   type ReceivedResources,
   readOr,
@@ -29,19 +30,29 @@ export class SotwResources implements ReceivedResources {
     return this.#unread.length;
   }
 
+  get raw(): RawResources {
+    return this.#unread;
+  }
+
+  /** Where its value starts, if it is an Any of that type in the usual form. */
+  #valueStart(index: number, end: number, typeUrl: string): number | undefined {
+    if (typeUrl !== this.#typeUrl) {
+      this.#typeUrl = typeUrl;
+      this.#beginning = beginningOfAny(typeUrl);
+    }
+    const { bytes } = this.#unread;
+    return this.#beginning && valueStart(bytes, this.#unread.start(index), end, this.#beginning);
+  }
+
   at(index: number): ReceivedResource | undefined {
     if (index >= this.length) return undefined;
     return readOr(() => unpackResource(this.#unread.read(index), this.#version));
   }
 
   repeats<H extends Holder>(index: number, typeUrl: string, held: (name: string) => H | undefined): H | undefined {
-    if (typeUrl !== this.#typeUrl) {
-      this.#typeUrl = typeUrl;
-      this.#beginning = beginningOfAny(typeUrl);
-    }
     const { bytes } = this.#unread;
     const end = this.#unread.end(index);
-    const start = this.#beginning && valueStart(bytes, this.#unread.start(index), end, this.#beginning);
+    const start = this.#valueStart(index, end, typeUrl);
     const name = start === undefined ? undefined : guessName(bytes, start, end);
     const found = name === undefined ? undefined : held(name);
     const known = found?.accepted?.bytes;

@@ -25,6 +25,14 @@ export interface Holder {
   readonly accepted: { readonly bytes: Uint8Array } | undefined;
 }
 
+/** Where the resources of a response are in its bytes, each behind its tag and length. */
+export interface RawResources {
+  readonly bytes: Buffer;
+  readonly length: number;
+  start(index: number): number;
+  end(index: number): number;
+}
+
 /** The resources of a response. An array is one; others read a resource when it is asked for. */
 export interface ReceivedResources {
   readonly length: number;
@@ -35,6 +43,8 @@ export interface ReceivedResources {
    * need not be read. undefined: it is another, or that can't be told in this way.
    */
   repeats?<H extends Holder>(index: number, typeUrl: string, held: (name: string) => H | undefined): H | undefined;
+  /** Given where a response says all that there is to say of a resource in its bytes: then the same bytes say the same. */
+  readonly raw?: RawResources;
 }
 
 export interface ReceivedResource {

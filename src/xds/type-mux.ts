@@ -1,12 +1,13 @@
 import type { Clock } from '../clock.js';
 import type { Logger } from '../log.js';
-import { createTurns, type Steps } from '../turns.js';
+import { createTurns, type Steps, type Turns } from '../turns.js';
 import { AnswerQueue } from './answer-queue.js';
 import { Applier } from './applier.js';
 import type { ApplyHold } from './apply-hold.js';
 import { errorDetail, statusOf } from './error-detail.js';
 import { Interest } from './interest.js';
 import type { KeepableType, KeptResource } from './last-known.js';
+import { type LastResponse, rememberResponse } from './last-response.js';
 import { Leaving } from './leaving.js';
 import { emptyPlan, type Plan, planResponse } from './plan-response.js';
 import { ResourceCache } from './resource-cache.js';
@@ -82,6 +83,7 @@ export class TypeMux<T> {
   /** The interest's revision that the cache was last cut down to. */
   #retained = 0;
   #version = '';
+  #last: LastResponse<T> | undefined;
   /** The control plane that gave the versions: to another one they say nothing. */
   #versionsOf: number | undefined;
 
@@ -380,7 +382,9 @@ export class TypeMux<T> {
     const started = clock.monotonic();
     const stream = this.#stream;
     const turns = this.#applier.turns();
-    const plan = await planResponse(type, response, this.#cache, this.#interest, started, turns);
+    const last = this.#last;
+    this.#last = undefined;
+    const plan = await planResponse(type, response, this.#cache, this.#interest, started, turns, last);
     const judged = await this.#applier.judge(response, plan, turns);
     if (!judged) return accepted;
     if (stream === this.#stream) this.#versionsOf = this.#options.server();
@@ -396,6 +400,8 @@ export class TypeMux<T> {
       ...rejections,
       ...refused.map(({ name, problems }) => ({ label: name, problems, judgedAt: undefined })),
     ];
+    if (bad.length + failures.length === 0) await this.#remember(response, plan.repetition, turns);
+    if (this.#last !== last) last?.release();
     if (bad.length === 0 && failures.length === 0) {
       this.#version = response.version;
       this.#subscription.accepted(this.#foreign ? '' : response.version);
@@ -411,6 +417,16 @@ export class TypeMux<T> {
     const { version, nonce } = response;
     log[repeated ? 'debug' : 'warn']({ type: type.shortName, version, nonce }, error.message);
     return { error, repeated };
+  }
+
+  /** What comes again is recognised by it. */
+  async #remember(
+    { resources, version }: ReceivedResponse,
+    repetition: Plan<T>['repetition'],
+    turns: Turns,
+  ): Promise<void> {
+    const held = { cache: this.#cache, interest: this.#interest };
+    this.#last = await rememberResponse(this.#options.type, resources, version, held, repetition, turns);
   }
 
   #failed({ version, nonce }: ReceivedResponse, failure: unknown): Outcome {

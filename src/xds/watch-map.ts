@@ -28,6 +28,10 @@ export class WatchMap<T> {
   /** Those with no name or with more than one. */
   readonly #others = new Set<Watch<T>>();
   readonly #wildcards = new Set<Watch<T>>();
+  /** Grows with what is watched and waited for. */
+  #watched = 0;
+  /** Whom to ask whether anyone with a name must be told that nothing changed, as long as it is watched as it was. */
+  #unmoved: { readonly watched: number; readonly skips: readonly (() => boolean)[] } | undefined;
   /** How many times all timers were stopped. */
   #stops = 0;
   /** A wildcard was answered: its later watchers can be served from the cache. */
@@ -195,6 +199,7 @@ export class WatchMap<T> {
     const parts = new Map<Watch<T>, Part<T>>();
     let count = 0;
     for (const list of this.#byName.size > 0 ? lists : []) {
+      if (list === 'unchanged' && update.unchanged.length >= atOnce && (await this.#allSkip(turns))) continue;
       for (const item of update[list]) {
         const pause = list !== 'unchanged' || ++count % atOnce === 0 ? turns() : undefined;
         if (pause) await pause;
@@ -217,6 +222,27 @@ export class WatchMap<T> {
     }
     const refused = (await Promise.all(running)).flat();
     return { refused, failures };
+  }
+
+  /** Whether it says nothing to anyone with a name that resources came again. */
+  async #allSkip(turns: Turns): Promise<boolean> {
+    if (this.#unmoved?.watched !== this.#watched) {
+      const watched = this.#watched;
+      const skips = new Set<() => boolean>();
+      let count = 0;
+      for (const watches of this.#byName.values()) {
+        const pause = ++count % atOnce === 0 ? turns() : undefined;
+        if (pause) await pause;
+        if (!(watches instanceof Watch) || typeof watches.names !== 'string' || watches.awaits) return false;
+        const { skipsUnchanged } = watches.watcher;
+        if (!skipsUnchanged) return false;
+        skips.add(skipsUnchanged);
+        if (skips.size > mostAsked) return false;
+      }
+      if (watched !== this.#watched) return false;
+      this.#unmoved = { watched, skips: [...skips] };
+    }
+    return this.#unmoved.skips.every((skips) => skips());
   }
 
   /** A wildcard's first update has all that is held, also what came for others before. */
@@ -267,6 +293,7 @@ export class WatchMap<T> {
   }
 
   #watchName(watch: Watch<T>, name: string): void {
+    this.#watched++;
     this.#await(watch, name);
     const watches = this.#byName.get(name);
     if (watches === undefined) {
@@ -277,6 +304,7 @@ export class WatchMap<T> {
   }
 
   #unwatchName(watch: Watch<T>, name: string): void {
+    this.#watched++;
     watch.settle(name);
     const watches = this.#byName.get(name);
     const left = watches === undefined ? [] : listOf(watches).filter((each) => each !== watch);
@@ -290,6 +318,7 @@ export class WatchMap<T> {
   }
 
   #await(watch: Watch<T>, name: string): void {
+    this.#watched++;
     watch.await(name);
     if (watch.watcher.initialFetchTimeoutMs === 0) return;
     // As Envoy: where there is no control plane to be heard of, starting has to end all the same.
@@ -336,6 +365,8 @@ type Item<T> = AcceptedResource<T> | RejectedResource | string;
 type Part<T> = Pick<ResourceUpdate<T>, 'cause' | 'version'> & Record<(typeof lists)[number], Item<T>[]>;
 
 const none: never[] = [];
+/** More watchers than this that answer for themselves are asked one by one. */
+const mostAsked = 8;
 const nobody: readonly never[] = [];
 const noNames: ReadonlySet<string> = new Set();
 /** So many unchanged resources are told of without looking at the clock. */

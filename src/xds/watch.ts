@@ -23,9 +23,10 @@ export interface Watcher<T> {
   onConnectionFailure?(): void;
   /**
    * Asked of a watcher with one name that has its resource, before it is told that it came again unchanged: true where that says nothing to it.
-   * A control plane may send ten thousand again for one that changed.
+   * A control plane may send ten thousand again for one that changed: watchers that always give the same answer share the function, and it is
+   * asked once for all.
    */
-  skipsUnchanged?(): boolean;
+  readonly skipsUnchanged?: (() => boolean) | undefined;
 }
 
 /** Waits, with no timer that runs. */
