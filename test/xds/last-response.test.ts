@@ -3,6 +3,9 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { loadSchema } from '../../src/protobuf/schema.js';
 import { ApplyHold } from '../../src/xds/apply-hold.js';
+import { Interest } from '../../src/xds/interest.js';
+import { findRepetition, rememberResponse } from '../../src/xds/last-response.js';
+import { ResourceCache } from '../../src/xds/resource-cache.js';
 import { sotw } from '../../src/xds/sotw-subscription.js';
 import type { ReceivedResponse } from '../../src/xds/subscription.js';
 import { TypeMux } from '../../src/xds/type-mux.js';
@@ -13,6 +16,7 @@ const schema = loadSchema();
 const typeUrl = 'type.googleapis.com/t';
 const otherType = 'type.googleapis.com/u';
 const wrapped = 'type.googleapis.com/envoy.service.discovery.v3.Resource';
+const verdict = { kind: 'active', model: '1', warnings: [] } as const;
 /** As many as are remembered, and more. */
 const base = Array.from({ length: 80 }, (_, index) => `r${index}`);
 
@@ -251,5 +255,39 @@ describe('a response that repeats the last one', () => {
     expect(mux.state('r3')?.version).to.equal('2');
     expect(mux.state('r4')?.version).to.equal('2');
     mux.close();
+  });
+
+  it('is taken for one no longer when something became of what it has', async () => {
+    const changes: readonly ((cache: ResourceCache<string>, interest: Interest) => void)[] = [
+      (cache) => cache.delete('r7'),
+      (cache) => void cache.accept('r7', '2', bytesOf('r7', '2'), verdict, new Date(0)),
+      (cache) => cache.setMissing('r7', 'does_not_exist', new Date(0)),
+      (cache) => cache.distrust('r7'),
+      (cache) =>
+        cache.reject('r7', {
+          version: '2',
+          bytes: bytesOf('r7', 'x'),
+          problems: [],
+          judgedAt: 0,
+          lastAttempt: new Date(0),
+        }),
+      (_, interest) => interest.remove('r7'),
+    ];
+    const message = { version_info: '1', resources: base.map((name) => any(name, '1')), type_url: typeUrl, nonce: '1' };
+    const { resources } = sotw.unpack(schema.encode('envoy.service.discovery.v3.DiscoveryResponse', message));
+    for (const change of changes) {
+      const [cache, interest] = [new ResourceCache<string>(), new Interest()];
+      for (const name of base) {
+        interest.add(name);
+        cache.accept(name, '1', bytesOf(name, '1'), verdict, new Date(0));
+      }
+      const turns = () => undefined;
+      const last = await rememberResponse(type(true), resources, '1', { cache, interest }, undefined, turns);
+      expect(last?.holds).to.equal(true);
+      expect((await findRepetition(last, resources, turns))?.others).to.deep.equal([]);
+      change(cache, interest);
+      expect(last?.holds, String(change)).to.equal(false);
+      expect(await findRepetition(last, resources, turns)).to.equal(undefined);
+    }
   });
 });
