@@ -23,7 +23,7 @@ export interface StrayFrames {
  * Every function may throw an Error, whose message is fit to be shown: then the bytes are not the protocol's.
  */
 export interface FrameProtocol {
-  /** Bytes of the whole first frame, at least 1; undefined: more are needed to tell. */
+  /** Bytes of the whole first frame, at least 1; undefined: more are needed to tell. Asked with less than has come where the frame before suggests it, and then again with all. */
   frameLength(bytes: Buffer): number | undefined;
   /** undefined: the server answers in the order of the requests. */
   readonly ids: FrameIds | undefined;
