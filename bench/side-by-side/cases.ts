@@ -16,6 +16,8 @@ export interface ThroughputPlan {
   readonly body: number;
   readonly connections: number;
   readonly beside: Beside;
+  /** Each request has a header that none before had. */
+  readonly headsDiffer?: boolean;
   /** Rounds are so many times as long as those of other cases; 1 unless given. */
   readonly longer?: number;
 }
@@ -61,13 +63,15 @@ export const throughputGroups: readonly ThroughputGroup[] = [
     group: 'multiplexed',
     peers: ['pontoon-in-order', 'pontoon-by-id', 'pontoon-script', 'envoy'],
     cpus: 'proxy',
-    cases: bodies.map(({ body, name, id }) => ({
-      id: `mux-${id}`,
-      title: `${name}, ${plural(32)}`,
-      body,
-      connections: 32,
-      beside: { kind: 'aborts and a stuck exchange', stallMs },
-    })),
+    cases: [...bodies, { body: 128, name: '128 B with another head each', id: '128-heads', headsDiffer: true }].map(
+      ({ name, id, ...more }) => ({
+        id: `mux-${id}`,
+        title: `${name}, ${plural(32)}`,
+        connections: 32,
+        beside: { kind: 'aborts and a stuck exchange', stallMs },
+        ...more,
+      }),
+    ),
   },
   {
     group: 'dubbo',

@@ -55,7 +55,7 @@ async function runRound(
   plan: ThroughputPlan,
   all: readonly Running[],
 ): Promise<ThroughputRound> {
-  const { body, connections, longer = 1 } = plan;
+  const { body, connections, headsDiffer = false, longer = 1 } = plan;
   const seconds = bench.settings.seconds * longer;
   const problems: string[] = [];
   const check = () => probe(peer.port, body, echoOf(peer.peer)).catch((error: Error) => problems.push(error.message));
@@ -64,7 +64,7 @@ async function runRound(
   const before = await peer.served();
   const beside = startBeside(peer, plan);
   const waiting = all.filter((one) => one !== peer).map(({ pid }) => pid);
-  const load = { port: peer.port, connections, body, seconds, json: peer.peer.json ?? false };
+  const load = { port: peer.port, connections, body, seconds, json: peer.peer.json ?? false, headsDiffer };
   const { result, usage, held } = await measured(peer.pid, waiting, async () => {
     const sent = runWrk(bench.wrk, bench.cpus.load, load);
     await Promise.race([sent, sleep(seconds * 500)]);

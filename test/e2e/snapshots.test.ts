@@ -255,11 +255,11 @@ describe('a snapshot of the last good configuration', function () {
     if (process.platform !== 'linux') this.skip();
     await leaveSnapshot();
     const before = readFileSync(file());
+    const pontoon = await start('SOTW', '--log-path', '/dev/null');
+    // A file may grow to 1 KiB, and a write that goes on fails, as on a full disk: before there is anything new to write.
+    execFileSync('prlimit', ['--pid', String(pontoon.child.pid), '--fsize=1024']);
     await controlPlane.startGrpc();
     await publishAll('2');
-    // A file may grow to 1 KiB, and a write that goes on fails, as on a full disk.
-    const pontoon = await start('SOTW', '--log-path', '/dev/null');
-    execFileSync('prlimit', ['--pid', String(pontoon.child.pid), '--fsize=1024']);
     await serves(pontoon);
     const { last_failure: failure } = await until('a write that fails', async () => {
       const now = await status(pontoon);

@@ -46,13 +46,21 @@ export async function runWrk(
     readonly seconds: number;
     /** The body is a text of that length in JSON. */
     readonly json?: boolean;
+    /** Each request has a header that none before had, as with the traces of a mesh; all are the same otherwise. */
+    readonly headsDiffer?: boolean;
   },
 ): Promise<WrkResult> {
-  const { port, connections, body, seconds, json = false } = load;
+  const { port, connections, body, seconds, json = false, headsDiffer = false } = load;
   const flags = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '--latency'];
   const script = ['-s', join(benchRoot, 'load', 'post.lua'), `http://127.0.0.1:${port}/`];
   try {
-    const env = { ...process.env, ...wrk.env, BODY: String(body), JSON: json ? '1' : '' };
+    const env = {
+      ...process.env,
+      ...wrk.env,
+      BODY: String(body),
+      JSON: json ? '1' : '',
+      HEADS: headsDiffer ? 'differ' : '',
+    };
     return parseWrk(await run('taskset', ['-c', cpus, wrk.command, ...flags, ...script], { env }));
   } catch (error) {
     if ((error as Error).message.includes('unable to connect')) return nothing(connections);
