@@ -1,11 +1,13 @@
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
-import { getHeapSpaceStatistics, type HeapSpaceInfo, setFlagsFromString } from 'node:v8';
+import { getHeapSpaceStatistics, getHeapStatistics, type HeapSpaceInfo, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /** Bytes of one half of it. */
 const wantedSize = 4 * 1024 * 1024;
 const mostTries = 8;
-/** The part of the time that the event loop is at work, from which on the size matters. */
+/** Bytes. Growing leaves garbage among what is old, and a smaller heap is collected quickly. */
+const largeHeap = 64 * 1024 * 1024;
+/** The part of the time that the event loop is at work, from which on the size matters to a process with a large heap. */
 const busy = 0.2;
 /** Bytes. */
 const pieceSize = 8 * 1024;
@@ -32,10 +34,11 @@ function makeCollector(): () => void {
  * not need: it only takes longer until the memory behind buffers is given back. The same as `node --max-semi-space-size=4`, for a process that was started
  * without. Called once, at the start.
  *
- * The engine shrinks it while little is allocated, and it would never grow again: its size is looked at every `checkMs`. It stays small where there is little to
- * do: to make it grow costs more than the few collections of a process that rests, and leaves garbage among what is old.
+ * The engine shrinks it while little is allocated, and it would never grow again: its size is looked at every `checkMs`. It grows at
+ * rest, so that the first requests need not wait for it; but in a process with a heap of `restingAbove` bytes only where there is work: there it costs more than the few
+ * collections of a process that rests, and leaves garbage among what is old.
  */
-export function limitYoungGeneration(checkMs = 5_000): void {
+export function limitYoungGeneration(checkMs = 5_000, restingAbove = largeHeap): void {
   // So little is collected sooner by one thread than by several that must wait for each other, above all where there are no more CPUs.
   setFlagsFromString('--no-parallel-scavenge');
   youngCollector();
@@ -45,7 +48,7 @@ export function limitYoungGeneration(checkMs = 5_000): void {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, last);
     last = now;
-    if (utilization >= busy) fixSize();
+    if (utilization >= busy || getHeapStatistics().total_heap_size <= restingAbove) fixSize();
   };
   setInterval(look, checkMs).unref();
 }
