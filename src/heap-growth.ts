@@ -1,7 +1,7 @@
 import { getHeapStatistics, setFlagsFromString } from 'node:v8';
 
 /** Bytes. A collection of less takes some tens of milliseconds, and it is worth them to stay small. */
-const largeHeap = 64 * 1024 * 1024;
+export const largeHeap = 64 * 1024 * 1024;
 /** Of what a full collection has left. */
 const growthPercent = 100;
 

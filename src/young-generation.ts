@@ -1,12 +1,11 @@
 import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, getHeapStatistics, type HeapSpaceInfo, setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
+import { largeHeap } from './heap-growth.js';
 
 /** Bytes of one half of it. */
 const wantedSize = 4 * 1024 * 1024;
 const mostTries = 8;
-/** Bytes. Growing leaves garbage among what is old, and a smaller heap is collected quickly. */
-const largeHeap = 64 * 1024 * 1024;
 /** The part of the time that the event loop is at work, from which on the size matters to a process with a large heap. */
 const busy = 0.2;
 /** Bytes. */
