@@ -18,7 +18,7 @@ const wanted: Readonly<Record<string, readonly string[]>> = {
   '128-32': ['pontoon-script', 'pontoon-go', 'envoy', 'constant'],
   '1m-1': ['pontoon-script', 'pontoon-go', 'envoy', 'constant'],
   'mux-128': ['pontoon-script', 'pontoon-in-order', 'pontoon-by-id', 'envoy'],
-  'mux-128-heads': ['pontoon-in-order', 'envoy'],
+  'mux-128-heads': ['pontoon-script', 'pontoon-in-order', 'pontoon-by-id', 'envoy'],
   'dubbo-128': ['pontoon-dubbo', 'pontoon-dubbo-direct', 'pontoon-by-id'],
   'churn-on': ['pontoon-ads', 'envoy-files'],
   workers: ['pontoon-script', 'pontoon-isolate', 'pontoon-two'],
