@@ -17,7 +17,11 @@ let seen = nothing;
 function threadClock(): () => number {
   const file = openSync(`/proc/self/task/${process.pid}/schedstat`, 'r');
   const text = Buffer.alloc(128);
-  return () => Number(text.toString('latin1', 0, readSync(file, text, 0, text.length, 0)).split(' ', 1)[0]) / 1e6;
+  return () => {
+    // Brings it up to date. Otherwise what is read is as old as the kernel's last tick, 4 ms, which then counts to the next stretch.
+    process.cpuUsage();
+    return Number(text.toString('latin1', 0, readSync(file, text, 0, text.length, 0)).split(' ', 1)[0]) / 1e6;
+  };
 }
 
 function watch(path: string): void {
