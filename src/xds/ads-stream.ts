@@ -7,9 +7,6 @@ import { ServerChoice } from './server-choice.js';
 import { openStreamCall, type StreamCall } from './stream-call.js';
 import { watchFirstServer } from './watch-first-server.js';
 
-/** Bytes. To put it together takes a millisecond or more, and so does to read it. */
-const largeMessage = 256 * 1024;
-
 /** What becomes of the stream. Nothing is called after `close`. */
 export interface StreamHandlers {
   /**
@@ -190,13 +187,8 @@ export class AdsStream {
         start: (metadata, _listener, next) =>
           next(metadata, {
             onReceiveMessage: (message, deliver) => {
-              const take = () => {
-                if (this.#paused) this.#held = () => deliver(message);
-                else deliver(message);
-              };
-              // It was put together in this turn, which took its time.
-              if (message.length >= largeMessage) setImmediate(take);
-              else take();
+              if (this.#paused) this.#held = () => deliver(message);
+              else deliver(message);
             },
           }),
       });

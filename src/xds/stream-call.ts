@@ -7,6 +7,7 @@ import {
   Metadata,
 } from '@grpc/grpc-js';
 import { type ChannelConfig, channelOptions, grpcTarget } from './channel.js';
+import { useMessageDecoder } from './message-decoder.js';
 
 /** One try to have a stream: a channel of its own, and the call on it. */
 export interface StreamCall {
@@ -29,6 +30,7 @@ export function openStreamCall(
   const credentials = channel.credentials?.() ?? ChannelCredentials.createInsecure();
   const metadata = new Metadata();
   for (const { key, value } of channel.metadata?.() ?? []) metadata.add(key, value);
+  useMessageDecoder();
   const client = new Client(grpcTarget(address), credentials, channelOptions(channel));
   const call = client.makeBidiStreamRequest<Buffer, Buffer>(method, identity, identity, metadata, { interceptors });
   call.on('error', () => {}); // `status` says the same, and also comes without an error.
