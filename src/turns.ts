@@ -1,4 +1,4 @@
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate as nextRound } from 'node:timers/promises';
 import type { Clock } from './clock.js';
 import { collectYoungInParts } from './young-generation.js';
 
@@ -18,21 +18,59 @@ export function allSteps<T>(steps: Steps<T>): T {
   return next.value;
 }
 
-/** Begins a turn. All that run side by side share one `Turns`: they go on together. */
+/** What takes turns on one event loop: what one of them does is time that the others have not. */
+interface Sharing {
+  /** How many wait for the loop to come round. */
+  waiting: number;
+  /** When the first began of those that began since it last came round. */
+  began: number | undefined;
+}
+
+const sharings = new WeakMap<object, Sharing>();
+
+function sharingOf(clock: Pick<Clock, 'monotonic'>): Sharing {
+  const known = sharings.get(clock);
+  if (known !== undefined) return known;
+  const sharing: Sharing = { waiting: 0, began: undefined };
+  sharings.set(clock, sharing);
+  return sharing;
+}
+
+/** Those that begin in the same round are over at the same time. */
+function beginningOf(sharing: Sharing, clock: Pick<Clock, 'monotonic'>): number {
+  if (sharing.began === undefined) {
+    sharing.began = clock.monotonic();
+    setImmediate(() => {
+      sharing.began = undefined;
+    });
+  }
+  return sharing.began;
+}
+
+/**
+ * Begins a turn. All that run side by side share one `Turns`: they go on together. Turns that several have in the same round of the event loop are
+ * shorter: together they take as long as one.
+ */
 export function createTurns(clock: Pick<Clock, 'monotonic'>): Turns {
-  let began = clock.monotonic();
+  const sharing = sharingOf(clock);
+  let began = beginningOf(sharing, clock);
+  let longest = longestTurnMs;
   /** Nothing was done in this turn yet. */
   let fresh = true;
   let pause: Promise<void> | undefined;
+  const goOn = () => {
+    longest = longestTurnMs / sharing.waiting--;
+    pause = undefined;
+    fresh = true;
+    began = clock.monotonic();
+    // Of this turn's time: after a long one only a little is done in it.
+    collectYoungInParts();
+  };
   return () => {
     // However slow the machine is: something is done in each turn.
-    if (pause === undefined && !fresh && clock.monotonic() - began >= longestTurnMs) {
-      pause = setImmediate().then(() => {
-        pause = undefined;
-        fresh = true;
-        began = clock.monotonic();
-        collectYoungInParts();
-      });
+    if (pause === undefined && !fresh && clock.monotonic() - began >= longest) {
+      sharing.waiting++;
+      pause = nextRound().then(goOn);
     }
     fresh = false;
     return pause;

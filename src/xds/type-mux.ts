@@ -309,7 +309,11 @@ export class TypeMux<T> {
         done();
         continue;
       }
-      const outcome = await this.#handle(response).catch((failure: unknown) => this.#failed(response, failure));
+      const turns = this.#applier.turns();
+      const outcome = await this.#handle(response, turns).catch((failure: unknown) => this.#failed(response, failure));
+      // A request for what ten thousand resources name takes a turn of its own.
+      const pause = turns();
+      if (pause) await pause;
       this.#ttls.responseHandled();
       done();
       if (stream === this.#stream && !this.#closed) this.#answers.push({ nonce: response.nonce, ...outcome });
@@ -376,12 +380,11 @@ export class TypeMux<T> {
   }
 
   /** Resolves to what was wrong, when all that was right is applied. */
-  async #handle(response: ReceivedResponse): Promise<Outcome> {
+  async #handle(response: ReceivedResponse, turns: Turns): Promise<Outcome> {
     const { type, clock, stats, log } = this.#options;
     this.#heard = true;
     const started = clock.monotonic();
     const stream = this.#stream;
-    const turns = this.#applier.turns();
     const last = this.#last;
     this.#last = undefined;
     const plan = await planResponse(type, response, this.#cache, this.#interest, started, turns, last);

@@ -38,6 +38,30 @@ describe('turns', () => {
     expect(turns()).to.equal(undefined);
   });
 
+  it('are shorter when several go on in the same round of the event loop, and all of them do', async () => {
+    const [clock, step, count] = [new FakeClock(), 0.05, 8];
+    const done: number[] = [];
+    const work = async (index: number) => {
+      const turns = createTurns(clock);
+      for (done[index] = 0; done[index] < 200; done[index]++) {
+        const pause = turns();
+        if (pause) await pause;
+        clock.advance(step);
+      }
+    };
+    const works = Promise.all(Array.from({ length: count }, (_, index) => work(index)));
+    const rounds: number[] = [clock.monotonic()];
+    for (let before = clock.monotonic(); done.some((steps) => steps < 200); before = clock.monotonic()) {
+      const steps = [...done];
+      await setImmediate();
+      rounds.push(clock.monotonic() - before);
+      const idle = done.filter((now, index) => now === steps[index] && now < 200);
+      expect(idle.length, 'something is done in each turn').to.equal(0);
+    }
+    await works;
+    expect(Math.max(...rounds)).to.be.within(1, 2 + 2 * count * step);
+  });
+
   it('tells watchers in the order of the response, and none that ended meanwhile', async () => {
     const [interest, cache, clock] = [new Interest(), new ResourceCache<string>(), new FakeClock()];
     const watches = new WatchMap({ interest, cache, clock, log: recordingLog(), onTimeout: () => undefined });
