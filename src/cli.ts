@@ -1,8 +1,6 @@
 #!/usr/bin/env node
-import { letLargeHeapGrow } from './heap-growth.js';
-import { limitYoungGeneration } from './young-generation.js';
+import { steerHeap } from './heap.js';
 
 // Before the rest is even loaded, because the heap grows with that.
-limitYoungGeneration();
-letLargeHeapGrow();
+steerHeap();
 await import('./main.js');

@@ -1,6 +1,6 @@
 import { setImmediate as nextRound } from 'node:timers/promises';
 import type { Clock } from './clock.js';
-import { collectYoungInParts } from './young-generation.js';
+import { collectYoungInParts } from './heap.js';
 
 /** After this long without a pause everything else gets its turn: requests must not wait for a large configuration. */
 const longestTurnMs = 2;

@@ -1,7 +1,5 @@
-import { letLargeHeapGrow } from './heap-growth.js';
-import { limitYoungGeneration } from './young-generation.js';
+import { steerHeap } from './heap.js';
 
 // The program of a worker. As in cli.ts.
-limitYoungGeneration();
-letLargeHeapGrow();
+steerHeap();
 await import('./serve-worker.js');
