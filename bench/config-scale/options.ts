@@ -19,12 +19,12 @@ export interface Options {
 }
 
 const standardClusters = 10_000;
-const standardPushes = 200;
+const standardPushes = 100;
 
 export const usage = `npm run bench:config-scale -- [FLAGS]
 
   --clusters N       of ten endpoints each (${standardClusters})
-  --pushes N         changes of one cluster under load, four a second and for a minute at most (${standardPushes})
+  --pushes N         changes of one cluster under load, four a second in five runs (${standardPushes})
   --peer NAME        only this one; repeatable: ${peerFlags.join(', ')}
   --part NAME        only this part; repeatable: scale (start, memory, one change), load (serving meanwhile)
   --variant NAME     of the part scale only this one; repeatable: ${variants.join(', ')}

@@ -4,11 +4,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Rare enough to be no load beside the one that is measured, and what it finds is that much late at most. */
 const pollMs = 10;
 
-/** Asks for one path all the time, on one connection that is kept. */
+/** Asks for one path all the time, on one connection that is kept, until the process ends. */
 export interface Polling {
   /** Resolves when this is answered; the last answer counts, too. @throws Error when it takes longer than `limitMs` */
   until(status: number, limitMs: number): Promise<void>;
-  stop(): Promise<void>;
 }
 
 /** undefined: there was no answer. */
@@ -26,26 +25,33 @@ function ask(agent: Agent, port: number, path: string): Promise<number | undefin
 export function startPolling(port: number, path: string): Polling {
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   let last: number | undefined;
-  let stopped = false;
+  /** Called after each answer: a timer of its own would be work beside the load. */
+  const answered = new Set<() => void>();
   const poll = async () => {
-    while (!stopped) {
-      const [status] = await Promise.all([ask(agent, port, path), sleep(pollMs)]);
-      last = status;
+    for (;;) {
+      const next = sleep(pollMs);
+      last = await ask(agent, port, path);
+      for (const look of answered) look();
+      await next;
     }
   };
-  const over = poll();
+  void poll();
   return {
-    async until(status, limitMs) {
-      const end = performance.now() + limitMs;
-      while (last !== status) {
-        if (performance.now() > end) throw new Error(`${path} did not answer ${status} within ${limitMs / 1000} s`);
-        await sleep(1);
-      }
-    },
-    async stop() {
-      stopped = true;
-      await over;
-      agent.destroy();
+    until(status, limitMs) {
+      if (last === status) return Promise.resolve();
+      return new Promise((resolve, reject) => {
+        const over = (end: () => void) => {
+          answered.delete(look);
+          clearTimeout(timer);
+          end();
+        };
+        const look = () => {
+          if (last === status) over(resolve);
+        };
+        const late = `${path} did not answer ${status} within ${limitMs / 1000} s`;
+        const timer = setTimeout(() => over(() => reject(new Error(late))), limitMs);
+        answered.add(look);
+      });
     },
   };
 }

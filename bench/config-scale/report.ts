@@ -68,7 +68,7 @@ function scaleTable(results: readonly ScaleResult[]): string {
   );
 }
 
-function phaseRow({ name, load, heartbeat, cpuMs, residentMiB }: Phase): readonly string[] {
+function phaseRow({ name, load, p99sUs, heartbeat, cpuMs, residentMiB }: Phase): readonly string[] {
   const stretches = heartbeat
     ? [
         oneDigit(heartbeat.longestMs),
@@ -78,7 +78,10 @@ function phaseRow({ name, load, heartbeat, cpuMs, residentMiB }: Phase): readonl
         oneDigit(heartbeat.longestWaitMs),
       ]
     : ['', '', '', '', ''];
-  const latencies = [oneDigit(load.p50Us / 1000), oneDigit(load.p99Us / 1000)];
+  const latencies = [
+    oneDigit(load.p50Us / 1000),
+    showSpread(spreadOf(p99sUs ?? [load.p99Us]), (us) => oneDigit(us / 1000)),
+  ];
   return [name, ...latencies, String(load.failed), seconds(cpuMs), residentMiB.toFixed(0), ...stretches];
 }
 

@@ -49,6 +49,8 @@ export const loadPhases = {
   growing: 'becoming large',
   idleLarge: 'idle, large',
   changing: 'one cluster changing',
+  /** The same in a control plane of which the proxy knows nothing. */
+  changingElsewhere: 'the control plane alone',
   shrinking: 'becoming small',
 } as const;
 
@@ -56,6 +58,8 @@ export const loadPhases = {
 export interface Phase {
   readonly name: string;
   readonly load: Pick<OpenLoopResult, 'p50Us' | 'p99Us' | 'failed'>;
+  /** Of each run, where there were several: `load` has the medians then. */
+  readonly p99sUs?: readonly number[];
   /** Of Pontoon alone. */
   readonly heartbeat?: Heartbeat;
   readonly cpuMs: number;

@@ -12,6 +12,7 @@ import {
   type ScaleResult,
   type UnderLoad,
 } from '../../bench/config-scale/results.js';
+import { mergeRuns } from '../../bench/config-scale/rounds.js';
 import { projectRoot } from '../../bench/side-by-side/tools/paths.js';
 
 function scaleOf(peer: PeerName, more: Partial<ScaleResult> = {}): ScaleResult {
@@ -19,8 +20,9 @@ function scaleOf(peer: PeerName, more: Partial<ScaleResult> = {}): ScaleResult {
   return { peer, variant: 'GRPC', ...start, changesCpuMs: [1000], ...more };
 }
 
+const beats = { stretches: 1, longestOwnMs: 1, longestGcMs: 1, longestWaitMs: 1 };
+
 function phase(name: string, longestMs?: number, p99Us = 1000): Phase {
-  const beats = { stretches: 0, longestOwnMs: 1, longestGcMs: 1, longestWaitMs: 1 };
   return {
     name,
     load: { p50Us: 500, p99Us, failed: 0 },
@@ -111,6 +113,17 @@ describe('the benchmark of large configurations', () => {
       expect(of(5000)).to.include({ verdict: 'missed', by: '25 %' });
     });
 
+    it('names beside it what the control plane alone does to the latency', () => {
+      const phases = [
+        phase(loadPhases.idleLarge, 1, 2000),
+        phase(loadPhases.changing, 1, 3000),
+        phase(loadPhases.changingElsewhere, 1, 2500),
+      ];
+      expect(verdictOf(results({ load: [loadOf('Pontoon', phases)] }), /^p99 of requests/)).to.include({
+        got: '1.50: 3.0 ms to 2.0 ms; the control plane alone 2.5 ms',
+      });
+    });
+
     it('counts pushes to the 99th of a hundred', () => {
       const of = (slow: number) => {
         const activeMs = [...Array<number>(100 - slow).fill(20), ...Array<number>(slow).fill(400)];
@@ -121,11 +134,36 @@ describe('the benchmark of large configurations', () => {
     });
   });
 
+  describe('several runs of one phase', () => {
+    const runs = [phase('x', 3, 1000), phase('x', 9, 8000), phase('x', 2, 2000)];
+
+    it('are the medians of the latencies, and the sums of what was counted', () => {
+      const failing = { ...phase('x', 1, 3000), load: { p50Us: 700, p99Us: 3000, failed: 2 }, residentMiB: 95 };
+      expect(mergeRuns([...runs, failing, phase('x', 1, 2500)])).to.deep.include({
+        name: 'x',
+        load: { p50Us: 500, p99Us: 2500, failed: 2 },
+        p99sUs: [1000, 8000, 2000, 3000, 2500],
+        cpuMs: 500,
+        residentMiB: 90,
+      });
+    });
+
+    it('have the longest stretch of any of them', () => {
+      const stretching = { ...phase('x'), heartbeat: { ...beats, stretches: 2, longestMs: 4, longestWaitMs: 20 } };
+      const { heartbeat } = mergeRuns([...runs, stretching]);
+      expect(heartbeat).to.include({ stretches: 5, longestMs: 9, longestOwnMs: 1, longestWaitMs: 20 });
+    });
+
+    it('have no stretches where none was seen', () => {
+      expect(mergeRuns([phase('x'), phase('x')])).to.not.have.property('heartbeat');
+    });
+  });
+
   describe('flags', () => {
     it('measures everything and keeps the results, unless told otherwise', () => {
       expect(parseOptions([])).to.deep.equal({
         clusters: 10_000,
-        pushes: 200,
+        pushes: 100,
         variants: ['GRPC', 'DELTA_GRPC'],
         peers: ['Envoy', 'Pontoon'],
         parts: ['scale', 'load'],
@@ -178,6 +216,13 @@ describe('the benchmark of large configurations', () => {
       expect(text).to.include(
         'A CPU, 2 CPUs, 4 GiB, Linux 6.1; Node 20.19.0, Envoy 1.40.0. 10,000 clusters, 99,982 end',
       );
+    });
+
+    it('shows the spread of several runs, and one run as it is', () => {
+      const changing = mergeRuns([phase('x', 1, 900), phase('x', 1, 2100), phase('x', 1, 1300)]);
+      const text = renderReport(template, results({ load: [loadOf('Pontoon', [changing, phase('y', 1, 900)])] }));
+      expect(text).to.match(/^\| x +\| 0\.5 +\| 1\.3 \(0\.9–2\.1\) +\|/m);
+      expect(text).to.match(/^\| y +\| 0\.5 +\| 0\.9 +\|/m);
     });
 
     it('is what the results say', () => {

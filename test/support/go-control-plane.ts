@@ -64,7 +64,8 @@ const source = join(root, 'test', 'peers', 'go-control-plane');
  */
 export class GoControlPlane {
   readonly #process: ChildProcess;
-  readonly #api: string;
+  /** Its control API, `http://127.0.0.1:PORT`, for other processes. */
+  readonly api: string;
   readonly pid: number;
   /** Where its ADS is, `127.0.0.1:PORT`; the same after a stop and a start. */
   readonly address: string;
@@ -73,7 +74,7 @@ export class GoControlPlane {
     this.#process = process;
     this.pid = process.pid ?? 0;
     this.address = address;
-    this.#api = api;
+    this.api = api;
   }
 
   /**
@@ -178,7 +179,7 @@ export class GoControlPlane {
 
   async #call(method: string, path: string, body?: object): Promise<unknown> {
     const init = body === undefined ? { method } : { method, body: JSON.stringify(body) };
-    const response = await fetch(`${this.#api}${path}`, init);
+    const response = await fetch(`${this.api}${path}`, init);
     const text = await response.text();
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
     return JSON.parse(text);
