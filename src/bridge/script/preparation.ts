@@ -2,6 +2,7 @@ import { realpathSync } from 'node:fs';
 import { extname, resolve } from 'node:path';
 import type { BridgeConfig } from '../../model/cluster.js';
 import type { BridgeCallbacks, HttpTcpBridge } from '../api.js';
+import { marked } from '../call-mark.js';
 import { createIdentities } from '../library/identity.js';
 import { oncePerTurn } from '../library/once-per-turn.js';
 import { realPathOf } from '../library/path.js';
@@ -13,6 +14,7 @@ import type { CallMark, PreparedBridge, StoredLibrary } from '../prepared-bridge
 import { createLibraries } from './libraries.js';
 import type { Library } from './library.js';
 import { createLimitedCalls } from './limited-calls.js';
+import { createParsedBefore } from './parsed-before.js';
 import { type ParsedPlugin, parsePlugin } from './plugin.js';
 import { createStoredLibraries } from './stored-libraries.js';
 
@@ -50,6 +52,7 @@ export function createPreparation(options: PreparationOptions, keepMs: number): 
   const libraries = createLibraries({ trust, timeLimitMs, keepMs });
   const stored = createStoredLibraries(timeLimitMs);
   const limited = createLimitedCalls(timeLimitMs);
+  const parsedBefore = createParsedBefore();
   const identityOf = createIdentities();
 
   function realPath({ libraryPath }: BridgeConfig): string {
@@ -85,9 +88,12 @@ export function createPreparation(options: PreparationOptions, keepMs: number): 
     const { typeUrl, value } = config.pluginConfig;
     const unpack = (): unknown => (typeUrl === '' ? undefined : unpackPluginConfig(typeUrl, value));
     try {
-      const parsed = await limited(`parsing the configuration of plugin ${config.pluginName}`, mark, () =>
-        parsePlugin(library, config, unpack),
-      );
+      const work = () => parsePlugin(library, config, unpack);
+      // A cluster that changed elsewhere, or another one with the same plugin: a limit takes longer than most of what it limits.
+      const parsed = parsedBefore.has(library, config)
+        ? marked(mark, work)
+        : await limited(`parsing the configuration of plugin ${config.pluginName}`, mark, work);
+      parsedBefore.add(library, config);
       const id = identityOf(library, config, unpack);
       return { bridge: new ScriptBridge({ id, config, mark }, library, parsed), library };
     } catch (thrown) {

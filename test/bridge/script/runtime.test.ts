@@ -236,6 +236,22 @@ describe('script runtime', () => {
       expect(bridge.createBridge(noCallbacks)).to.equal(config);
     });
 
+    it('is parsed under a time limit, but not again when it was parsed in time', async () => {
+      const busy = 'if (parsed++ > 0) for (const end = performance.now() + 400; performance.now() < end; );';
+      folder.write(
+        'lib.js',
+        `let parsed = 0; export const bridges = { plugin: { parseConfig() { ${busy} return parsed; }, createBridge: (n) => ({ n }) } };`,
+      );
+      const config = folder.config('lib.js');
+      const first = await folder.runtime.prepare(config);
+      const second = await folder.runtime.prepare(config);
+      expect([first, second].map((each) => each.ok && each.bridge.createBridge(noCallbacks))).to.deep.equal([
+        { n: 1 },
+        { n: 2 },
+      ]);
+      expect(await folder.problem('lib.js', { pluginConfig: jsonConfig(2) })).to.include('took more than 0.2 s');
+    });
+
     it('that is not there has typeUrl "" and unpacks to undefined', async () => {
       folder.write(
         'lib.js',
