@@ -13,8 +13,8 @@ const mostTries = 8;
 const busy = 0.2;
 /** Bytes. */
 const pieceSize = 8 * 1024;
-/** Bytes. What is kept of so many is copied in two or three milliseconds. */
-const collectedAtOnce = 1024 * 1024;
+/** Bytes. What is kept of so many is copied in a millisecond or two. */
+const collectedAtOnce = 512 * 1024;
 
 /**
  * Steers the engine, which knows neither what requests leave behind nor what a configuration is. Called once per thread, at the start. What a heap needs depends on

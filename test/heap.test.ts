@@ -44,7 +44,7 @@ const partsScript = `
   steerHeap();
   globalThis.gc({ type: 'minor' });
   globalThis.gc({ type: 'minor' });
-  console.log(JSON.stringify([unlimited, fillTo(0.5), fillTo(1.5)]));
+  console.log(JSON.stringify([unlimited, fillTo(0.25), fillTo(1)]));
 `;
 
 describe('the young generation', () => {
@@ -65,7 +65,7 @@ describe('the young generation', () => {
       expect(shrunk).to.be.below(4);
     });
 
-  it('is collected between two pieces of work once there is a megabyte', async () => {
+  it('is collected between two pieces of work once there is half a megabyte', async () => {
     const args = ['--expose-gc', '--input-type=module', '-e', partsScript];
     const { stdout } = await promisify(execFile)(process.execPath, args);
     const [unlimited, few, enough] = JSON.parse(stdout) as [number, number, number];
@@ -73,7 +73,7 @@ describe('the young generation', () => {
       [unlimited, few].every((change) => change >= 0),
       stdout,
     ).to.equal(true);
-    expect(enough).to.be.below(-1);
+    expect(enough).to.be.below(-0.5);
   });
 });
 
