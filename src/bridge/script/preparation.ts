@@ -14,7 +14,6 @@ import type { CallMark, PreparedBridge, StoredLibrary } from '../prepared-bridge
 import { createLibraries } from './libraries.js';
 import type { Library } from './library.js';
 import { createLimitedCalls } from './limited-calls.js';
-import { createParsedBefore } from './parsed-before.js';
 import { type ParsedPlugin, parsePlugin } from './plugin.js';
 import { createStoredLibraries } from './stored-libraries.js';
 
@@ -52,7 +51,11 @@ export function createPreparation(options: PreparationOptions, keepMs: number): 
   const libraries = createLibraries({ trust, timeLimitMs, keepMs });
   const stored = createStoredLibraries(timeLimitMs);
   const limited = createLimitedCalls(timeLimitMs);
-  const parsedBefore = createParsedBefore();
+  /**
+   * The configurations that a library has parsed in time, as objects: equal ones of clusters are one. It is believed to do so again, as it is believed to end each
+   * call for a request.
+   */
+  const parsedBefore = new WeakMap<Library, WeakSet<BridgeConfig>>();
   const identityOf = createIdentities();
 
   function realPath({ libraryPath }: BridgeConfig): string {
@@ -84,16 +87,22 @@ export function createPreparation(options: PreparationOptions, keepMs: number): 
     }
   }
 
+  function remember(library: Library, config: BridgeConfig): void {
+    const configs = parsedBefore.get(library);
+    if (configs === undefined) parsedBefore.set(library, new WeakSet([config]));
+    else configs.add(config);
+  }
+
   async function parse(library: Library, config: BridgeConfig, mark: CallMark): Promise<PreparedScript> {
     const { typeUrl, value } = config.pluginConfig;
     const unpack = (): unknown => (typeUrl === '' ? undefined : unpackPluginConfig(typeUrl, value));
     try {
       const work = () => parsePlugin(library, config, unpack);
       // A cluster that changed elsewhere, or another one with the same plugin: a limit takes longer than most of what it limits.
-      const parsed = parsedBefore.has(library, config)
+      const parsed = parsedBefore.get(library)?.has(config)
         ? marked(mark, work)
         : await limited(`parsing the configuration of plugin ${config.pluginName}`, mark, work);
-      parsedBefore.add(library, config);
+      remember(library, config);
       const id = identityOf(library, config, unpack);
       return { bridge: new ScriptBridge({ id, config, mark }, library, parsed), library };
     } catch (thrown) {
