@@ -27,7 +27,7 @@ const because = {
   changeDelta:
     'A change wakes a process that has rested: code that was thrown away is compiled again, and the garbage collector finds its time.',
   stretch:
-    'The garbage collector does some things at once: it copies what is young and was kept, and ends the marking of the whole heap. And a request that names ten thousand clusters is made at a stretch, as a message that does is looked through.',
+    'The garbage collector does some things at once: it copies what is young and was kept, and ends the marking of the whole heap. And a request that names ten thousand clusters is made at a stretch, as a message that does is looked through. Those take up to some ten milliseconds. A longer one without the collector (_without GC_ below) is not explained: it comes in some runs only, each time in another phase.',
   snapshotStretch:
     'As without snapshots: what is in them is collected in turns, and they are written a piece of 64 KiB at a time.',
   latency:
