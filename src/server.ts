@@ -46,7 +46,7 @@ import { openSnapshots, type SnapshotOptions } from './server/snapshots.js';
 import { createStartUp } from './server/start-up.js';
 import { createTextReadouts } from './server/text-readouts.js';
 import { createWorkerPlane } from './server/workers/worker-plane.js';
-import { openSockets, type SocketsName } from './sockets/open-sockets.js';
+import { openAccept, openSockets, type SocketsName } from './sockets/open-sockets.js';
 import { createStatsStore } from './stats/create-store.js';
 import { createClusterManager } from './upstream/create-cluster-manager.js';
 import { version } from './version.js';
@@ -103,6 +103,7 @@ function createBase({ logging, bootstrap, workers, sockets }: ServerOptions) {
     accessLogs: createAccessLogManager({ clock, log: logging.logger('access_log'), stats }),
     // Workers have their own.
     adoptSocket: openSockets(workers === 0 ? sockets : 'node', logging.logger('sockets')),
+    acceptNext: openAccept(sockets, logging.logger('sockets')),
     serverStats: createServerStats(stats, readiness, startTime, {
       intervalMs: bootstrap.statsFlushIntervalMs,
       concurrency: Math.max(1, workers),
@@ -132,7 +133,7 @@ export function startServer(options: ServerOptions): Promise<Server> {
 
 async function startWith<B extends JudgedBridge>(
   options: ServerOptions,
-  { clock, startTime, stats, readiness, accessLogs, adoptSocket, serverStats }: Base,
+  { clock, startTime, stats, readiness, accessLogs, adoptSocket, acceptNext, serverStats }: Base,
   plane: Plane<B>,
 ): Promise<Server> {
   const { bootstrap, schema, drainTimeMs } = options;
@@ -196,6 +197,7 @@ async function startWith<B extends JudgedBridge>(
     routes: routesOf,
     drainTimeMs,
     onWarmed: () => startUp.progressed(),
+    acceptNext,
   });
   const startUp = createStartUp({
     bootstrap,

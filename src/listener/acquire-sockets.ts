@@ -1,6 +1,6 @@
 import { formatAddress, type SocketAddress } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
-import { type BoundSocket, bindSocket } from './bound-socket.js';
+import { type BindOptions, type BoundSocket, bindSocket } from './bound-socket.js';
 
 /** Whether the address stands for itself: port 0 is another one each time. */
 export const isFixed = (address: SocketAddress): boolean => address.kind === 'pipe' || address.port !== 0;
@@ -22,7 +22,7 @@ export async function acquireSockets(
   before: Listener | undefined,
   own: readonly BoundSocket[],
   spare: BoundSocket[],
-  pauseOnConnect: boolean,
+  accepting: Pick<BindOptions, 'pauseOnConnect' | 'acceptNext'>,
 ): Promise<AcquiredSockets> {
   const sockets: BoundSocket[] = [];
   const fresh: BoundSocket[] = [];
@@ -49,7 +49,7 @@ export async function acquireSockets(
       };
     }
     try {
-      const bound = await bindSocket(address, { ...config, pauseOnConnect });
+      const bound = await bindSocket(address, { ...config, ...accepting });
       sockets.push(bound);
       fresh.push(bound);
     } catch (error) {

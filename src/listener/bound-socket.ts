@@ -1,6 +1,7 @@
 import { lstat, unlink } from 'node:fs/promises';
 import { createServer, isIPv6, type Server, type Socket } from 'node:net';
 import { formatAddress, type SocketAddress } from '../model/endpoint.js';
+import type { AcceptNext } from '../sockets/accept.js';
 
 /** A socket that listens. Whose connections they are may change: a listener hands its sockets to the next one at the same address. */
 export interface BoundSocket {
@@ -20,7 +21,11 @@ export interface BindOptions {
   readonly ipv4Compat: boolean;
   /** Nothing is read from accepted connections: for those that are given to other processes. */
   readonly pauseOnConnect: boolean;
+  readonly acceptNext: AcceptNext;
 }
+
+/** So many connections are accepted at once, before those that are open get their turn. */
+const mostAccepted = 32;
 
 /**
  * Binds and listens.
@@ -28,10 +33,15 @@ export interface BindOptions {
  */
 export async function bindSocket(address: SocketAddress, options: BindOptions): Promise<BoundSocket> {
   const bound: { onConnection: (socket: Socket) => void } = { onConnection: (socket) => socket.destroy() };
-  const { pauseOnConnect } = options;
-  const server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect }, (socket) =>
-    bound.onConnection(socket),
-  );
+  const { pauseOnConnect, acceptNext } = options;
+  const kind = { allowHalfOpen: true, noDelay: true, pauseOnConnect };
+  const server = createServer(kind, (first) => {
+    let socket: Socket | undefined = first;
+    for (let accepted = 1; socket !== undefined; accepted++) {
+      bound.onConnection(socket);
+      socket = accepted < mostAccepted ? acceptNext(server, kind) : undefined;
+    }
+  });
   try {
     await listen(server, address, options);
   } catch (error) {

@@ -4,6 +4,7 @@ import type { Logger } from '../log.js';
 import { formatAddress } from '../model/endpoint.js';
 import type { Listener } from '../model/listener.js';
 import type { Resource } from '../model/verdict.js';
+import { type AcceptNext, leaveToNode } from '../sockets/accept.js';
 import type { StatsStore } from '../stats/store.js';
 import { acquireSockets, isFixed } from './acquire-sockets.js';
 import type { BoundSocket } from './bound-socket.js';
@@ -23,6 +24,8 @@ export interface ListenerManagerOptions {
   readonly drainTimeMs: number;
   /** A listener has nothing to wait for any more: its warming version serves, failed or was removed. */
   readonly onWarmed?: () => void;
+  /** Takes new connections beside Node; Node alone unless told otherwise. */
+  readonly acceptNext?: AcceptNext;
 }
 
 /** An address that is in use may become free (the process that has it ends): a failed listener is tried again after this long, and twice as long each time. */
@@ -57,7 +60,8 @@ export interface ListenerManager {
 
 /** Listeners by name, as Envoy's listener manager keeps them: warming ones wait for their routes and are bound only then. */
 export function createListenerManager(options: ListenerManagerOptions): ListenerManager {
-  const { log, clock, drainTimeMs, serving } = options;
+  const { log, clock, drainTimeMs, serving, acceptNext = leaveToNode } = options;
+  const accepting = { pauseOnConnect: serving.handsOver, acceptNext };
   const stats = createListenerManagerStats(options.stats);
   const entries = new Map<string, Entry>();
   const draining = new Map<
@@ -134,7 +138,7 @@ export function createListenerManager(options: ListenerManagerOptions): Listener
       entry.active?.listener.config,
       own,
       spare,
-      serving.handsOver,
+      accepting,
     );
     // A newer version or a removal may have come while the sockets were bound.
     if (error !== undefined || entry.warming !== warming) {

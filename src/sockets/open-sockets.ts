@@ -1,5 +1,6 @@
 import type { Logger } from '../log.js';
 import { openAddon } from '../native-addon.js';
+import { type AcceptNext, createAcceptNext, leaveToNode } from './accept.js';
 import { createNativeSockets } from './native-sockets.js';
 import { adoptNodeSocket } from './node-socket.js';
 import type { SocketsAddon } from './socket-loop.js';
@@ -11,6 +12,7 @@ export type SocketsName = (typeof socketsNames)[number];
 
 interface NativePart {
   readonly adopt: AdoptSocket;
+  readonly acceptNext: AcceptNext;
   check(): void;
 }
 
@@ -26,6 +28,13 @@ export function openSockets(name: SocketsName, log: Logger): AdoptSocket {
   return opened.adopt;
 }
 
+/** What takes new connections beside Node, which takes one per turn. */
+export function openAccept(name: SocketsName, log: Logger): AcceptNext {
+  if (name === 'node') return leaveToNode;
+  opened ??= openNative(log);
+  return opened.acceptNext;
+}
+
 function openNative(log: Logger): NativePart {
   const native = tryNative();
   if (typeof native !== 'string') return native;
@@ -33,7 +42,7 @@ function openNative(log: Logger): NativePart {
     { reason: native },
     'Node reads and writes connections, which costs more processor time; "pontoon --version" builds the native part, or says why it can not',
   );
-  return { adopt: adoptNodeSocket, check: () => {} };
+  return { adopt: adoptNodeSocket, acceptNext: leaveToNode, check: () => {} };
 }
 
 /** Or why not. */
@@ -42,7 +51,7 @@ function tryNative(): NativePart | string {
   if (!('exports' in found)) return found.reason;
   const addon = found.exports as SocketsAddon;
   try {
-    return { adopt: createNativeSockets(addon), check: () => addon.check() };
+    return { adopt: createNativeSockets(addon), acceptNext: createAcceptNext(addon), check: () => addon.check() };
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   }

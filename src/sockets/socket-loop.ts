@@ -11,6 +11,7 @@ export interface SocketsAddon {
   watch(fd: number, interest: number, before: number): number;
   write(fd: number, data: Buffer, from: number, to: number): number;
   read(fd: number, into: Buffer): number;
+  accept(fd: number): number;
   finish(fd: number): number;
   close(fd: number, reset: boolean): void;
   keepAlive(active: boolean): void;

@@ -265,6 +265,16 @@ napi_value read_bytes(napi_env env, napi_callback_info info) {
   return number(env, got < 0 ? -errno : static_cast<int>(got));
 }
 
+/** accept(fd): a connection that waits at that listening socket, or -errno. */
+napi_value accept_next(napi_env env, napi_callback_info info) {
+  napi_value given[1];
+  arguments(env, info, given);
+  int accepted;
+  do accepted = accept4(int_of(env, given[0]), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+  while (accepted < 0 && (errno == EINTR || errno == ECONNABORTED));
+  return number(env, accepted < 0 ? -errno : accepted);
+}
+
 /** finish(fd): FIN. 0 or -errno. */
 napi_value finish(napi_env env, napi_callback_info info) {
   napi_value given[1];
@@ -314,7 +324,7 @@ NAPI_MODULE_INIT() {
     napi_callback function;
   } functions[] = {
       {"start", start}, {"check", check}, {"duplicate", duplicate}, {"watch", watch},
-      {"write", write_bytes}, {"read", read_bytes}, {"finish", finish}, {"close", close_fd}, {"keepAlive", keep_alive},
+      {"write", write_bytes}, {"read", read_bytes}, {"accept", accept_next}, {"finish", finish}, {"close", close_fd}, {"keepAlive", keep_alive},
   };
   for (const auto &[name, function] : functions) {
     napi_value value;

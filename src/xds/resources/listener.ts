@@ -39,8 +39,8 @@ const tlsType = 'envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext'
 const defaultBufferLimitBytes = 1024 * 1024;
 /** Envoy's default. */
 const defaultInspectionTimeoutMs = 15_000;
-/** Node's default where the resource has none. */
-const defaultBacklog = 511;
+/** Envoy's default is what the system allows (net.core.somaxconn), to which it shortens any more. */
+const defaultBacklog = 65_535;
 
 /** Addresses that we don't bind park the listener. */
 function readListenerAddress(

@@ -35,9 +35,10 @@ export const listenerSupport: MessageSupport = message(
     ),
     ...warned('access_log', 'only requests are logged'),
     ...active(
-      'connection_balance_config reuse_port enable_reuse_port max_connections_to_accept_per_socket_event',
+      'connection_balance_config reuse_port enable_reuse_port',
       'connections are shared out among the workers in turn',
     ),
+    ...active('max_connections_to_accept_per_socket_event', 'at most 32 are'),
     ...active('metadata traffic_direction', 'nothing that runs reads it'),
     ...active('ignore_global_conn_limit bypass_overload_manager', 'there is no limit over all listeners'),
   ],
