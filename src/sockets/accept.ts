@@ -1,4 +1,5 @@
 import { type Server, Socket } from 'node:net';
+import { descriptorOf } from './descriptor.js';
 import type { SocketsAddon } from './socket-loop.js';
 
 /**
@@ -32,10 +33,4 @@ export function createAcceptNext(addon: Pick<SocketsAddon, 'accept' | 'close'>):
       return undefined;
     }
   };
-}
-
-/** Node has no public name for it; closed, the server has none. */
-function descriptorOf(server: Server): number | undefined {
-  const { _handle: handle } = server as unknown as { readonly _handle?: { readonly fd?: unknown } | null };
-  return typeof handle?.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
 }
